@@ -1,0 +1,1 @@
+//! The RKLLM C API on llama.cpp.
