@@ -1,0 +1,104 @@
+//! The client's result callback.
+
+use std::ffi::{c_int, c_void};
+use std::ptr;
+
+use crate::header::{
+    LLMCallState, RKLLM_RUN_ERROR, RKLLM_RUN_FINISH, RKLLM_RUN_NORMAL, RKLLM_RUN_WAITING, RKLLMPerfStat,
+    RKLLMResult, RKLLMResultLastHiddenLayer, RKLLMResultLogits,
+};
+use crate::llama::Token;
+use crate::text::Text;
+
+/// The id in a result that is about no token.
+const NO_TOKEN: Token = -1;
+
+/// The function a client gave at init.
+pub(crate) type Function = unsafe extern "C" fn(*mut RKLLMResult, *mut c_void, LLMCallState) -> c_int;
+
+/// What the callback asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reply {
+    GoOn,
+    Pause,
+}
+
+/// The callback with the user data of one run. The result it is shown lives here, so that a token costs no more than
+/// the call.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    function: Function,
+    userdata: *mut c_void,
+    result: RKLLMResult,
+}
+
+// SAFETY: the user data is passed back and never looked at. That the callback may come from a thread of the runtime
+// is what a client agrees to by rkllm_run_async.
+unsafe impl Send for Delivery {}
+
+impl Delivery {
+    pub(crate) fn new(function: Function, userdata: *mut c_void) -> Self {
+        Self {
+            function,
+            userdata,
+            result: empty_result(),
+        }
+    }
+
+    /// One token: with its text, or `None` while the last character is cut.
+    pub(crate) fn token(&mut self, token: Token, text: Option<Text<'_>>) -> Reply {
+        self.result.token_id = token;
+        self.result.text = text.map_or(ptr::null(), |text| text.as_ptr());
+        let reply = self.call(if text.is_some() {
+            RKLLM_RUN_NORMAL
+        } else {
+            RKLLM_RUN_WAITING
+        });
+        self.result.text = ptr::null();
+        // 2 asks for the early release of buffers that this mode does not have; other values have no meaning.
+        if reply == 1 { Reply::Pause } else { Reply::GoOn }
+    }
+
+    pub(crate) fn finish(&mut self, perf: RKLLMPerfStat) {
+        self.result = RKLLMResult {
+            perf,
+            ..empty_result()
+        };
+        self.call(RKLLM_RUN_FINISH);
+    }
+
+    pub(crate) fn error(&mut self) {
+        self.result = empty_result();
+        self.call(RKLLM_RUN_ERROR);
+    }
+
+    fn call(&mut self, state: LLMCallState) -> c_int {
+        // SAFETY: the client vouched for function and user data at init and run; the result is valid until it
+        // returns.
+        unsafe { (self.function)(&raw mut self.result, self.userdata, state) }
+    }
+}
+
+fn empty_result() -> RKLLMResult {
+    RKLLMResult {
+        text: ptr::null(),
+        token_id: NO_TOKEN,
+        last_hidden_layer: RKLLMResultLastHiddenLayer {
+            hidden_states: ptr::null(),
+            embd_size: 0,
+            num_tokens: 0,
+        },
+        logits: RKLLMResultLogits {
+            logits: ptr::null(),
+            vocab_size: 0,
+            num_tokens: 0,
+        },
+        perf: RKLLMPerfStat {
+            prefill_time_ms: 0.0,
+            prefill_tokens: 0,
+            generate_time_ms: 0.0,
+            generate_tokens: 0,
+            memory_usage_mb: 0.0,
+        },
+    }
+}

@@ -1,0 +1,185 @@
+//! A loaded model and its vocabulary.
+
+use std::ffi::{CStr, CString, c_char};
+use std::ptr::{self, NonNull};
+
+use llama_cpp_sys_2 as sys;
+
+use super::{Token, capture_errors};
+
+/// Weights and vocabulary, read only once loaded.
+#[derive(Debug)]
+pub(crate) struct Model {
+    ptr: NonNull<sys::llama_model>,
+    vocab: *const sys::llama_vocab,
+    n_vocab: Token,
+}
+
+// SAFETY: a loaded model is not changed by any function used here, whichever thread calls it.
+unsafe impl Send for Model {}
+
+impl Model {
+    /// Loads weights for the CPU, memory-mapped. The error is what llama.cpp said.
+    pub(crate) fn load(path: &CStr) -> Result<Self, String> {
+        // SAFETY: no condition.
+        let mut params = unsafe { sys::llama_model_default_params() };
+        params.n_gpu_layers = 0;
+        let (model, errors) = capture_errors(|| {
+            // SAFETY: the path is NUL-terminated, the params are llama.cpp's own defaults.
+            unsafe { sys::llama_model_load_from_file(path.as_ptr(), params) }
+        });
+        let ptr = NonNull::new(model).ok_or(errors)?;
+        // SAFETY: the model is alive; its vocabulary is a part of it and never NULL.
+        let vocab = unsafe { sys::llama_model_get_vocab(ptr.as_ptr()) };
+        // SAFETY: the vocabulary is alive as long as the model.
+        let n_vocab = unsafe { sys::llama_vocab_n_tokens(vocab) };
+        Ok(Self { ptr, vocab, n_vocab })
+    }
+
+    pub(super) fn as_ptr(&self) -> *mut sys::llama_model {
+        self.ptr.as_ptr()
+    }
+
+    /// Why this model cannot generate text one token after the other, if so.
+    pub(crate) fn unsuitable(&self) -> Option<&'static str> {
+        let model = self.ptr.as_ptr();
+        // SAFETY: the model is alive.
+        let encoder = unsafe { sys::llama_model_has_encoder(model) };
+        // SAFETY: as above.
+        let decoder = unsafe { sys::llama_model_has_decoder(model) };
+        // SAFETY: as above.
+        let diffusion = unsafe { sys::llama_model_is_diffusion(model) };
+        if encoder || !decoder {
+            Some("it needs an encoder run")
+        } else if diffusion {
+            Some("it is a diffusion model")
+        } else {
+            (self.n_vocab == 0).then_some("its vocabulary is empty")
+        }
+    }
+
+    /// The longest context the model was made for, in tokens.
+    pub(crate) fn context_limit(&self) -> i32 {
+        // SAFETY: the model is alive.
+        unsafe { sys::llama_model_n_ctx_train(self.ptr.as_ptr()) }
+    }
+
+    /// Architecture, size and quantisation in a few words.
+    pub(crate) fn description(&self) -> String {
+        let mut text = [0_u8; 128];
+        // SAFETY: the buffer is as long as told; llama.cpp terminates what it writes.
+        unsafe { sys::llama_model_desc(self.ptr.as_ptr(), text.as_mut_ptr().cast(), text.len()) };
+        CStr::from_bytes_until_nul(&text)
+            .map(|text| text.to_string_lossy().into_owned())
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn n_parameters(&self) -> u64 {
+        // SAFETY: the model is alive.
+        unsafe { sys::llama_model_n_params(self.ptr.as_ptr()) }
+    }
+
+    /// The chat template the file carries.
+    pub(crate) fn chat_template(&self) -> Option<CString> {
+        // SAFETY: the model is alive; NULL asks for the default template.
+        let template = unsafe { sys::llama_model_chat_template(self.ptr.as_ptr(), ptr::null()) };
+        // SAFETY: not NULL, so a NUL-terminated string that belongs to the model.
+        (!template.is_null()).then(|| unsafe { CStr::from_ptr(template) }.to_owned())
+    }
+
+    /// How many ids the vocabulary has; they start at 0.
+    pub(crate) fn n_vocab(&self) -> Token {
+        self.n_vocab
+    }
+
+    /// The token to begin text with, where the vocabulary asks for one.
+    pub(crate) fn leading_token(&self) -> Option<Token> {
+        // SAFETY: the vocabulary is alive as long as the model.
+        let wanted = unsafe { sys::llama_vocab_get_add_bos(self.vocab) };
+        // SAFETY: as above.
+        let token = unsafe { sys::llama_vocab_bos(self.vocab) };
+        (wanted && token >= 0).then_some(token)
+    }
+
+    /// Whether a reply ends with this token.
+    pub(crate) fn ends_reply(&self, token: Token) -> bool {
+        // SAFETY: the vocabulary is alive; any id is looked up in a set.
+        unsafe { sys::llama_vocab_is_eog(self.vocab, token) }
+    }
+
+    /// Adds the bytes of a token to `out`; none for a special one, unless `special`.
+    pub(crate) fn push_piece(&self, token: Token, special: bool, out: &mut Vec<u8>) {
+        if !(0..self.n_vocab).contains(&token) {
+            return;
+        }
+        loop {
+            let room = out.spare_capacity_mut();
+            let length = i32::try_from(room.len()).unwrap_or(i32::MAX);
+            let start = room.as_mut_ptr().cast::<c_char>();
+            // SAFETY: the id was checked above; `length` bytes are ours from `start` on.
+            let written = unsafe { sys::llama_token_to_piece(self.vocab, token, start, length, 0, special) };
+            if let Ok(written) = usize::try_from(written) {
+                // SAFETY: llama.cpp has initialised that many bytes, no more than the room it was given.
+                unsafe { out.set_len(out.len() + written) };
+                return;
+            }
+            out.reserve(written.unsigned_abs() as usize);
+        }
+    }
+
+    /// The tokens of `text`, in which special tokens may be spelt out. Nothing is put before or behind it.
+    pub(crate) fn tokenize(&self, text: &str) -> Result<Vec<Token>, String> {
+        let length =
+            i32::try_from(text.len()).map_err(|_| format!("a prompt of {} bytes is too long", text.len()))?;
+        // No token is shorter than a byte, and a tokenizer may put one space in front.
+        let mut tokens: Vec<Token> = vec![0; text.len() + 2];
+        loop {
+            let room = i32::try_from(tokens.len()).unwrap_or(i32::MAX);
+            let start = tokens.as_mut_ptr();
+            // SAFETY: text and tokens are as long as told.
+            let count = unsafe {
+                let text = text.as_ptr().cast::<c_char>();
+                sys::llama_tokenize(self.vocab, text, length, start, room, false, true)
+            };
+            match count {
+                0.. => {
+                    tokens.truncate(count.unsigned_abs() as usize);
+                    return Ok(tokens);
+                }
+                i32::MIN => return Err(format!("a prompt of {} bytes is too long", text.len())),
+                short => tokens.resize(short.unsigned_abs() as usize, 0),
+            }
+        }
+    }
+}
+
+impl Drop for Model {
+    fn drop(&mut self) {
+        // SAFETY: made by llama.cpp and freed only here; `Context` drops its llama context first.
+        unsafe { sys::llama_model_free(self.ptr.as_ptr()) };
+    }
+}
+
+/// Puts one message into a chat template, with the opening of the reply behind it. `None`: llama.cpp does not know
+/// the template; it recognises the common ones and has no interpreter for others.
+pub(crate) fn apply_chat_template(template: &CStr, role: &CStr, content: &CStr) -> Option<String> {
+    let message = sys::llama_chat_message {
+        role: role.as_ptr(),
+        content: content.as_ptr(),
+    };
+    let mut text: Vec<u8> = vec![0; content.to_bytes().len() * 2 + 1024];
+    loop {
+        let room = i32::try_from(text.len()).ok()?;
+        // SAFETY: three NUL-terminated strings, one message, a buffer as long as told.
+        let length = unsafe {
+            let start = text.as_mut_ptr().cast::<c_char>();
+            sys::llama_chat_apply_template(template.as_ptr(), &raw const message, 1, true, start, room)
+        };
+        let length = usize::try_from(length).ok()?;
+        if length <= text.len() {
+            text.truncate(length);
+            return String::from_utf8(text).ok();
+        }
+        text.resize(length, 0);
+    }
+}

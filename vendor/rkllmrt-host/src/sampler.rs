@@ -1,0 +1,188 @@
+//! The choice of the next token.
+
+use crate::llama::{Chain, Link, Token};
+use crate::params::Sampling;
+
+/// How many tokens the penalties look back, as llama.cpp's programs have it.
+const PENALTY_WINDOW: usize = 64;
+
+/// The interface has no seed. A fixed one makes a run on the same machine repeat.
+const SEED: u32 = 1;
+
+/// One run's way to choose.
+#[derive(Debug)]
+pub(crate) enum Sampler {
+    /// The likeliest token, straight off the logits: nothing is built for it.
+    Plain,
+    /// By llama.cpp's samplers.
+    Chain(Chain),
+}
+
+impl Sampler {
+    /// `context` is what the penalties see as said already: the prompt and all before it.
+    pub(crate) fn new(sampling: &Sampling, n_vocab: Token, context: &[Token]) -> Result<Self, String> {
+        let links = links(sampling, n_vocab);
+        if matches!(links[..], [Link::Greedy]) {
+            return Ok(Self::Plain);
+        }
+        let mut chain = Chain::new(&links).ok_or("llama.cpp made no sampler")?;
+        for &token in &context[context.len().saturating_sub(PENALTY_WINDOW)..] {
+            chain.accept(token);
+        }
+        Ok(Self::Chain(chain))
+    }
+
+    /// `None`: there are no logits to choose by.
+    pub(crate) fn choose(&mut self, logits: &[f32]) -> Option<Token> {
+        match self {
+            Self::Plain => likeliest(logits),
+            Self::Chain(chain) => {
+                let token = chain.choose(logits).filter(|_| !logits.is_empty())?;
+                chain.accept(token);
+                Some(token)
+            }
+        }
+    }
+}
+
+/// Penalties where they do something, then either the likeliest token or a draw from the head of the distribution:
+/// the order of llama.cpp's own programs.
+fn links(sampling: &Sampling, n_vocab: Token) -> Vec<Link> {
+    let &Sampling {
+        top_k,
+        top_p,
+        temperature,
+        repeat_penalty,
+        frequency_penalty,
+        presence_penalty,
+    } = sampling;
+    let mut links = Vec::with_capacity(5);
+    #[expect(
+        clippy::float_cmp,
+        reason = "these very values are the ones that change nothing"
+    )]
+    if repeat_penalty != 1.0 || frequency_penalty != 0.0 || presence_penalty != 0.0 {
+        links.push(Link::Penalties {
+            n_vocab,
+            last_n: i32::try_from(PENALTY_WINDOW).unwrap_or(i32::MAX),
+            repeat: repeat_penalty,
+            frequency: frequency_penalty,
+            presence: presence_penalty,
+        });
+    }
+    if top_k == 1 || temperature <= 0.0 {
+        links.push(Link::Greedy);
+    } else {
+        links.extend([
+            Link::TopK(top_k),
+            Link::TopP(top_p),
+            Link::Temperature(temperature),
+            Link::Draw { seed: SEED },
+        ]);
+    }
+    links
+}
+
+/// The first index of the highest value. Two passes, both of a kind that the compiler turns into vector code: the
+/// vocabulary is long and this runs for each token.
+fn likeliest(logits: &[f32]) -> Option<Token> {
+    const LANES: usize = 16;
+    let higher = |a: f32, b: f32| if b > a { b } else { a };
+    let (blocks, rest) = logits.as_chunks::<LANES>();
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    for block in blocks {
+        for (lane, &value) in lanes.iter_mut().zip(block) {
+            *lane = higher(*lane, value);
+        }
+    }
+    let highest = lanes.iter().chain(rest).copied().fold(f32::NEG_INFINITY, higher);
+    #[expect(clippy::float_cmp, reason = "the value was taken from this slice")]
+    let index = logits.iter().position(|&value| value == highest)?;
+    Token::try_from(index).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Link, likeliest, links};
+    use crate::params::Sampling;
+
+    const NEUTRAL: Sampling = Sampling {
+        top_k: 40,
+        top_p: 0.9,
+        temperature: 0.8,
+        repeat_penalty: 1.0,
+        frequency_penalty: 0.0,
+        presence_penalty: 0.0,
+    };
+
+    #[test]
+    fn the_first_of_the_highest_wins_in_a_block_and_behind_the_last() {
+        let mut logits = vec![0.0_f32; 37];
+        assert_eq!(likeliest(&logits), Some(0));
+        logits[36] = 2.0;
+        assert_eq!(likeliest(&logits), Some(36));
+        logits[17] = 2.0;
+        assert_eq!(likeliest(&logits), Some(17));
+        logits[3] = f32::NAN;
+        assert_eq!(likeliest(&logits), Some(17));
+        assert_eq!(likeliest(&[-7.0, -3.0]), Some(1));
+        assert_eq!(likeliest(&[]), None);
+    }
+
+    #[test]
+    fn greedy_by_top_k_and_by_temperature_needs_no_other_sampler() {
+        for sampling in [
+            Sampling { top_k: 1, ..NEUTRAL },
+            Sampling {
+                temperature: 0.0,
+                ..NEUTRAL
+            },
+        ] {
+            assert!(matches!(links(&sampling, 9)[..], [Link::Greedy]));
+        }
+    }
+
+    #[test]
+    fn each_penalty_counts_also_when_greedy() {
+        let greedy = Sampling { top_k: 1, ..NEUTRAL };
+        for sampling in [
+            Sampling {
+                repeat_penalty: 1.1,
+                ..greedy
+            },
+            Sampling {
+                frequency_penalty: 0.5,
+                ..greedy
+            },
+            Sampling {
+                presence_penalty: -0.5,
+                ..greedy
+            },
+        ] {
+            assert!(matches!(
+                links(&sampling, 9)[..],
+                [
+                    Link::Penalties {
+                        n_vocab: 9,
+                        last_n: 64,
+                        ..
+                    },
+                    Link::Greedy
+                ]
+            ));
+        }
+    }
+
+    #[test]
+    fn a_draw_comes_after_the_cuts_and_the_temperature() {
+        assert!(matches!(
+            links(&NEUTRAL, 9)[..],
+            [
+                Link::TopK(40),
+                Link::TopP(_),
+                Link::Temperature(_),
+                Link::Draw { .. }
+            ]
+        ));
+    }
+}

@@ -1,0 +1,336 @@
+//! What a run delivers.
+#![expect(clippy::expect_used, reason = "a test stops at what it did not expect")]
+
+mod common;
+
+use std::ptr;
+
+use common::header::*;
+use common::{Client, Recording, greedy, infer_param, small, text_input, tiny, token_input};
+
+const PROMPT: [i32; 6] = [1, 300, 301, 302, 303, 304];
+
+#[test]
+fn one_callback_a_token_then_finish_with_statistics() {
+    let client = Client::small();
+    let run = client.run(&PROMPT, &infer_param());
+    assert_eq!(run.tokens.len(), 16);
+    assert!(run.ids().iter().all(|id| (0..354).contains(id)));
+    assert_eq!(run.finish.text, None);
+    assert_eq!(run.finish.prefill_tokens, 6);
+    assert_eq!(
+        run.finish.generate_tokens, 15,
+        "the first token belongs to prefill"
+    );
+    assert!(run.finish.prefill_ms > 0.0);
+    assert!(run.finish.generate_ms > 0.0);
+    assert!(run.finish.memory_mb > 1.0);
+}
+
+#[test]
+fn statistics_come_with_finish_only() {
+    let run = Client::small().run(&PROMPT, &infer_param());
+    for event in &run.tokens {
+        assert_eq!(
+            (
+                event.prefill_tokens,
+                event.generate_tokens,
+                event.memory_mb.to_bits()
+            ),
+            (0, 0, 0)
+        );
+    }
+}
+
+#[test]
+fn a_run_may_set_its_own_cap_and_zero_means_the_one_of_init() {
+    let client = Client::small();
+    for (cap, expected) in [(1, 1), (3, 3), (40, 40), (0, 16), (-1, 16)] {
+        let run = client.run(
+            &PROMPT,
+            &RKLLMInferParam {
+                max_new_tokens: cap,
+                ..infer_param()
+            },
+        );
+        assert_eq!(run.tokens.len(), expected, "max_new_tokens {cap}");
+    }
+}
+
+#[test]
+fn a_single_token_is_all_prefill() {
+    let run = Client::small().run(
+        &PROMPT,
+        &RKLLMInferParam {
+            max_new_tokens: 1,
+            ..infer_param()
+        },
+    );
+    assert_eq!((run.finish.prefill_tokens, run.finish.generate_tokens), (6, 0));
+    assert_eq!(run.finish.generate_ms.to_bits(), 0);
+}
+
+#[test]
+fn split_characters_wait_and_the_text_comes_whole() {
+    let client = Client::small();
+    let long = RKLLMInferParam {
+        max_new_tokens: 200,
+        ..infer_param()
+    };
+    let mut seen_waiting = false;
+    let mut seen_whole = false;
+    for first in 259..354 {
+        let run = client.run(&[1, first], &long);
+        for pair in run.tokens.windows(2) {
+            let waiting = pair[0].state == RKLLM_RUN_WAITING;
+            assert_eq!(waiting, pair[0].text.is_none());
+            // What ends the waiting carries the text of both: more than one token's own piece could be.
+            seen_whole |= waiting
+                && pair[1]
+                    .text
+                    .as_ref()
+                    .is_some_and(|text| text.chars().count() >= 1);
+            seen_waiting |= waiting;
+        }
+    }
+    assert!(seen_waiting && seen_whole);
+}
+
+#[test]
+fn waiting_tokens_count_in_the_statistics() {
+    let client = Client::small();
+    let waited = (259..354)
+        .map(|first| client.run(&[1, first], &infer_param()))
+        .find(|run| run.tokens.iter().any(|event| event.state == RKLLM_RUN_WAITING));
+    let run = waited.expect("some run waits");
+    assert_eq!(run.finish.generate_tokens, 15);
+}
+
+#[test]
+fn greedy_runs_repeat_and_follow_the_prompt() {
+    let client = Client::small();
+    let first = client.run(&PROMPT, &infer_param()).ids();
+    client.clear(0);
+    assert_eq!(client.run(&PROMPT, &infer_param()).ids(), first);
+    let others: Vec<_> = (259..270)
+        .map(|id| client.run(&[1, id], &infer_param()).ids())
+        .collect();
+    assert!(others.iter().any(|ids| *ids != first));
+}
+
+#[test]
+fn tokens_generated_one_by_one_are_those_of_one_long_prompt() {
+    // Decode and prefill are two ways through llama.cpp: greedy continuation must not depend on which was taken.
+    let client = Client::small();
+    let ids = client.run(&PROMPT, &infer_param()).ids();
+    client.clear(0);
+    let longer = [&PROMPT[..], &ids[..8]].concat();
+    let rest = client.run(
+        &longer,
+        &RKLLMInferParam {
+            max_new_tokens: 8,
+            ..infer_param()
+        },
+    );
+    assert_eq!(rest.ids(), ids[8..]);
+}
+
+#[test]
+fn draws_repeat_with_the_same_sampling_and_differ_from_greedy() {
+    let client = Client::small();
+    let mut sampling = RKLLMSamplingParam {
+        top_k: 40,
+        top_p: 0.95,
+        temperature: 1.0,
+        repeat_penalty: 1.0,
+        frequency_penalty: 0.0,
+        presence_penalty: 0.0,
+        mirostat: 0,
+        mirostat_tau: 5.0,
+        mirostat_eta: 0.1,
+    };
+    let drawing = RKLLMInferParam {
+        sampling_params: &raw mut sampling,
+        max_new_tokens: 32,
+        ..infer_param()
+    };
+    let greedy = client
+        .run(
+            &PROMPT,
+            &RKLLMInferParam {
+                max_new_tokens: 32,
+                ..infer_param()
+            },
+        )
+        .ids();
+    let drawn = client.run(&PROMPT, &drawing).ids();
+    assert_eq!(client.run(&PROMPT, &drawing).ids(), drawn);
+    assert_ne!(drawn, greedy);
+    // The run's own values were for that run only.
+    let again = client
+        .run(
+            &PROMPT,
+            &RKLLMInferParam {
+                max_new_tokens: 32,
+                ..infer_param()
+            },
+        )
+        .ids();
+    assert_eq!(again, greedy);
+}
+
+#[test]
+fn a_strong_repeat_penalty_keeps_greedy_from_repeating() {
+    let mut param = greedy();
+    param.repeat_penalty = 1000.0;
+    param.max_new_tokens = 40;
+    let mut ids = Client::load(small(), &param).run(&PROMPT, &infer_param()).ids();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 40);
+}
+
+/// The ids of a run that meets an end token, from a client that goes on past it.
+fn run_past_an_end(client: &Client) -> (i32, Vec<i32>) {
+    let mut sampling = RKLLMSamplingParam {
+        top_k: 0,
+        top_p: 1.0,
+        temperature: 5.0,
+        repeat_penalty: 1.0,
+        frequency_penalty: 0.0,
+        presence_penalty: 0.0,
+        mirostat: 0,
+        mirostat_tau: 5.0,
+        mirostat_eta: 0.1,
+    };
+    let drawing = RKLLMInferParam {
+        sampling_params: &raw mut sampling,
+        max_new_tokens: 200,
+        ..infer_param()
+    };
+    (3..354)
+        .map(|first| (first, client.run(&[1, first], &drawing)))
+        .map(|(first, run)| (first, run.ids()))
+        .find(|(_, ids)| ids[1..199].contains(&2))
+        .expect("an end token is drawn at last")
+}
+
+#[test]
+fn an_end_token_ends_the_run_unless_ignored_and_has_empty_text() {
+    let mut param = greedy();
+    param.top_k = 0;
+    param.top_p = 1.0;
+    param.temperature = 5.0;
+    param.max_new_tokens = 200;
+    let (first, past) = run_past_an_end(&Client::load(small(), &param));
+    assert_eq!(past.len(), 200, "ignored: the run goes to its cap");
+
+    param.ignore_eos_token = 0;
+    let run = Client::load(small(), &param).run(&[1, first], &infer_param());
+    let end = past.iter().position(|&id| id == 2).expect("it was found above");
+    assert_eq!(run.ids(), past[..=end], "the end token is the last callback");
+    assert_eq!(run.tokens[end].state, RKLLM_RUN_NORMAL);
+    assert_eq!(run.tokens[end].text.as_deref(), Some(""));
+
+    param.skip_special_token = 0;
+    let run = Client::load(small(), &param).run(&[1, first], &infer_param());
+    assert!(
+        run.tokens[end]
+            .text
+            .as_deref()
+            .is_some_and(|text| text.ends_with("</s>")),
+        "shown when not skipped"
+    );
+}
+
+#[test]
+fn text_and_its_tokens_are_the_same_prompt() {
+    // "a" is found among the pieces as a space with the letter: one token.
+    let client = Client::small();
+    let text = client.run_text(c"!", &infer_param());
+    // The unwrapped prompt has no leading token; SentencePiece puts a space in front: pieces 259 and 260.
+    assert_eq!(text.finish.prefill_tokens, 2);
+    client.clear(0);
+    assert_eq!(client.run(&[259, 260], &infer_param()).ids(), text.ids());
+}
+
+#[test]
+fn the_window_ends_a_run_with_finish() {
+    let mut param = greedy();
+    param.max_context_len = 32;
+    param.max_new_tokens = 0;
+    let client = Client::load(small(), &param);
+    let run = client.run(&[300; 30], &infer_param());
+    // Two more positions can be computed; the token chosen behind the last one needs none.
+    assert_eq!(run.tokens.len(), 3);
+    let run = client.run(&[301; 32], &infer_param());
+    assert_eq!(run.tokens.len(), 1);
+}
+
+#[test]
+fn a_prompt_longer_than_the_window_fails_with_an_error_callback() {
+    let mut param = greedy();
+    param.max_context_len = 32;
+    let client = Client::load(small(), &param);
+    let (status, events) = client.call(&token_input(&[300; 33]), &infer_param(), |_| 0);
+    assert_ne!(status, 0);
+    assert_eq!(events.len(), 1);
+    assert_eq!(
+        (events[0].state, events[0].token, &events[0].text),
+        (RKLLM_RUN_ERROR, -1, &None)
+    );
+    assert_eq!(
+        client.run(&PROMPT, &infer_param()).tokens.len(),
+        16,
+        "the handle still works"
+    );
+}
+
+#[test]
+fn ids_outside_the_vocabulary_and_empty_prompts_fail_with_an_error_callback() {
+    let client = Client::small();
+    for ids in [&[1, 354][..], &[-1], &[i32::MAX], &[i32::MIN], &[]] {
+        let (status, events) = client.call(&token_input(ids), &infer_param(), |_| 0);
+        assert_ne!(status, 0, "{ids:?}");
+        assert_eq!(
+            events.iter().map(|event| event.state).collect::<Vec<_>>(),
+            [RKLLM_RUN_ERROR],
+            "{ids:?}"
+        );
+    }
+    let (status, events) = client.call(&text_input(c""), &infer_param(), |_| 0);
+    assert_ne!(status, 0);
+    assert_eq!(events.len(), 1);
+    let (status, _) = client.call(&text_input(c"\xff\xfe"), &infer_param(), |_| 0);
+    assert_ne!(status, 0, "not UTF-8");
+}
+
+#[test]
+fn other_replies_of_the_callback_than_one_go_on() {
+    let client = Client::small();
+    for reply in [2, 3, -1] {
+        let (status, events) = client.call(&token_input(&PROMPT), &infer_param(), |_| reply);
+        assert_eq!((status, events.len()), (0, 17), "reply {reply}");
+    }
+}
+
+#[test]
+fn prompts_of_several_batches_count_whole() {
+    let mut param = greedy();
+    param.max_context_len = 4096;
+    param.max_new_tokens = 2;
+    let client = Client::load(tiny(), &param);
+    let prompt: Vec<i32> = (0..2100).map(|index| 300 + index % 3000).collect();
+    let run = client.run(&prompt, &infer_param());
+    assert_eq!(run.finish.prefill_tokens, 2100);
+    assert_eq!(client.cached(), 2100);
+}
+
+#[test]
+fn the_userdata_of_init_serves_runs_without_their_own() {
+    let mut recording = Recording::new(|_| 0);
+    let client = Client::load_with_userdata(small(), &greedy(), recording.userdata());
+    let status = client.call_with_userdata(&token_input(&PROMPT), &infer_param(), ptr::null_mut());
+    assert_eq!(status, 0);
+    assert_eq!(recording.events.len(), 17);
+}
