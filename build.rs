@@ -1,1 +1,214 @@
-fn main() {}
+//! Finds the RKLLM runtime, generates bindings for the header in use, compiles the guard and links it all.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use sha2::{Digest, Sha256};
+
+/// The runtime this build links.
+enum Runtime {
+    /// `vendor/rkllmrt-host`, with our own header.
+    Host,
+    /// A `librkllmrt.so` and the `rkllm.h` that came with it.
+    Sdk { include: PathBuf, library: PathBuf },
+}
+
+fn main() -> ExitCode {
+    match build() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            println!("cargo::error={}", message.replace('\n', "\ncargo::error="));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn build() -> Result<(), String> {
+    let runtime = find_runtime()?;
+    let include = header_dir(&runtime)?;
+    generate_bindings(&include)?;
+    compile_guard(&include);
+    match &runtime {
+        Runtime::Host => declare_host(),
+        Runtime::Sdk { library, .. } => link_sdk(library)?,
+    }
+    Ok(())
+}
+
+/// Reads a variable and asks cargo to run this script again when it changes. Empty is unset.
+fn variable(name: &str) -> Option<PathBuf> {
+    println!("cargo::rerun-if-env-changed={name}");
+    env::var_os(name)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
+}
+
+fn find_runtime() -> Result<Runtime, String> {
+    let sdk = variable("RKLLM_SDK");
+    let include = variable("RKLLM_INCLUDE_DIR");
+    let lib = variable("RKLLM_LIB_DIR");
+    let host = env::var_os("CARGO_FEATURE_HOST").is_some();
+    let right_ways = "Right is one of:\n  \
+         cargo bench                                                                  (host runtime)\n  \
+         RKLLM_SDK=<rknn-llm checkout> cargo bench --no-default-features              (NPU runtime)\n  \
+         RKLLM_INCLUDE_DIR=<dir> RKLLM_LIB_DIR=<dir> cargo bench --no-default-features (NPU runtime)";
+    let seen = [
+        ("RKLLM_SDK", &sdk),
+        ("RKLLM_INCLUDE_DIR", &include),
+        ("RKLLM_LIB_DIR", &lib),
+    ]
+    .iter()
+    .filter_map(|(name, value)| value.as_ref().map(|value| format!("{name}={}", value.display())))
+    .collect::<Vec<_>>()
+    .join(" ");
+    match (host, sdk, include, lib) {
+        (true, None, None, None) => Ok(Runtime::Host),
+        (true, ..) => Err(format!(
+            "rkllm-bench was asked for two runtimes at once: the feature `host` is on and {seen} is set.\n{right_ways}"
+        )),
+        (false, None, None, None) => Err(format!(
+            "rkllm-bench has no runtime to link: the feature `host` is off and neither RKLLM_SDK nor \
+             RKLLM_INCLUDE_DIR with RKLLM_LIB_DIR is set.\n{right_ways}"
+        )),
+        (false, Some(sdk), None, None) => from_checkout(&sdk),
+        (false, None, Some(include), Some(lib)) => from_dirs(&include, &lib),
+        (false, Some(_), ..) => Err(format!(
+            "RKLLM_SDK stands for both directories, yet more is set: {seen}.\n{right_ways}"
+        )),
+        (false, None, None, Some(_)) => Err(format!(
+            "half an SDK: {seen} is set but RKLLM_INCLUDE_DIR is not.\n{right_ways}"
+        )),
+        (false, None, Some(_), None) => Err(format!(
+            "half an SDK: {seen} is set but RKLLM_LIB_DIR is not.\n{right_ways}"
+        )),
+    }
+}
+
+/// `RKLLM_SDK`: a checkout of airockchip/rknn-llm. The API's folder moved once, with release 1.1.4.
+fn from_checkout(sdk: &Path) -> Result<Runtime, String> {
+    let tried = [
+        "rkllm-runtime/Linux/librkllm_api",
+        "rkllm-runtime/runtime/Linux/librkllm_api",
+    ];
+    let api = tried.iter().map(|dir| sdk.join(dir)).find(|dir| dir.join("include/rkllm.h").is_file()).ok_or_else(
+        || {
+            format!(
+                "RKLLM_SDK={} holds no RKLLM SDK: include/rkllm.h is neither in {} nor in {} below it. Give the \
+                 root of an rknn-llm checkout, or set RKLLM_INCLUDE_DIR and RKLLM_LIB_DIR.",
+                sdk.display(),
+                tried[0],
+                tried[1]
+            )
+        },
+    )?;
+    let folder = match env::var("CARGO_CFG_TARGET_ARCH").as_deref() {
+        Ok("arm") => "armhf",
+        Ok("aarch64") => "aarch64",
+        other => {
+            return Err(format!(
+                "RKLLM_SDK={}: the SDK has libraries for aarch64 and armhf, and the target is {}. Build on the \
+                 board or with --target aarch64-unknown-linux-gnu, or set RKLLM_LIB_DIR and RKLLM_INCLUDE_DIR.",
+                sdk.display(),
+                other.unwrap_or("unknown")
+            ));
+        }
+    };
+    from_dirs(&api.join("include"), &api.join(folder))
+}
+
+fn from_dirs(include: &Path, lib: &Path) -> Result<Runtime, String> {
+    let header = include.join("rkllm.h");
+    if !header.is_file() {
+        return Err(format!("RKLLM_INCLUDE_DIR={} has no rkllm.h.", include.display()));
+    }
+    let library = lib.join("librkllmrt.so");
+    if !library.is_file() {
+        return Err(format!("RKLLM_LIB_DIR={} has no librkllmrt.so.", lib.display()));
+    }
+    Ok(Runtime::Sdk {
+        include: include.to_owned(),
+        library,
+    })
+}
+
+fn manifest_dir() -> PathBuf {
+    PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default())
+}
+
+fn out_dir() -> PathBuf {
+    PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default())
+}
+
+fn header_dir(runtime: &Runtime) -> Result<PathBuf, String> {
+    let dir = match runtime {
+        Runtime::Host => manifest_dir().join("vendor/rkllm"),
+        Runtime::Sdk { include, .. } => include.clone(),
+    };
+    println!("cargo::rerun-if-changed={}", dir.join("rkllm.h").display());
+    fs::canonicalize(&dir).map_err(|error| format!("{}: {error}", dir.display()))
+}
+
+/// Bindings of guard.h, which includes the header in use: the guard's plain types and, beside them, the raw API.
+fn generate_bindings(include: &Path) -> Result<(), String> {
+    println!("cargo::rerun-if-changed=src/ffi/guard.h");
+    let bindings = bindgen::Builder::default()
+        .header("src/ffi/guard.h")
+        .clang_args(["-x", "c++", "-std=c++17"])
+        .clang_arg(format!("-I{}", include.display()))
+        .allowlist_item("(rkb_|RKB_|rkllm_|RKLLM|LLM).*")
+        .default_enum_style(bindgen::EnumVariation::Consts)
+        .prepend_enum_name(false)
+        .derive_default(true)
+        .generate()
+        .map_err(|error| {
+            format!(
+                "no bindings could be made of src/ffi/guard.h with {}/rkllm.h: {error}\nscripts/setup installs \
+                 libclang and a C++ compiler, which this needs.",
+                include.display()
+            )
+        })?;
+    let path = out_dir().join("bindings.rs");
+    bindings
+        .write_to_file(&path)
+        .map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn compile_guard(include: &Path) {
+    println!("cargo::rerun-if-changed=src/ffi/guard.cpp");
+    cc::Build::new()
+        .cpp(true)
+        .std("c++20") // `requires` asks what a generation declares; g++ has it from 10, clang from 10
+        .include(include)
+        .file("src/ffi/guard.cpp")
+        .compile("rkllm_bench_guard");
+}
+
+fn declare_host() {
+    println!("cargo::rustc-env=RKLLM_BENCH_LIBRARY_SHA256=");
+    println!("cargo::rustc-env=RKLLM_BENCH_LIBRARY_PATH=");
+}
+
+/// Links the SDK's library from a copy in OUT_DIR: cargo puts that directory on the library path of everything it
+/// runs, and an rpath serves direct execution. The SHA-256 is what the program compares at start with the library
+/// that was really loaded.
+fn link_sdk(library: &Path) -> Result<(), String> {
+    println!("cargo::rerun-if-changed={}", library.display());
+    let dir = out_dir();
+    let copy = dir.join("librkllmrt.so");
+    let bytes = fs::read(library).map_err(|error| format!("{}: {error}", library.display()))?;
+    fs::write(&copy, &bytes).map_err(|error| format!("{}: {error}", copy.display()))?;
+    let sha256: String = Sha256::digest(&bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    println!("cargo::rustc-env=RKLLM_BENCH_LIBRARY_SHA256={sha256}");
+    println!("cargo::rustc-env=RKLLM_BENCH_LIBRARY_PATH={}", copy.display());
+    println!("cargo::rustc-link-search=native={}", dir.display());
+    println!("cargo::rustc-link-lib=dylib=rkllmrt");
+    println!("cargo::rustc-link-arg=-Wl,-rpath,{}", dir.display());
+    // For the build script of a crate that uses this one and wants an rpath as well.
+    println!("cargo::metadata=lib_dir={}", dir.display());
+    Ok(())
+}

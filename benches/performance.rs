@@ -1,1 +1,2 @@
-fn main() {}
+//! Five short prompts of different subjects.
+rkllm_bench::main!("performance");

@@ -1,0 +1,81 @@
+//! What the runtime prints: it logs to stdout, and its version line is there.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+
+use crate::ffi;
+
+/// Lines kept of a log when something went wrong.
+const LAST_LINES: usize = 8;
+/// Bytes at a log's end that are searched for them.
+const TAIL_BYTES: u64 = 16 * 1024;
+
+/// Runs `body` and gives what was printed to stdout meanwhile, by C as well.
+///
+/// In a worker stdout is the worker's log file already, and stays it: a crash must not take the lines with it.
+/// Elsewhere stdout goes to a temporary file for the time being, and so not into the program's own output.
+pub(crate) fn with_stdout_seen<T>(body: impl FnOnce() -> T) -> io::Result<(T, String)> {
+    ffi::flush_stdio();
+    if let Some(log) = stdout_file()? {
+        let start = log.metadata()?.len();
+        let value = body();
+        ffi::flush_stdio();
+        return Ok((value, read_from(&log, start)?));
+    }
+    let file = tempfile::tempfile()?;
+    let original = rustix::io::dup(rustix::stdio::stdout())?;
+    rustix::stdio::dup2_stdout(&file)?;
+    let value = body();
+    ffi::flush_stdio();
+    rustix::stdio::dup2_stdout(&original)?;
+    Ok((value, read_from(&file, 0)?))
+}
+
+/// Stdout, where it is the log file of a worker: a regular file without a name.
+fn stdout_file() -> io::Result<Option<File>> {
+    let stat = rustix::fs::fstat(rustix::stdio::stdout())?;
+    let is_log = rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file() && stat.st_nlink == 0;
+    if is_log {
+        File::open("/proc/self/fd/1").map(Some)
+    } else {
+        Ok(None)
+    }
+}
+
+fn read_from(file: &File, start: u64) -> io::Result<String> {
+    let end = file.metadata()?.len();
+    let mut bytes = vec![0; usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX)];
+    file.read_exact_at(&mut bytes, start)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The last lines of a log, for an error message.
+pub(crate) fn last_lines(log: &File) -> Vec<String> {
+    let end = log.metadata().map_or(0, |meta| meta.len());
+    let text = read_from(log, end.saturating_sub(TAIL_BYTES)).unwrap_or_default();
+    tail(&text)
+}
+
+/// The last lines of a text, blank ones left out.
+pub(crate) fn tail(text: &str) -> Vec<String> {
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(LAST_LINES)..]
+        .iter()
+        .map(|line| (*line).to_owned())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tail_is_the_last_lines_that_say_something() {
+        let text: String = (0..20).map(|line| format!("line {line}\n\n")).collect();
+        let lines = tail(&text);
+        assert_eq!(lines.len(), LAST_LINES);
+        assert_eq!(lines.last().map(String::as_str), Some("line 19"));
+        assert!(tail("").is_empty());
+    }
+}

@@ -1,0 +1,120 @@
+//! What runs a model. The recorder knows this trait and nothing behind it.
+
+mod in_process;
+mod log;
+#[cfg(test)]
+pub(crate) mod scripted;
+mod worker;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ffi::Abilities;
+use crate::ffi::library::{Library, VersionLine};
+use crate::inference::{Inference, Request};
+
+pub use in_process::InProcess;
+pub use worker::{WORKER_ARGUMENT, Worker, serve_if_worker};
+
+/// Loads a model and makes inferences with it. Nothing here assumes shared memory.
+pub trait Engine {
+    /// Loads the model; a second call loads it anew, also after a failure.
+    ///
+    /// # Errors
+    /// Why the model is not loaded.
+    fn load(&mut self, spec: &LoadSpec) -> Result<Loaded, Failure>;
+
+    /// Makes one cold inference: the KV cache is emptied first, where the runtime can.
+    ///
+    /// # Errors
+    /// Why there is none. After [`FailureKind::Lost`] the model must be loaded again.
+    fn infer(&mut self, request: &Request) -> Result<Inference, Failure>;
+}
+
+/// What to load, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadSpec {
+    /// The model file.
+    pub model_path: PathBuf,
+    /// Context window, tokens.
+    pub max_context: u32,
+    /// Cap on new tokens a run, for runtimes that only know it at load.
+    pub max_new_tokens: u32,
+    /// CPU threads of the runtime; absent leaves it to the runtime.
+    pub threads: Option<u8>,
+    /// CPU cores of the runtime, bit n is CPU n; absent leaves it to the runtime.
+    pub cpu_mask: Option<u32>,
+    /// Version to assume of a library whose file carries none.
+    pub trust_sdk_version: Option<String>,
+    /// How long loading may take.
+    pub deadline: Duration,
+}
+
+/// What was loaded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loaded {
+    /// How long `rkllm_init` took, ns.
+    pub load_ns: u64,
+    /// The runtime behind the C API.
+    pub runtime: RuntimeIdentity,
+    /// Peak resident set of the process after the load, bytes; absent where it cannot be read.
+    pub peak_rss_bytes: Option<u64>,
+}
+
+/// Which runtime made the figures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuntimeIdentity {
+    /// Library that was really loaded.
+    pub library: Library,
+    /// What it printed of itself; absent when it printed no version line.
+    pub version_line: Option<VersionLine>,
+    /// Generation of the API it was built against.
+    pub header_generation: String,
+    /// What that generation can do.
+    pub abilities: Abilities,
+    /// CPU features that the host runtime's kernels were built for; absent for an NPU runtime.
+    pub cpu_features: Option<String>,
+}
+
+/// Why an engine gave nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}{}", tail_of(.last_lines))]
+pub struct Failure {
+    /// What it means for the next step.
+    pub kind: FailureKind,
+    /// What happened.
+    pub message: String,
+    /// The last lines that the runtime printed.
+    pub last_lines: Vec<String>,
+}
+
+/// What a failure means for the next step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// The runtime refused; the model, if one was loaded, still is.
+    Refused,
+    /// The runtime died or was killed; a model must be loaded again.
+    Lost,
+    /// The user stopped the run.
+    Stopped,
+}
+
+impl Failure {
+    /// A refusal without lines of the runtime.
+    pub fn refused(message: impl ToString) -> Self {
+        Self {
+            kind: FailureKind::Refused,
+            message: message.to_string(),
+            last_lines: Vec::new(),
+        }
+    }
+}
+
+fn tail_of(lines: &[String]) -> String {
+    lines
+        .iter()
+        .fold(String::new(), |text, line| text + "\n  | " + line)
+}

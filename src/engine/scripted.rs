@@ -1,0 +1,96 @@
+//! An engine without a clock: it gives what a test wrote down.
+
+use std::collections::VecDeque;
+
+use super::{Engine, Failure, FailureKind, LoadSpec, Loaded, RuntimeIdentity};
+use crate::ffi::library::Library;
+use crate::ffi::{Abilities, Finish, TokenEvent};
+use crate::inference::{Inference, Input, Request};
+
+/// All that a 1.3.0 runtime can do.
+pub(crate) const ABILITIES: Abilities = Abilities {
+    perf: true,
+    clear_kv_cache: true,
+    kv_cache_size: true,
+    chat_template: true,
+    ignore_eos: true,
+    new_tokens_per_run: true,
+    cpu_choice: true,
+};
+
+/// Gives its script's answers in order and remembers what it was asked.
+#[derive(Debug, Default)]
+pub(crate) struct Scripted {
+    pub(crate) answers: VecDeque<Result<Inference, Failure>>,
+    /// What each further load gives; an empty queue loads.
+    pub(crate) loads: VecDeque<Result<(), Failure>>,
+    pub(crate) asked: Vec<Request>,
+    pub(crate) times_loaded: usize,
+}
+
+impl Engine for Scripted {
+    fn load(&mut self, _: &LoadSpec) -> Result<Loaded, Failure> {
+        self.times_loaded += 1;
+        self.loads.pop_front().unwrap_or(Ok(()))?;
+        Ok(Loaded {
+            load_ns: 1_000,
+            runtime: RuntimeIdentity {
+                library: Library {
+                    path: "scripted".into(),
+                    name: "scripted".into(),
+                    file_version: None,
+                    sha256: None,
+                },
+                version_line: None,
+                header_generation: "1.3.0".into(),
+                abilities: ABILITIES,
+                cpu_features: None,
+            },
+            peak_rss_bytes: None,
+        })
+    }
+
+    fn infer(&mut self, request: &Request) -> Result<Inference, Failure> {
+        self.asked.push(request.clone());
+        self.answers.pop_front().expect("the script is long enough")
+    }
+}
+
+/// A finished inference with a token at each stamp and no statistics.
+pub(crate) fn inference(call_ns: u64, stamps: &[u64], return_ns: u64) -> Inference {
+    Inference {
+        call_ns,
+        return_ns,
+        tokens: stamps
+            .iter()
+            .map(|at_ns| TokenEvent { at_ns: *at_ns, id: 1 })
+            .collect(),
+        overflow: 0,
+        text: "text".into(),
+        finish: Finish::Finished,
+        aborted: false,
+        refusal: None,
+        stats: None,
+        kv_cache_before: Some(0),
+        kv_cache_after: None,
+        late_callbacks: 0,
+        peak_rss_bytes: None,
+    }
+}
+
+/// Asks for `max_new_tokens` tokens.
+pub(crate) fn request(max_new_tokens: u32) -> Request {
+    Request {
+        input: Input::Text("prompt".into()),
+        max_new_tokens,
+        deadline: std::time::Duration::from_secs(60),
+    }
+}
+
+/// A worker that died.
+pub(crate) fn lost() -> Failure {
+    Failure {
+        kind: FailureKind::Lost,
+        ..Failure::refused("the worker was killed by SIGSEGV")
+    }
+}

@@ -1,0 +1,110 @@
+//! The one error type.
+
+use std::path::PathBuf;
+
+/// What can go wrong. Each message says what failed, where, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be read or written.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The RKLLM library that the dynamic linker loaded is not the one that was chosen.
+    #[error(
+        "the RKLLM library that was loaded is not the one this program was built with\n  \
+         loaded: {loaded}\n  chosen: {chosen}\n\
+         Look at LD_LIBRARY_PATH and the rpath, or, when the loaded one is what you want to measure, choose it: \
+         RKLLM_LIBRARY={loaded_path}"
+    )]
+    WrongLibrary {
+        /// Path and SHA-256 of what was loaded.
+        loaded: String,
+        /// Path and SHA-256 of what was chosen.
+        chosen: String,
+        /// Path alone of what was loaded.
+        loaded_path: String,
+    },
+    /// The library's version does not go with the header the guard was compiled against.
+    #[error(
+        "the RKLLM library is version {library} ({seen_in}), the header this program was built with is of \
+         generation {header}; passing structs between the two would corrupt memory\n\
+         Build against the header of {library}: RKLLM_SDK=<rknn-llm checkout of release {library}> cargo bench \
+         --no-default-features"
+    )]
+    VersionMismatch {
+        /// Version found.
+        library: String,
+        /// Generation of the header.
+        header: String,
+        /// Where the version was found.
+        seen_in: String,
+    },
+    /// The library carries no version that can be read before it is used.
+    #[error(
+        "{path} carries no readable version, so it cannot be checked against the header (generation {header})\n\
+         If you know its release, say so: --trust-sdk-version {header}", path = path.display()
+    )]
+    NoVersion {
+        /// The library.
+        path: PathBuf,
+        /// Generation of the header.
+        header: String,
+    },
+    /// A call into the runtime failed.
+    #[error("{call} failed: {reason}")]
+    Runtime {
+        /// The C function.
+        call: &'static str,
+        /// The runtime's code or the exception's text.
+        reason: String,
+    },
+    /// The generation in use has no such function.
+    #[error("this runtime (generation {generation}) has no {call}")]
+    Absent {
+        /// The C function.
+        call: &'static str,
+        /// Generation of the header.
+        generation: String,
+    },
+    /// A parameter is out of range; says which, and the range.
+    #[error("{0}")]
+    BadParameter(String),
+    /// A prompt suite cannot be used.
+    #[error("{origin}: {reason}")]
+    Suite {
+        /// File or built-in name.
+        origin: String,
+        /// What is wrong and how to mend it.
+        reason: String,
+    },
+    /// A model is missing or ambiguous; the text says what was looked for and where.
+    #[error("{0}")]
+    Model(String),
+    /// The worker process could not be started or spoken to.
+    #[error("worker process: {0}")]
+    Worker(String),
+    /// A run record could not be read.
+    #[error("{path}: not a usable run record: {reason}", path = path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// An [`Error::Io`] about `path`, for `map_err`.
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, source }
+    }
+}
+
+/// Result with [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,410 @@
+// See guard.h. What a generation declares is asked of the compiler with `requires` inside templates, never of
+// version macros: no release of the header has one.
+#include "guard.h"
+
+#include <atomic>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <exception>
+#include <mutex>
+#include <new>
+#include <string>
+#include <type_traits>
+
+struct rkb_session {
+    LLMHandle handle = nullptr;
+    // Held while a callback is handled and while a run begins or ends, so that no callback is half way when
+    // rkb_run returns.
+    std::mutex gate;
+    rkb_on_event handler = nullptr; // set during a run only
+    void *context = nullptr;
+    std::atomic<uint64_t> late{0};
+    // The runtime may keep the pointers it was given at init.
+    std::string model_path;
+    void *callbacks = nullptr;
+};
+
+namespace {
+
+uint64_t now_ns() {
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return static_cast<uint64_t>(now.tv_sec) * 1000000000u + static_cast<uint64_t>(now.tv_nsec);
+}
+
+int32_t fail(rkb_failure *why, int32_t status, int32_t code, const char *message) {
+    if (why != nullptr) {
+        why->code = code;
+        std::snprintf(why->message, sizeof why->message, "%s", message);
+    }
+    return status;
+}
+
+// Runs `body`, which gives the runtime's return code, and turns every way out of it into a status.
+template <class Body> int32_t guarded(rkb_failure *why, Body body) {
+    fail(why, RKB_OK, 0, "");
+    try {
+        const int code = body();
+        return code == 0 ? RKB_OK : fail(why, RKB_RUNTIME_FAILED, code, "");
+    } catch (const std::exception &error) {
+        return fail(why, RKB_EXCEPTION, 0, error.what());
+    } catch (...) {
+        return fail(why, RKB_EXCEPTION, 0, "an exception that is not a std::exception");
+    }
+}
+
+int32_t closed(rkb_failure *why) {
+    return fail(why, RKB_BAD_ARGUMENT, 0, "the session is closed or was never opened");
+}
+
+// ---- what the header in use has ----
+
+template <class Param, class Result, class Input, class Infer> constexpr const char *generation_of_header() {
+    if constexpr (requires(Param p) { p.ignore_eos_token; }) {
+        return "1.3.0";
+    } else if constexpr (requires(Result r) { r.perf; }) {
+        return "1.2.1";
+    } else if constexpr (requires(Input i) { i.multimodal_input.n_image; }) {
+        return "1.2.1b1";
+    } else if constexpr (requires(Infer i) { i.keep_history; }) {
+        return "1.2.0";
+    } else {
+        return "1.1";
+    }
+}
+
+// The three functions that older generations lack or declare otherwise. `Handle` makes the names dependent: an
+// absent one is then an answer and not an error.
+template <class Handle> constexpr bool clears_by_range =
+    requires(Handle h, int *p) { rkllm_clear_kv_cache(h, 0, p, p); };
+template <class Handle> constexpr bool clears_whole = requires(Handle h) { rkllm_clear_kv_cache(h, 0); };
+template <class Handle> constexpr bool tells_size = requires(Handle h, int *p) { rkllm_get_kv_cache_size(h, p); };
+template <class Handle> constexpr bool sets_template =
+    requires(Handle h, const char *s) { rkllm_set_chat_template(h, s, s, s); };
+
+template <class Param, class Result, class Input, class Infer, class Handle> rkb_abilities abilities_of_header() {
+    rkb_abilities can{};
+    can.generation = generation_of_header<Param, Result, Input, Infer>();
+    can.perf = requires(Result r) { r.perf; };
+    can.clear_kv_cache = clears_by_range<Handle> || clears_whole<Handle>;
+    can.kv_cache_size = tells_size<Handle>;
+    can.chat_template = sets_template<Handle>;
+    can.keep_history = requires(Infer i) { i.keep_history; };
+    can.ignore_eos = requires(Param p) { p.ignore_eos_token; };
+    can.new_tokens_per_run = requires(Infer i) { i.max_new_tokens; };
+    can.cpu_choice = requires(Param p) { p.extend_param.enabled_cpus_mask; };
+    return can;
+}
+
+// ---- callbacks ----
+
+template <class Result> bool stats_of(const Result &result, rkb_stats &out) {
+    if constexpr (requires { result.perf; }) {
+        out = {result.perf.prefill_time_ms, result.perf.prefill_tokens, result.perf.generate_time_ms,
+               result.perf.generate_tokens, result.perf.memory_usage_mb};
+        return true;
+    } else {
+        return false;
+    }
+}
+
+void deliver(const RKLLMResult *result, void *userdata, LLMCallState state, uint64_t at_ns) {
+    auto *session = static_cast<rkb_session *>(userdata);
+    if (session == nullptr) {
+        return; // nobody to tell: the runtime lost the userdata it was given
+    }
+    const std::lock_guard<std::mutex> hold(session->gate);
+    if (session->handler == nullptr) {
+        session->late.fetch_add(1);
+        return;
+    }
+    rkb_event event{};
+    rkb_stats stats{};
+    event.at_ns = at_ns;
+    event.state = static_cast<int32_t>(state);
+    event.token_id = -1;
+    if (result != nullptr) {
+        event.token_id = result->token_id;
+        event.text = result->text;
+        event.text_len = result->text == nullptr ? 0 : std::strlen(result->text);
+        if (state == RKLLM_RUN_FINISH && stats_of(*result, stats)) {
+            event.stats = &stats;
+        }
+    }
+    session->handler(session->context, &event);
+}
+
+// The result callback in the two shapes it has had: void up to 1.2.1b1, int from 1.2.1 on. 0 is "go on", always.
+template <class Function> struct trampoline;
+template <class R> struct trampoline<R (*)(RKLLMResult *, void *, LLMCallState)> {
+    static R call(RKLLMResult *result, void *userdata, LLMCallState state) {
+        const uint64_t at_ns = now_ns();
+        deliver(result, userdata, state, at_ns);
+        if constexpr (!std::is_void_v<R>) {
+            return 0;
+        }
+    }
+};
+
+// The third argument of rkllm_init is the callback itself up to 1.2.3 and a struct of callbacks from 1.3.0 on.
+template <class Third>
+int call_init(int (*init)(LLMHandle *, RKLLMParam *, Third), rkb_session &session, RKLLMParam &param) {
+    if constexpr (std::is_class_v<std::remove_pointer_t<Third>>) {
+        auto *callbacks = new std::remove_pointer_t<Third>{};
+        session.callbacks = callbacks;
+        callbacks->result_callback = &trampoline<decltype(callbacks->result_callback)>::call;
+        callbacks->result_userdata = &session;
+        return init(&session.handle, &param, callbacks);
+    } else {
+        return init(&session.handle, &param, &trampoline<Third>::call);
+    }
+}
+
+// ---- our plain structs from and into the generation's ----
+
+template <class Param> void read_params(const Param &from, rkb_params &to) {
+    to.max_context_len = from.max_context_len;
+    to.max_new_tokens = from.max_new_tokens;
+    to.top_k = from.top_k;
+    to.top_p = from.top_p;
+    to.temperature = from.temperature;
+    to.repeat_penalty = from.repeat_penalty;
+    to.frequency_penalty = from.frequency_penalty;
+    to.presence_penalty = from.presence_penalty;
+    to.skip_special_token = from.skip_special_token;
+    to.base_domain_id = from.extend_param.base_domain_id;
+    if constexpr (requires { from.ignore_eos_token; }) {
+        to.ignore_eos = from.ignore_eos_token;
+    }
+    if constexpr (requires { from.extend_param.enabled_cpus_mask; }) {
+        to.embed_flash = from.extend_param.embed_flash != 0;
+        to.cpu_count = static_cast<uint8_t>(from.extend_param.enabled_cpus_num);
+        to.cpu_mask = from.extend_param.enabled_cpus_mask;
+    }
+}
+
+template <class Param> void write_params(const rkb_params &from, Param &to) {
+    to.max_context_len = from.max_context_len;
+    to.max_new_tokens = from.max_new_tokens;
+    to.top_k = from.top_k;
+    to.top_p = from.top_p;
+    to.temperature = from.temperature;
+    to.repeat_penalty = from.repeat_penalty;
+    to.frequency_penalty = from.frequency_penalty;
+    to.presence_penalty = from.presence_penalty;
+    to.skip_special_token = from.skip_special_token != 0;
+    to.is_async = false;
+    to.extend_param.base_domain_id = from.base_domain_id;
+    if constexpr (requires { to.ignore_eos_token; }) {
+        to.ignore_eos_token = from.ignore_eos != 0;
+    }
+    if constexpr (requires { to.img_start; }) {
+        // NULL in one of these crashes init of 1.2.x.
+        to.img_start = to.img_end = to.img_content = "";
+    }
+    if constexpr (requires { to.extend_param.enabled_cpus_mask; }) {
+        to.extend_param.embed_flash = from.embed_flash != 0;
+        if (from.cpu_count != 0) {
+            to.extend_param.enabled_cpus_num = static_cast<int8_t>(from.cpu_count);
+        }
+        if (from.cpu_mask != 0) {
+            to.extend_param.enabled_cpus_mask = from.cpu_mask;
+        }
+    }
+}
+
+template <class Input> void write_input(const rkb_run_request &from, Input &to) {
+    if constexpr (requires { to.role; }) {
+        to.role = "user";
+    }
+    if (from.tokens != nullptr) {
+        to.input_type = RKLLM_INPUT_TOKEN;
+        // The interface takes a pointer to non-const; the runtime only reads.
+        to.token_input.input_ids = const_cast<int32_t *>(from.tokens);
+        to.token_input.n_tokens = from.n_tokens;
+    } else {
+        to.input_type = RKLLM_INPUT_PROMPT;
+        // `char *` in the union of some generations, `const char *` in others.
+        to.prompt_input = const_cast<char *>(from.text);
+    }
+}
+
+template <class Infer> void write_infer(const rkb_run_request &from, Infer &to) {
+    to.mode = RKLLM_INFER_GENERATE;
+    if constexpr (requires { to.keep_history; }) {
+        to.keep_history = from.keep_history;
+    }
+    if constexpr (requires { to.max_new_tokens; }) {
+        to.max_new_tokens = from.max_new_tokens;
+    }
+}
+
+template <class Handle> int32_t clear_cache(Handle handle, rkb_failure *why) {
+    if constexpr (clears_by_range<Handle>) {
+        return guarded(why, [&] { return rkllm_clear_kv_cache(handle, 0, nullptr, nullptr); });
+    } else if constexpr (clears_whole<Handle>) {
+        return guarded(why, [&] { return rkllm_clear_kv_cache(handle, 0); });
+    } else {
+        return fail(why, RKB_ABSENT, 0, "this runtime has no rkllm_clear_kv_cache");
+    }
+}
+
+template <class Handle> int32_t cache_size(Handle handle, int32_t *out, rkb_failure *why) {
+    if constexpr (tells_size<Handle>) {
+        // One value per sequence is written; n_batch is a byte.
+        int sizes[256] = {};
+        const int32_t status = guarded(why, [&] { return rkllm_get_kv_cache_size(handle, sizes); });
+        *out = sizes[0];
+        return status;
+    } else {
+        return fail(why, RKB_ABSENT, 0, "this runtime has no rkllm_get_kv_cache_size");
+    }
+}
+
+template <class Handle>
+int32_t set_template(Handle handle, const char *system, const char *prefix, const char *postfix, rkb_failure *why) {
+    if constexpr (sets_template<Handle>) {
+        return guarded(why, [&] { return rkllm_set_chat_template(handle, system, prefix, postfix); });
+    } else {
+        return fail(why, RKB_ABSENT, 0, "this runtime has no rkllm_set_chat_template");
+    }
+}
+
+void set_handler(rkb_session &session, rkb_on_event handler, void *context) {
+    const std::lock_guard<std::mutex> hold(session.gate);
+    session.handler = handler;
+    session.context = context;
+}
+
+} // namespace
+
+extern "C" {
+
+const rkb_abilities *rkb_header_abilities(void) {
+    static const rkb_abilities can =
+        abilities_of_header<RKLLMParam, RKLLMResult, RKLLMInput, RKLLMInferParam, LLMHandle>();
+    return &can;
+}
+
+uint64_t rkb_now_ns(void) { return now_ns(); }
+
+void rkb_flush_stdio(void) { std::fflush(nullptr); }
+
+const void *rkb_library_address(void) { return reinterpret_cast<const void *>(&rkllm_init); }
+
+int32_t rkb_default_params(rkb_params *out, rkb_failure *why) {
+    if (out == nullptr) {
+        return fail(why, RKB_BAD_ARGUMENT, 0, "no room for the parameters");
+    }
+    *out = rkb_params{};
+    return guarded(why, [&] {
+        read_params(rkllm_createDefaultParam(), *out);
+        return 0;
+    });
+}
+
+int32_t rkb_open(const rkb_params *params, rkb_session **out, rkb_failure *why) {
+    if (out == nullptr || params == nullptr || params->model_path == nullptr) {
+        return fail(why, RKB_BAD_ARGUMENT, 0, "no parameters, no model path or no room for the session");
+    }
+    *out = nullptr;
+    auto *session = new (std::nothrow) rkb_session;
+    if (session == nullptr) {
+        return fail(why, RKB_BAD_ARGUMENT, 0, "out of memory");
+    }
+    const int32_t status = guarded(why, [&] {
+        RKLLMParam param = rkllm_createDefaultParam();
+        session->model_path = params->model_path;
+        param.model_path = session->model_path.c_str();
+        write_params(*params, param);
+        return call_init(&rkllm_init, *session, param);
+    });
+    if (status != RKB_OK) {
+        return status;
+    }
+    if (session->handle == nullptr) {
+        return fail(why, RKB_RUNTIME_FAILED, 0, "rkllm_init returned 0 but gave no handle");
+    }
+    *out = session;
+    return RKB_OK;
+}
+
+int32_t rkb_close(rkb_session *session, rkb_failure *why) {
+    if (session == nullptr || session->handle == nullptr) {
+        return closed(why);
+    }
+    const LLMHandle handle = session->handle;
+    session->handle = nullptr;
+    return guarded(why, [&] { return rkllm_destroy(handle); });
+}
+
+int32_t rkb_run(rkb_session *session, const rkb_run_request *request, rkb_on_event handler, void *context,
+                rkb_run_outcome *out, rkb_failure *why) {
+    if (out == nullptr || request == nullptr || handler == nullptr ||
+        (request->text == nullptr) == (request->tokens == nullptr)) {
+        return fail(why, RKB_BAD_ARGUMENT, 0, "a run needs a handler, room for its outcome, and text or tokens");
+    }
+    *out = rkb_run_outcome{};
+    if (session == nullptr || session->handle == nullptr) {
+        return closed(why);
+    }
+    RKLLMInput input{};
+    RKLLMInferParam infer{};
+    write_input(*request, input);
+    write_infer(*request, infer);
+    set_handler(*session, handler, context);
+    const int32_t status = guarded(why, [&] {
+        out->call_ns = now_ns();
+        const int code = rkllm_run(session->handle, &input, &infer, session);
+        out->return_ns = now_ns();
+        return code;
+    });
+    set_handler(*session, nullptr, nullptr);
+    if (out->return_ns == 0) {
+        out->return_ns = now_ns(); // left by an exception
+    }
+    return status;
+}
+
+int32_t rkb_abort(rkb_session *session, rkb_failure *why) {
+    if (session == nullptr || session->handle == nullptr) {
+        return closed(why);
+    }
+    return guarded(why, [&] { return rkllm_abort(session->handle); });
+}
+
+int32_t rkb_clear_kv_cache(rkb_session *session, rkb_failure *why) {
+    if (session == nullptr || session->handle == nullptr) {
+        return closed(why);
+    }
+    return clear_cache(session->handle, why);
+}
+
+int32_t rkb_kv_cache_size(rkb_session *session, int32_t *out, rkb_failure *why) {
+    if (out == nullptr) {
+        return fail(why, RKB_BAD_ARGUMENT, 0, "no room for the size");
+    }
+    *out = 0;
+    if (session == nullptr || session->handle == nullptr) {
+        return closed(why);
+    }
+    return cache_size(session->handle, out, why);
+}
+
+int32_t rkb_set_chat_template(rkb_session *session, const char *system_prompt, const char *prefix,
+                              const char *postfix, rkb_failure *why) {
+    if (session == nullptr || session->handle == nullptr) {
+        return closed(why);
+    }
+    if (system_prompt == nullptr || prefix == nullptr || postfix == nullptr) {
+        return fail(why, RKB_BAD_ARGUMENT, 0, "a part of the chat template is NULL");
+    }
+    return set_template(session->handle, system_prompt, prefix, postfix, why);
+}
+
+uint64_t rkb_late_callbacks(const rkb_session *session) {
+    return session == nullptr ? 0 : session->late.load();
+}
+
+} // extern "C"

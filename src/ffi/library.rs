@@ -1,0 +1,310 @@
+//! Which library is behind the C API, and whether it is the one that was chosen.
+//!
+//! cargo puts its own directories on the library path ahead of any rpath, so the name of a library says little. The
+//! truth is asked of the dynamic linker, by `dladdr`, and the file's SHA-256 is compared with that of the library
+//! this program was built with. Nothing in the ABI carries a version, so it is read from the file before any call
+//! that passes a struct, and from the line that `rkllm_init` prints.
+//!
+//! ```
+//! use rkllm_bench::ffi::library;
+//!
+//! let library = library::verify(None)?;
+//! assert_eq!(library.name == "rkllmrt-host", library::IS_HOST);
+//! println!("{} from {}", library.name, library.path.display());
+//! # Ok::<(), rkllm_bench::Error>(())
+//! ```
+
+use std::ffi::CStr;
+use std::path::{Path, PathBuf};
+
+use once_cell::sync::OnceCell;
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::sys;
+use crate::error::{Error, Result};
+
+/// The environment variable that chooses another library than the one built with, by path.
+pub const LIBRARY_VARIABLE: &str = "RKLLM_LIBRARY";
+
+/// Whether the host runtime is linked into this program.
+pub const IS_HOST: bool = cfg!(feature = "host");
+
+/// The library behind the C API, as the dynamic linker loaded it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Library {
+    /// File the code came from; this executable for the host runtime, which is linked in.
+    pub path: PathBuf,
+    /// `librkllmrt.so`, or `rkllmrt-host` for the host runtime.
+    pub name: String,
+    /// Version found in the file; absent for the host runtime, whose functions the compiler compared with the header.
+    pub file_version: Option<String>,
+    /// SHA-256 of the file, hexadecimal; absent for the host runtime.
+    pub sha256: Option<String>,
+}
+
+/// Runtime, driver and platform as the version line of `rkllm_init` names them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionLine {
+    /// Version of the runtime.
+    pub runtime: String,
+    /// Version of the NPU driver, where the line has it.
+    pub driver: Option<String>,
+    /// Platform, where the line has it.
+    pub platform: Option<String>,
+}
+
+/// Checks that the loaded library is the chosen one and goes with the header. Done once, then remembered.
+///
+/// `trusted_version` stands in for the version of a file that carries none.
+///
+/// # Errors
+/// [`Error::WrongLibrary`], [`Error::VersionMismatch`], [`Error::NoVersion`], or [`Error::Io`] when the library's
+/// file cannot be read.
+pub fn verify(trusted_version: Option<&str>) -> Result<&'static Library> {
+    static VERIFIED: OnceCell<Library> = OnceCell::new();
+    VERIFIED.get_or_try_init(|| {
+        let path = loaded_path()?;
+        if IS_HOST {
+            verify_host(path)
+        } else {
+            verify_sdk(path, trusted_version)
+        }
+    })
+}
+
+/// Generation of the RKLLM API that the header in use belongs to, for example `1.3.0`.
+pub fn header_generation() -> &'static str {
+    // SAFETY: the guard returns a pointer to a static that is initialised once and never changes.
+    let abilities = unsafe { &*sys::rkb_header_abilities() };
+    // SAFETY: `generation` points to a string literal of the guard.
+    unsafe { CStr::from_ptr(abilities.generation) }
+        .to_str()
+        .unwrap_or("unknown")
+}
+
+/// Finds the version line in what `rkllm_init` printed.
+pub fn find_version_line(log: &str) -> Option<VersionLine> {
+    static PATTERN: OnceCell<Regex> = OnceCell::new();
+    let pattern = PATTERN
+        .get_or_try_init(|| {
+            Regex::new(
+                r"rkllm-runtime version: (?<runtime>[^\s,]+)(?:, rknpu driver version: (?<driver>[^\s,]+))?(?:, platform: (?<platform>[^\r\n]+))?",
+            )
+        })
+        .ok()?;
+    let found = pattern.captures(log)?;
+    let part = |name: &str| found.name(name).map(|part| part.as_str().trim().to_owned());
+    Some(VersionLine {
+        runtime: part("runtime")?,
+        driver: part("driver"),
+        platform: part("platform"),
+    })
+}
+
+/// Compares the version that the runtime itself printed with the header.
+///
+/// # Errors
+/// [`Error::VersionMismatch`].
+pub fn verify_version_line(line: &VersionLine) -> Result<()> {
+    check_generation(&line.runtime, "printed by rkllm_init")
+}
+
+fn verify_host(path: PathBuf) -> Result<Library> {
+    let executable = std::fs::canonicalize("/proc/self/exe").map_err(Error::io("/proc/self/exe"))?;
+    if path != executable {
+        return Err(Error::WrongLibrary {
+            loaded: path.display().to_string(),
+            chosen: format!("the host runtime inside {}", executable.display()),
+            loaded_path: path.display().to_string(),
+        });
+    }
+    Ok(Library {
+        path,
+        name: "rkllmrt-host".into(),
+        file_version: None,
+        sha256: None,
+    })
+}
+
+fn verify_sdk(path: PathBuf, trusted_version: Option<&str>) -> Result<Library> {
+    let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
+    let sha256 = sha256_hex(&bytes);
+    check_chosen(&path, &sha256)?;
+    let found = find_file_version(&bytes);
+    match (&found, trusted_version) {
+        (Some(version), _) => check_generation(version, "read from the file")?,
+        (None, Some(version)) => check_generation(version, "given by --trust-sdk-version")?,
+        (None, None) => {
+            return Err(Error::NoVersion {
+                path,
+                header: header_generation().to_owned(),
+            });
+        }
+    }
+    let name = path
+        .file_name()
+        .map_or_else(|| "librkllmrt.so".into(), |name| name.to_string_lossy().into());
+    Ok(Library {
+        path,
+        name,
+        file_version: found,
+        sha256: Some(sha256),
+    })
+}
+
+/// The chosen library is the one named by `RKLLM_LIBRARY`, else the one built with. Contents decide, not paths: a
+/// bench executable copied to a board finds the same library elsewhere.
+fn check_chosen(loaded: &Path, loaded_sha256: &str) -> Result<()> {
+    let (chosen, chosen_sha256) = match std::env::var_os(LIBRARY_VARIABLE) {
+        Some(path) if !path.is_empty() => {
+            let path = PathBuf::from(path);
+            let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
+            (path, sha256_hex(&bytes))
+        }
+        _ => (
+            env!("RKLLM_BENCH_LIBRARY_PATH").into(),
+            env!("RKLLM_BENCH_LIBRARY_SHA256").to_owned(),
+        ),
+    };
+    if loaded_sha256 == chosen_sha256 {
+        return Ok(());
+    }
+    Err(Error::WrongLibrary {
+        loaded: format!("{} (SHA-256 {loaded_sha256})", loaded.display()),
+        chosen: format!("{} (SHA-256 {chosen_sha256})", chosen.display()),
+        loaded_path: loaded.display().to_string(),
+    })
+}
+
+/// The file that `rkllm_init` came from.
+fn loaded_path() -> Result<PathBuf> {
+    // SAFETY: `Dl_info` is plain old data for which all zeroes is a valid value.
+    let mut info: libc::Dl_info = unsafe { std::mem::zeroed() };
+    // SAFETY: takes the address of a function, calls nothing.
+    let address = unsafe { sys::rkb_library_address() };
+    // SAFETY: `info` is writable and `dladdr` accepts any address.
+    let found = unsafe { libc::dladdr(address.cast(), &raw mut info) };
+    if found == 0 || info.dli_fname.is_null() {
+        return Err(Error::BadParameter(
+            "dladdr does not know which library rkllm_init came from".into(),
+        ));
+    }
+    // SAFETY: on success `dli_fname` is a NUL-terminated string that lives as long as the library is loaded.
+    let name = unsafe { CStr::from_ptr(info.dli_fname) };
+    let path = PathBuf::from(name.to_string_lossy().into_owned());
+    std::fs::canonicalize(&path).map_err(Error::io(path))
+}
+
+/// The version text inside a `librkllmrt.so`: after the words `RKLLM SDK`, or in the text of the version line.
+fn find_file_version(bytes: &[u8]) -> Option<String> {
+    let pattern = regex::bytes::Regex::new(
+        r"(?-u)(?:RKLLM SDK[^\x00\n0-9]{0,32}|rkllm-runtime version: )(\d+\.\d+\.\d+[0-9A-Za-z]*)",
+    )
+    .ok()?;
+    let found = pattern.captures(bytes)?.get(1)?;
+    std::str::from_utf8(found.as_bytes()).ok().map(str::to_owned)
+}
+
+fn check_generation(version: &str, seen_in: &str) -> Result<()> {
+    if generation_of_version(version) == Some(header_generation()) {
+        return Ok(());
+    }
+    Err(Error::VersionMismatch {
+        library: version.to_owned(),
+        header: header_generation().to_owned(),
+        seen_in: seen_in.to_owned(),
+    })
+}
+
+/// The ABI generation of a release, by the table of releases and headers in docs/architecture.md.
+fn generation_of_version(version: &str) -> Option<&'static str> {
+    match version {
+        "1.2.0" => Some("1.2.0"),
+        "1.2.1b1" => Some("1.2.1b1"),
+        "1.2.1" | "1.2.2" | "1.2.3" => Some("1.2.1"),
+        "1.3.0" => Some("1.3.0"),
+        _ if version.starts_with("1.1.") => Some("1.1"),
+        _ => None,
+    }
+}
+
+fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn version_line_with_driver_and_platform() {
+        let line = find_version_line(
+            "I rkllm: rkllm-runtime version: 1.2.3, rknpu driver version: 0.9.8, platform: RK3588\nI rkllm: x\n",
+        );
+        assert_eq!(
+            line,
+            Some(VersionLine {
+                runtime: "1.2.3".into(),
+                driver: Some("0.9.8".into()),
+                platform: Some("RK3588".into())
+            })
+        );
+    }
+
+    #[test]
+    fn version_line_of_old_releases_has_the_version_alone() {
+        let line = find_version_line("rkllm-runtime version: 1.0.1\n");
+        assert_eq!(
+            line,
+            Some(VersionLine {
+                runtime: "1.0.1".into(),
+                driver: None,
+                platform: None
+            })
+        );
+    }
+
+    #[test]
+    fn no_version_line() {
+        assert_eq!(find_version_line("E rkllm: invalid rkllm model!\n"), None);
+    }
+
+    #[test]
+    fn file_version_is_found_between_other_bytes() {
+        assert_eq!(
+            find_file_version(b"\x00\xffRKLLM SDK (version: 1.2.3 (abc\x00"),
+            Some("1.2.3".into())
+        );
+        assert_eq!(
+            find_file_version(b"\x01rkllm-runtime version: 1.1.4, rknpu\x00"),
+            Some("1.1.4".into())
+        );
+        assert_eq!(
+            find_file_version(b"\x01rkllm-runtime version: %s, rknpu\x00"),
+            None
+        );
+    }
+
+    #[test]
+    fn releases_with_one_abi_share_a_generation() {
+        assert_eq!(generation_of_version("1.2.2"), generation_of_version("1.2.3"));
+        assert_ne!(generation_of_version("1.2.3"), generation_of_version("1.3.0"));
+        assert_eq!(generation_of_version("1.1.2"), Some("1.1"));
+        assert_eq!(generation_of_version("9.9.9"), None);
+    }
+
+    #[test]
+    fn an_unknown_version_is_a_mismatch_that_names_both() {
+        let error = check_generation("9.9.9", "read from the file").expect_err("unknown release");
+        let text = error.to_string();
+        assert!(
+            text.contains("9.9.9") && text.contains(header_generation()),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,435 @@
+//! A bench target from its start to its exit code.
+//!
+//! One executable plays three parts, told apart by how it is started: the parent, which reads the options, records
+//! and reports; the worker, which runs the model; and criterion's process, which replays the record.
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use clap::Parser as _;
+use sha2::{Digest as _, Sha256};
+
+use crate::board::Board;
+use crate::engine::{Engine, InProcess, LoadSpec, Loaded, Worker, serve_if_worker};
+use crate::error::{Error, Result};
+use crate::inference::{Input, Request};
+use crate::models::{self, Model};
+use crate::options::{Mode, Options};
+use crate::paths;
+use crate::progress::Progress;
+use crate::prompts::Suite;
+use crate::record::{ModelRecord, PromptRecord, RunRecord, SCHEMA_VERSION, Status, SuiteRecord};
+use crate::recorder::{self, Observer, Outcome, Plan, Round, Stopped};
+use crate::replay::{self, MIN_SAMPLES, Phase};
+use crate::report::terminal::{self, TimeSpent};
+use crate::signals;
+
+/// Names the record that criterion's process is to replay.
+const REPLAY_VARIABLE: &str = "RKLLM_BENCH_REPLAY";
+
+/// How long a model may take to load: reading gigabytes from an SD card takes minutes.
+pub(crate) const LOAD_DEADLINE: Duration = Duration::from_secs(1800);
+
+/// Exit codes, as `--help` lists them.
+mod exit {
+    pub(super) const FAILED: u8 = 1;
+    pub(super) const USAGE: u8 = 64;
+    pub(super) const INTERNAL: u8 = 70;
+    pub(super) const SIGNAL: u8 = 128;
+}
+
+/// The body of a bench target's `main`; [`main!`](crate::main) calls it. `suite` names a suite that comes with
+/// rkllm-bench, or a JSON file relative to `base`, the folder of the target's package.
+pub fn bench_main(suite: &str, base: &str) -> ExitCode {
+    if let Some(code) = serve_if_worker() {
+        return code;
+    }
+    if let Some(path) = std::env::var_os(REPLAY_VARIABLE) {
+        return replay_main(Path::new(&path));
+    }
+    // A copied executable runs where the folder it was built in does not exist.
+    let base = if Path::new(base).is_dir() { base } else { "." };
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() {
+                ExitCode::from(exit::USAGE)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    match run(&options, suite, Path::new(base)) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(code_of(&error))
+        }
+    }
+}
+
+fn code_of(error: &Error) -> u8 {
+    match error {
+        Error::BadParameter(_) | Error::Suite { .. } | Error::Model(_) => exit::USAGE,
+        _ => exit::INTERNAL,
+    }
+}
+
+fn replay_main(path: &Path) -> ExitCode {
+    match RunRecord::load(path) {
+        Ok(record) => {
+            replay::replay(&record);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(exit::INTERNAL)
+        }
+    }
+}
+
+fn run(options: &Options, suite: &str, base: &Path) -> Result<ExitCode> {
+    let start = Instant::now();
+    let suite = Suite::find(suite, base)?;
+    let mode = options.mode();
+    let parameters = options.parameters(suite.max_new_tokens)?;
+    let selects = options.selects()?;
+    let models = find_models(options, base)?;
+    let mut record = RunRecord {
+        schema_version: SCHEMA_VERSION,
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        run_id: run_id(&suite.name),
+        started_at: jiff::Timestamp::now().to_string(),
+        status: Status::Running,
+        suite: SuiteRecord {
+            name: suite.name.clone(),
+            sha256: suite.sha256.clone(),
+        },
+        parameters,
+        board: Board::read(),
+        models: models
+            .iter()
+            .map(|model| model_record(model, &suite, &*selects))
+            .collect(),
+    };
+    record.models.retain(|model| !model.prompts.is_empty());
+    if matches!(mode, Mode::List | Mode::LoadBaseline) {
+        return criterion(options, &record);
+    }
+    measure(options, mode, record, start)
+}
+
+/// Records, replays, reports.
+fn measure(options: &Options, mode: Mode, mut record: RunRecord, start: Instant) -> Result<ExitCode> {
+    signals::listen().map_err(|error| Error::Worker(format!("no signal handlers: {error}")))?;
+    let path = options
+        .output
+        .clone()
+        .unwrap_or_else(paths::runs_dir)
+        .join(format!("{}.json", record.run_id));
+    let stopped = match record_all(options, &mut record, &path) {
+        Ok(()) => false,
+        Err(Stop::Asked) => true,
+        Err(Stop::Failed(error)) => return Err(error),
+    };
+    record.status = if stopped {
+        Status::Stopped
+    } else {
+        Status::Complete
+    };
+    record.save(&path)?;
+    if stopped {
+        let signal = signals::stop_signal().unwrap_or_default();
+        eprintln!("\nstopped; what was recorded is in {}", path.display());
+        return Ok(ExitCode::from(exit::SIGNAL + signal));
+    }
+    let before_criterion = Instant::now();
+    let fewest = if mode == Mode::Test { 1 } else { MIN_SAMPLES };
+    let code = criterion(options, &replayable(&record, fewest))?;
+    let criterion_took = before_criterion.elapsed();
+    if mode == Mode::Bench {
+        print_figures(
+            &record,
+            &path,
+            TimeSpent::of_record(&record, criterion_took, start.elapsed()),
+        );
+    }
+    let faults = record.faults();
+    if faults != crate::record::Faults::default() {
+        print_faults(&record);
+    }
+    Ok(if faults.are_fatal() {
+        ExitCode::from(exit::FAILED)
+    } else {
+        code
+    })
+}
+
+fn find_models(options: &Options, base: &Path) -> Result<Vec<Model>> {
+    let place = options.models_place(base);
+    if options.models.is_none() && !place.exists() && options.model.is_none() {
+        return Ok(vec![fallback()?]);
+    }
+    let found = models::find(&place, options.model.as_deref())?;
+    if found.is_empty() && options.models.is_none() {
+        Ok(vec![fallback()?])
+    } else {
+        some(found, &place)
+    }
+}
+
+fn some(found: Vec<Model>, place: &Path) -> Result<Vec<Model>> {
+    if found.is_empty() {
+        return Err(Error::Model(format!(
+            "{} holds no .{} model (--models)",
+            place.display(),
+            models::extension()
+        )));
+    }
+    Ok(found)
+}
+
+/// What runs where no model is at hand.
+#[cfg(feature = "host")]
+fn fallback() -> Result<Model> {
+    let model = models::built_in_tiny(&paths::cache_dir())?;
+    eprintln!(
+        "no model in {}/: running the built-in tiny one, with random weights. scripts/fetch-model gets a real one.",
+        models::DEFAULT_DIR
+    );
+    Ok(model)
+}
+
+#[cfg(not(feature = "host"))]
+fn fallback() -> Result<Model> {
+    Err(Error::Model(format!(
+        "no .{} model in {}/: put one there, or name its file or folder with --models",
+        models::extension(),
+        models::DEFAULT_DIR
+    )))
+}
+
+fn run_id(suite: &str) -> String {
+    let now = jiff::Timestamp::now();
+    let seed = format!("{} {}", now.as_nanosecond(), std::process::id());
+    let digest = Sha256::digest(seed.as_bytes());
+    let nonce: String = digest[..3].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{}-{suite}-{nonce}", now.strftime("%Y%m%dT%H%M%SZ"))
+}
+
+fn model_record(model: &Model, suite: &Suite, selects: &dyn Fn(&str) -> bool) -> ModelRecord {
+    let wanted = |prompt: &str| {
+        Phase::ALL
+            .iter()
+            .any(|phase| selects(&replay::identifier(&model.name, &suite.name, *phase, prompt)))
+    };
+    let prompts = suite
+        .prompts
+        .iter()
+        .filter(|prompt| wanted(&prompt.id))
+        .map(|prompt| PromptRecord {
+            id: prompt.id.clone(),
+            name: prompt.name.clone(),
+            input: Input::Text(prompt.prompt.clone()),
+            prompt_tokens: None,
+            warm_up: Vec::new(),
+            samples: Vec::new(),
+            rejected: Vec::new(),
+            failures: Vec::new(),
+            given_up: None,
+        });
+    ModelRecord {
+        name: model.name.clone(),
+        path: model.path.clone(),
+        bytes: 0,
+        sha256: String::new(),
+        random_weights: model.random_weights,
+        loaded: None,
+        load_failure: None,
+        prompts: prompts.collect(),
+    }
+}
+
+fn record_all(options: &Options, record: &mut RunRecord, path: &Path) -> std::result::Result<(), Stop> {
+    let parameters = record.parameters.clone();
+    let each = parameters.warm_up + parameters.samples;
+    let inferences = record.models.iter().map(|model| model.prompts.len() * each).sum();
+    let mut progress = Progress::new(inferences);
+    for index in 0..record.models.len() {
+        let mut model = record.models[index].clone();
+        (model.bytes, model.sha256) = models::measure(&model.path)?;
+        let plan = Plan {
+            spec: LoadSpec {
+                model_path: model.path.clone(),
+                max_context: parameters.max_context,
+                max_new_tokens: parameters.max_new_tokens,
+                threads: parameters.threads,
+                cpu_mask: parameters.cpu_mask,
+                trust_sdk_version: options.trust_sdk_version.clone(),
+                deadline: LOAD_DEADLINE,
+            },
+            requests: model
+                .prompts
+                .iter()
+                .map(|prompt| Request {
+                    input: prompt.input.clone(),
+                    max_new_tokens: parameters.max_new_tokens,
+                    deadline: options.deadline(),
+                })
+                .collect(),
+            warm_up: parameters.warm_up,
+            samples: parameters.samples,
+        };
+        let mut engine: Box<dyn Engine> = if options.in_process {
+            Box::new(InProcess::new())
+        } else {
+            Box::new(Worker::of_this_executable())
+        };
+        let mut observer = Saving {
+            record,
+            index,
+            path,
+            progress: &mut progress,
+            trouble: None,
+        };
+        let outcome = recorder::record(&mut *engine, &plan, &mut model, &mut observer);
+        let trouble = observer.trouble.take();
+        record.models[index] = model;
+        trouble.map_or(Ok(()), Err)?;
+        outcome?;
+    }
+    Ok(())
+}
+
+/// Why recording ended before its time.
+enum Stop {
+    Asked,
+    Failed(Error),
+}
+
+impl From<Stopped> for Stop {
+    fn from(_: Stopped) -> Self {
+        Self::Asked
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Saves the record after each inference, so that nothing measured is lost, and passes all on.
+struct Saving<'a> {
+    record: &'a mut RunRecord,
+    index: usize,
+    path: &'a Path,
+    progress: &'a mut Progress,
+    trouble: Option<Error>,
+}
+
+impl Observer for Saving<'_> {
+    fn loaded(&mut self, model: &ModelRecord, loaded: &Loaded) {
+        self.progress.loaded(model, loaded);
+    }
+
+    fn begins(&mut self, model: &ModelRecord, prompt: usize, round: Round) {
+        self.progress.begins(model, prompt, round);
+    }
+
+    fn ended(&mut self, model: &ModelRecord, prompt: usize, outcome: Outcome<'_>) {
+        self.progress.ended(model, prompt, outcome);
+        self.record.models[self.index].clone_from(model);
+        if let Err(error) = self.record.save(self.path) {
+            self.trouble.get_or_insert(error);
+        }
+    }
+}
+
+/// What criterion can replay: prompts with at least `fewest` samples.
+fn replayable(record: &RunRecord, fewest: usize) -> RunRecord {
+    let mut record = record.clone();
+    for model in &mut record.models {
+        model.prompts.retain(|prompt| prompt.samples.len() >= fewest);
+    }
+    record
+}
+
+/// Runs criterion's process on `record` and gives its exit code.
+fn criterion(options: &Options, record: &RunRecord) -> Result<ExitCode> {
+    let spoken =
+        |what: &str, error: std::io::Error| Error::Worker(format!("criterion's process, {what}: {error}"));
+    let dir = tempfile::tempdir().map_err(|error| spoken("no temporary folder", error))?;
+    let path = dir.path().join("replay.json");
+    record.save(&path)?;
+    let status = Command::new("/proc/self/exe")
+        .args(options.criterion_arguments())
+        .env(REPLAY_VARIABLE, &path)
+        .env("CRITERION_HOME", paths::criterion_home())
+        .status()
+        .map_err(|error| spoken("not started", error))?;
+    Ok(if status.success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(exit::FAILED)
+    })
+}
+
+#[expect(clippy::print_stdout, reason = "the figures are what the program is for")]
+fn print_figures(record: &RunRecord, path: &Path, spent: TimeSpent) {
+    println!();
+    for model in &record.models {
+        if let Some(loaded) = &model.loaded {
+            println!("{}", terminal::runtime_line(&loaded.runtime));
+        }
+        println!("{}", terminal::model_table(model));
+    }
+    println!("record: {}", path.display());
+    println!(
+        "report: {}",
+        paths::criterion_home().join("report/index.html").display()
+    );
+    println!("{spent}");
+}
+
+/// Says on stderr what went wrong, each cause once, and counts it.
+fn print_faults(record: &RunRecord) {
+    for model in &record.models {
+        if let Some(failure) = &model.load_failure {
+            eprintln!("{}: {failure}", model.name);
+        }
+        for prompt in &model.prompts {
+            for (cause, count) in causes(prompt) {
+                eprintln!("{} {}: {count} x {cause}", model.name, prompt.id);
+            }
+            if let Some(why) = &prompt.given_up {
+                eprintln!(
+                    "{} {}: given up with {} samples ({MIN_SAMPLES} are needed for criterion): {why}",
+                    model.name,
+                    prompt.id,
+                    prompt.samples.len()
+                );
+            }
+        }
+    }
+    eprintln!("{}", record.faults());
+}
+
+/// The different causes of a prompt's faults, in the order they came first, with their counts.
+fn causes(prompt: &PromptRecord) -> Vec<(String, usize)> {
+    let mut causes: Vec<(String, usize)> = Vec::new();
+    let failures = prompt.failures.iter().map(ToString::to_string);
+    let rejections = prompt
+        .rejected
+        .iter()
+        .map(|rejected| format!("rejected: {}", rejected.reason));
+    for cause in failures.chain(rejections) {
+        match causes.iter_mut().find(|(known, _)| *known == cause) {
+            Some((_, count)) => *count += 1,
+            None => causes.push((cause, 1)),
+        }
+    }
+    causes
+}

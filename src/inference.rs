@@ -1,0 +1,152 @@
+//! What one call of the model is asked and what it gave: plain data, without a clock and without a runtime.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use crate::ffi::{Finish, TokenEvent};
+
+/// What a prompt is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Input {
+    /// Text, wrapped by the runtime in the model's chat template.
+    Text(String),
+    /// Token ids, taken as they are.
+    Tokens(Vec<i32>),
+}
+
+/// One inference to make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// The prompt.
+    pub input: Input,
+    /// Tokens to generate; the run may not end earlier where the runtime can ignore end tokens.
+    pub max_new_tokens: u32,
+    /// How long the run may take before it is aborted.
+    pub deadline: Duration,
+}
+
+/// The runtime's own statistics of one run, as delivered: unchecked, and partly of unconfirmed meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct RuntimeStats {
+    /// Milliseconds of prefill.
+    #[serde(with = "crate::float")]
+    pub prefill_time_ms: f32,
+    /// Tokens computed in prefill: the prompt with its template, less a prefix found in the KV cache.
+    pub prefill_tokens: i32,
+    /// Milliseconds of decode.
+    #[serde(with = "crate::float")]
+    pub generate_time_ms: f32,
+    /// Tokens of the decode stage; equal to the callbacks or one less.
+    pub generate_tokens: i32,
+    /// Peak resident set of the process, megabytes.
+    #[serde(with = "crate::float")]
+    pub memory_usage_mb: f32,
+}
+
+/// What one inference gave. Times are `CLOCK_MONOTONIC` nanoseconds of one clock.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Inference {
+    /// Right before the call.
+    pub call_ns: u64,
+    /// Right after the return.
+    pub return_ns: u64,
+    /// Every token with the time of its callback.
+    pub tokens: Vec<TokenEvent>,
+    /// Callbacks with a token beyond the room that was reserved.
+    pub overflow: u32,
+    /// The answer; bytes that are not UTF-8 are replaced.
+    pub text: String,
+    /// How the run ended.
+    pub finish: Finish,
+    /// Whether the deadline passed and the run was aborted.
+    pub aborted: bool,
+    /// The runtime's refusal, when the call returned one.
+    pub refusal: Option<String>,
+    /// The runtime's statistics; absent where the generation has none or FINISH never came.
+    pub stats: Option<RuntimeStats>,
+    /// Positions in the KV cache before the run; absent where it cannot be asked. 0 for a cold prefill.
+    pub kv_cache_before: Option<u32>,
+    /// Positions in the KV cache after the run; absent where it cannot be asked.
+    pub kv_cache_after: Option<u32>,
+    /// Callbacks that came after an earlier run of this session had returned.
+    pub late_callbacks: u64,
+    /// Peak resident set of the process that ran it (`VmHWM`), bytes; absent where it cannot be read.
+    pub peak_rss_bytes: Option<u64>,
+}
+
+/// The phases of one inference, from our own stamps, in nanoseconds.
+///
+/// TTFT = first callback - call. Decode, the time per output token (TPOT) = (last - first) / (tokens - 1), absent
+/// below two tokens. Total = return - call. With a runtime in the same process nothing lies
+/// between call and prefill, so prefill is the TTFT; the runtime's own `prefill_time_ms` stands beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Phases {
+    /// Time to the first token, ns.
+    pub ttft_ns: u64,
+    /// Mean time per output token after the first, ns.
+    pub decode_ns_per_token: Option<f64>,
+    /// Call to return, ns.
+    pub total_ns: u64,
+    /// Longest gap between neighbouring tokens, ns.
+    pub worst_gap_ns: Option<u64>,
+}
+
+impl Inference {
+    /// The phases; absent when no token came or the stamps run backwards.
+    pub fn phases(&self) -> Option<Phases> {
+        let first = self.tokens.first()?.at_ns;
+        let last = self.tokens.last()?.at_ns;
+        let gaps = self
+            .tokens
+            .windows(2)
+            .map(|pair| pair[1].at_ns.checked_sub(pair[0].at_ns));
+        let worst_gap_ns = gaps.collect::<Option<Vec<_>>>()?.into_iter().max();
+        let steps = self.tokens.len() - 1;
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a run's nanoseconds fit the 52 bits of a float"
+        )]
+        let decode_ns_per_token = (steps > 0).then(|| (last - first) as f64 / steps as f64);
+        Some(Phases {
+            ttft_ns: first.checked_sub(self.call_ns)?,
+            decode_ns_per_token,
+            total_ns: self.return_ns.checked_sub(self.call_ns)?,
+            worst_gap_ns,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::scripted;
+
+    #[test]
+    fn phases_of_known_stamps() {
+        let inference = scripted::inference(1_000, &[6_000, 7_000, 8_500, 9_000], 9_200);
+        assert_eq!(
+            inference.phases(),
+            Some(Phases {
+                ttft_ns: 5_000,
+                decode_ns_per_token: Some(1_000.0),
+                total_ns: 8_200,
+                worst_gap_ns: Some(1_500)
+            })
+        );
+    }
+
+    #[test]
+    fn one_token_has_no_decode_and_no_gap() {
+        let phases = scripted::inference(0, &[10], 12).phases().expect("a token came");
+        assert_eq!((phases.decode_ns_per_token, phases.worst_gap_ns), (None, None));
+    }
+
+    #[test]
+    fn no_token_or_stamps_that_run_backwards_have_no_phases() {
+        assert_eq!(scripted::inference(0, &[], 5).phases(), None);
+        assert_eq!(scripted::inference(10, &[5], 20).phases(), None);
+        assert_eq!(scripted::inference(0, &[5, 4], 20).phases(), None);
+    }
+}

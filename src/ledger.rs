@@ -1,0 +1,609 @@
+//! Conservation laws that every inference must keep to become a sample.
+//!
+//! What our own clock and counts disprove rejects the sample and says why; it is never averaged in. Disagreement with
+//! a counter of the runtime whose meaning is unconfirmed is only marked.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ffi::Abilities;
+use crate::inference::{Finish, Inference, Phases, Request, RuntimeStats};
+
+/// Absolute part of the tolerance between the runtime's times and ours, ms. The larger of both parts counts.
+pub const TOLERANCE_MS: f64 = 2.0;
+/// Relative part of the tolerance between the runtime's times and ours.
+pub const TOLERANCE_RATIO: f64 = 0.05;
+
+/// Why an inference is no sample.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case", tag = "law")]
+#[non_exhaustive]
+pub enum Rejection {
+    /// The call returned a refusal or the runtime reported an error.
+    #[error("the run failed: {reason}")]
+    RunFailed {
+        /// The runtime's words.
+        reason: String,
+    },
+    /// The deadline passed.
+    #[error(
+        "the run passed its deadline of {deadline_s} s and was aborted after {tokens} tokens (--timeout)"
+    )]
+    DeadlinePassed {
+        /// The deadline, seconds.
+        deadline_s: u64,
+        /// Tokens until then.
+        tokens: usize,
+    },
+    /// No token came.
+    #[error("no token came")]
+    NoTokens,
+    /// Callbacks ended without FINISH.
+    #[error("no FINISH came after {tokens} tokens")]
+    LostFinish {
+        /// Tokens that came.
+        tokens: usize,
+    },
+    /// Stamps of our own clock are out of order.
+    #[error("the stamps of call, tokens and return are out of order")]
+    TimeRunsBackwards,
+    /// More or fewer tokens than were asked for.
+    #[error("{got} tokens came where {asked} were asked for")]
+    TokenCount {
+        /// Tokens asked for.
+        asked: u32,
+        /// Tokens that came.
+        got: usize,
+    },
+    /// Prefill computed another number of tokens than the prompt has, as when the KV cache held a prefix.
+    #[error("prefill computed {computed} tokens of a prompt of {prompt}: the KV cache was not cold")]
+    WarmPrefill {
+        /// Tokens that the runtime says it computed.
+        computed: i32,
+        /// Tokens of the prompt.
+        prompt: u32,
+    },
+    /// The runtime's statistics are those of the run before.
+    #[error("the runtime's statistics are those of the run before")]
+    StaleStats,
+    /// One of the runtime's times cannot be.
+    #[error("the runtime reports {field} = {value} ms for {tokens} tokens")]
+    ImpossibleTime {
+        /// Field of the statistics.
+        field: String,
+        /// Its value, as text since it may be NaN.
+        value: String,
+        /// Tokens it stands for.
+        tokens: i32,
+    },
+    /// The runtime's times do not fit into what our clock measured around the call.
+    #[error("the runtime reports {reported_ms:.3} ms of {what}, our clock measured {measured_ms:.3} ms")]
+    TimeOverrun {
+        /// Which times.
+        what: String,
+        /// The runtime's, ms.
+        reported_ms: f64,
+        /// Ours, ms.
+        measured_ms: f64,
+    },
+    /// A callback came after its run had returned.
+    #[error("a callback came after its run had returned")]
+    LateCallback,
+}
+
+/// What is odd about a sample that stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "mark")]
+#[non_exhaustive]
+pub enum Mark {
+    /// The runtime has no statistics, so prefill could not be proven cold.
+    NoStats,
+    /// The KV cache held something before the run.
+    CacheNotEmpty {
+        /// Positions held.
+        positions: u32,
+    },
+    /// `generate_tokens` is neither the number of tokens nor one below.
+    GenerateTokens {
+        /// As reported.
+        reported: i32,
+        /// Tokens that came.
+        counted: usize,
+    },
+    /// The runtime's times leave part of the run unexplained.
+    UnexplainedTime {
+        /// Our time less the runtime's, ms.
+        ms: f64,
+    },
+    /// The run ended by itself; this runtime cannot be told to go on.
+    EndedEarly {
+        /// Tokens asked for.
+        asked: u32,
+        /// Tokens that came.
+        got: usize,
+    },
+}
+
+/// An inference that stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Accepted {
+    /// Its phases.
+    pub phases: Phases,
+    /// What is odd about it.
+    pub marks: Vec<Mark>,
+}
+
+/// The laws, and what they need to remember between the runs of one loaded model.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    can: Abilities,
+    last_stats: Option<RuntimeStats>,
+    late_callbacks: u64,
+}
+
+impl Ledger {
+    /// For a freshly loaded model.
+    pub fn new(can: Abilities) -> Self {
+        Self {
+            can,
+            last_stats: None,
+            late_callbacks: 0,
+        }
+    }
+
+    /// Judges one inference. `prompt_tokens` is the prompt's length where it is known: the ids' count, or what a
+    /// cold run computed.
+    ///
+    /// # Errors
+    /// The first law that was broken.
+    pub fn judge(
+        &mut self,
+        request: &Request,
+        prompt_tokens: Option<u32>,
+        inference: &Inference,
+    ) -> Result<Accepted, Rejection> {
+        let before = std::mem::replace(&mut self.last_stats, inference.stats);
+        let late =
+            inference.late_callbacks > std::mem::replace(&mut self.late_callbacks, inference.late_callbacks);
+        judge_ending(request, inference)?;
+        if late {
+            return Err(Rejection::LateCallback);
+        }
+        let phases = inference.phases().ok_or(Rejection::TimeRunsBackwards)?;
+        let end_ns = inference.tokens.last().map_or(0, |token| token.at_ns);
+        if end_ns > inference.return_ns {
+            return Err(Rejection::TimeRunsBackwards);
+        }
+        let mut marks = Vec::new();
+        self.judge_count(request, inference, &mut marks)?;
+        match &inference.stats {
+            Some(stats) => judge_stats(
+                stats,
+                before.as_ref(),
+                prompt_tokens,
+                inference,
+                &phases,
+                &mut marks,
+            )?,
+            None => marks.push(Mark::NoStats),
+        }
+        if let Some(positions @ 1..) = inference.kv_cache_before {
+            marks.push(Mark::CacheNotEmpty { positions });
+        }
+        Ok(Accepted { phases, marks })
+    }
+
+    fn judge_count(
+        &self,
+        request: &Request,
+        inference: &Inference,
+        marks: &mut Vec<Mark>,
+    ) -> Result<(), Rejection> {
+        let asked = request.max_new_tokens;
+        let got = inference.tokens.len() + inference.overflow as usize;
+        match got.cmp(&(asked as usize)) {
+            std::cmp::Ordering::Equal => Ok(()),
+            std::cmp::Ordering::Less if !self.can.ignore_eos => {
+                marks.push(Mark::EndedEarly { asked, got });
+                Ok(())
+            }
+            _ => Err(Rejection::TokenCount { asked, got }),
+        }
+    }
+}
+
+fn judge_ending(request: &Request, inference: &Inference) -> Result<(), Rejection> {
+    let tokens = inference.tokens.len();
+    if inference.aborted {
+        return Err(Rejection::DeadlinePassed {
+            deadline_s: request.deadline.as_secs(),
+            tokens,
+        });
+    }
+    if let Some(reason) = &inference.refusal {
+        return Err(Rejection::RunFailed {
+            reason: reason.clone(),
+        });
+    }
+    match inference.finish {
+        Finish::Error => Err(Rejection::RunFailed {
+            reason: "the runtime reported an error".into(),
+        }),
+        Finish::Lost => Err(Rejection::LostFinish { tokens }),
+        Finish::Finished if tokens == 0 => Err(Rejection::NoTokens),
+        Finish::Finished => Ok(()),
+    }
+}
+
+fn judge_stats(
+    stats: &RuntimeStats,
+    before: Option<&RuntimeStats>,
+    prompt_tokens: Option<u32>,
+    inference: &Inference,
+    phases: &Phases,
+    marks: &mut Vec<Mark>,
+) -> Result<(), Rejection> {
+    // Two runs that agree to the last bit of both times are one run reported twice.
+    if before.is_some_and(|before| {
+        before.prefill_time_ms.to_bits() == stats.prefill_time_ms.to_bits()
+            && before.generate_time_ms.to_bits() == stats.generate_time_ms.to_bits()
+    }) {
+        return Err(Rejection::StaleStats);
+    }
+    if let Some(prompt) = prompt_tokens
+        && i64::from(stats.prefill_tokens) != i64::from(prompt)
+    {
+        return Err(Rejection::WarmPrefill {
+            computed: stats.prefill_tokens,
+            prompt,
+        });
+    }
+    if stats.prefill_tokens <= 0 {
+        return Err(Rejection::WarmPrefill {
+            computed: stats.prefill_tokens,
+            prompt: prompt_tokens.unwrap_or(0),
+        });
+    }
+    let prefill_ms = possible_time(
+        "prefill_time_ms",
+        stats.prefill_time_ms,
+        true,
+        stats.prefill_tokens,
+    )?;
+    // One token alone leaves nothing to decode.
+    let decoded = stats.generate_tokens > 1 || inference.tokens.len() > 1;
+    let generate_ms = possible_time(
+        "generate_time_ms",
+        stats.generate_time_ms,
+        decoded,
+        stats.generate_tokens,
+    )?;
+
+    fits("prefill", prefill_ms, ms(phases.ttft_ns))?;
+    fits(
+        "prefill and decode",
+        prefill_ms + generate_ms,
+        ms(phases.total_ns),
+    )?;
+    let unexplained = ms(phases.total_ns) - prefill_ms - generate_ms;
+    if unexplained > tolerance(ms(phases.total_ns)) {
+        marks.push(Mark::UnexplainedTime { ms: unexplained });
+    }
+    let counted = inference.tokens.len();
+    let reported = usize::try_from(stats.generate_tokens).ok();
+    if reported != Some(counted) && reported != Some(counted - 1) {
+        marks.push(Mark::GenerateTokens {
+            reported: stats.generate_tokens,
+            counted,
+        });
+    }
+    Ok(())
+}
+
+fn possible_time(field: &str, value: f32, must_be_positive: bool, tokens: i32) -> Result<f64, Rejection> {
+    if !value.is_finite() || value < 0.0 || (must_be_positive && value == 0.0) {
+        return Err(Rejection::ImpossibleTime {
+            field: field.into(),
+            value: value.to_string(),
+            tokens,
+        });
+    }
+    Ok(value.into())
+}
+
+fn fits(what: &str, reported_ms: f64, measured_ms: f64) -> Result<(), Rejection> {
+    if reported_ms > measured_ms + tolerance(measured_ms) {
+        return Err(Rejection::TimeOverrun {
+            what: what.into(),
+            reported_ms,
+            measured_ms,
+        });
+    }
+    Ok(())
+}
+
+fn tolerance(measured_ms: f64) -> f64 {
+    TOLERANCE_MS.max(measured_ms * TOLERANCE_RATIO)
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a run's nanoseconds fit the 52 bits of a float"
+)]
+fn ms(ns: u64) -> f64 {
+    ns as f64 / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::scripted;
+
+    const MS: u64 = 1_000_000;
+
+    /// 8 tokens: prefill 100 ms, then one each 10 ms; the runtime agrees with our clock.
+    fn good() -> Inference {
+        let stamps: Vec<u64> = (0..8).map(|token| (100 + 10 * token) * MS).collect();
+        let mut inference = scripted::inference(0, &stamps, 170 * MS + MS / 10);
+        inference.stats = Some(stats(99.5, 70.0));
+        inference
+    }
+
+    fn stats(prefill_time_ms: f32, generate_time_ms: f32) -> RuntimeStats {
+        RuntimeStats {
+            prefill_time_ms,
+            prefill_tokens: 12,
+            generate_time_ms,
+            generate_tokens: 7,
+            memory_usage_mb: 1.0,
+        }
+    }
+
+    fn judge(inference: &Inference) -> Result<Accepted, Rejection> {
+        Ledger::new(scripted::ABILITIES).judge(&scripted::request(8), Some(12), inference)
+    }
+
+    #[test]
+    fn a_clean_inference_stands_without_marks() {
+        assert_eq!(judge(&good()).map(|accepted| accepted.marks), Ok(vec![]));
+    }
+
+    #[test]
+    fn each_law_rejects_by_name() {
+        let with_stats = |stats: RuntimeStats| Inference {
+            stats: Some(stats),
+            ..good()
+        };
+        let rows: Vec<(&str, Inference)> = vec![
+            (
+                "passed its deadline",
+                Inference {
+                    aborted: true,
+                    ..good()
+                },
+            ),
+            (
+                "the run failed: no",
+                Inference {
+                    refusal: Some("no".into()),
+                    ..good()
+                },
+            ),
+            (
+                "reported an error",
+                Inference {
+                    finish: Finish::Error,
+                    ..good()
+                },
+            ),
+            (
+                "no FINISH came",
+                Inference {
+                    finish: Finish::Lost,
+                    ..good()
+                },
+            ),
+            (
+                "no token came",
+                Inference {
+                    tokens: vec![],
+                    ..good()
+                },
+            ),
+            (
+                "7 tokens came where 8",
+                Inference {
+                    tokens: good().tokens[..7].to_vec(),
+                    ..good()
+                },
+            ),
+            (
+                "9 tokens came where 8",
+                Inference {
+                    overflow: 1,
+                    ..good()
+                },
+            ),
+            (
+                "out of order",
+                Inference {
+                    return_ns: 120 * MS,
+                    ..good()
+                },
+            ),
+            (
+                "out of order",
+                Inference {
+                    call_ns: 101 * MS,
+                    ..good()
+                },
+            ),
+            (
+                "computed 3 tokens of a prompt of 12",
+                with_stats(RuntimeStats {
+                    prefill_tokens: 3,
+                    ..stats(99.5, 70.0)
+                }),
+            ),
+            (
+                "computed 0 tokens of a prompt of 12",
+                with_stats(RuntimeStats {
+                    prefill_tokens: 0,
+                    ..stats(0.0, 70.0)
+                }),
+            ),
+            ("prefill_time_ms = 0", with_stats(stats(0.0, 70.0))),
+            ("prefill_time_ms = -1", with_stats(stats(-1.0, 70.0))),
+            ("prefill_time_ms = NaN", with_stats(stats(f32::NAN, 70.0))),
+            ("generate_time_ms = 0", with_stats(stats(99.5, 0.0))),
+            ("generate_time_ms = inf", with_stats(stats(99.5, f32::INFINITY))),
+            ("of prefill, our clock", with_stats(stats(105.1, 60.0))),
+            ("of prefill and decode, our clock", with_stats(stats(99.5, 80.0))),
+            (
+                "after its run had returned",
+                Inference {
+                    late_callbacks: 1,
+                    ..good()
+                },
+            ),
+        ];
+        for (expected, inference) in rows {
+            let text = judge(&inference).map(|_| ()).expect_err(expected).to_string();
+            assert!(text.contains(expected), "expected {expected:?}, got {text:?}");
+        }
+    }
+
+    #[test]
+    fn tolerance_is_the_larger_of_two_milliseconds_and_five_percent() {
+        assert!(
+            judge(&Inference {
+                stats: Some(stats(104.9, 60.0)),
+                ..good()
+            })
+            .is_ok()
+        );
+        assert!(
+            judge(&Inference {
+                stats: Some(stats(105.1, 60.0)),
+                ..good()
+            })
+            .is_err()
+        );
+        // TTFT of 10 ms: 5 % would be half a millisecond.
+        let short = |prefill_ms| {
+            let stamps: Vec<u64> = (0..8).map(|token| (10 + token) * MS).collect();
+            Inference {
+                stats: Some(stats(prefill_ms, 5.0)),
+                ..scripted::inference(0, &stamps, 18 * MS)
+            }
+        };
+        assert!(judge(&short(11.9)).is_ok());
+        assert!(judge(&short(12.1)).is_err());
+    }
+
+    #[test]
+    fn statistics_of_the_run_before_are_stale_even_when_a_rejected_run_lies_between() {
+        let mut ledger = Ledger::new(scripted::ABILITIES);
+        let request = scripted::request(8);
+        assert!(ledger.judge(&request, Some(12), &good()).is_ok());
+        assert_eq!(
+            ledger.judge(&request, Some(12), &good()),
+            Err(Rejection::StaleStats)
+        );
+        assert_eq!(
+            ledger.judge(&request, Some(12), &good()),
+            Err(Rejection::StaleStats)
+        );
+        let fresh = Inference {
+            stats: Some(stats(99.25, 70.25)),
+            ..good()
+        };
+        assert!(ledger.judge(&request, Some(12), &fresh).is_ok());
+    }
+
+    #[test]
+    fn a_late_callback_costs_one_sample() {
+        let mut ledger = Ledger::new(scripted::ABILITIES);
+        let request = scripted::request(8);
+        let late = Inference {
+            late_callbacks: 1,
+            ..good()
+        };
+        assert_eq!(
+            ledger.judge(&request, Some(12), &late),
+            Err(Rejection::LateCallback)
+        );
+        let next = Inference {
+            late_callbacks: 1,
+            stats: Some(stats(99.0, 69.0)),
+            ..good()
+        };
+        assert!(ledger.judge(&request, Some(12), &next).is_ok());
+    }
+
+    #[test]
+    fn counters_of_unconfirmed_meaning_only_mark() {
+        let marks = |inference: Inference| judge(&inference).map(|accepted| accepted.marks);
+        let one_more = RuntimeStats {
+            generate_tokens: 8,
+            ..stats(99.5, 70.0)
+        };
+        assert_eq!(
+            marks(Inference {
+                stats: Some(one_more),
+                ..good()
+            }),
+            Ok(vec![])
+        );
+        let off = RuntimeStats {
+            generate_tokens: 5,
+            ..stats(99.5, 70.0)
+        };
+        assert_eq!(
+            marks(Inference {
+                stats: Some(off),
+                ..good()
+            }),
+            Ok(vec![Mark::GenerateTokens {
+                reported: 5,
+                counted: 8
+            }])
+        );
+        assert_eq!(
+            marks(Inference {
+                kv_cache_before: Some(3),
+                ..good()
+            }),
+            Ok(vec![Mark::CacheNotEmpty { positions: 3 }])
+        );
+        assert_eq!(
+            marks(Inference {
+                stats: None,
+                ..good()
+            }),
+            Ok(vec![Mark::NoStats])
+        );
+        let unexplained = marks(Inference {
+            stats: Some(stats(50.0, 70.0)),
+            ..good()
+        });
+        assert!(
+            matches!(unexplained.as_deref(), Ok([Mark::UnexplainedTime { ms }]) if (ms - 50.1).abs() < 0.01)
+        );
+    }
+
+    #[test]
+    fn an_early_end_is_a_mark_where_end_tokens_cannot_be_ignored() {
+        let can = Abilities {
+            ignore_eos: false,
+            ..scripted::ABILITIES
+        };
+        let early = Inference {
+            tokens: good().tokens[..7].to_vec(),
+            ..good()
+        };
+        let accepted = Ledger::new(can)
+            .judge(&scripted::request(8), Some(12), &early)
+            .expect("stands");
+        assert_eq!(accepted.marks, [Mark::EndedEarly { asked: 8, got: 7 }]);
+    }
+}

@@ -1,0 +1,385 @@
+//! The command line of a bench target: our options and those of criterion that have a meaning here.
+//!
+//! Criterion reads the process's arguments itself and rejects what it does not know. So ours are read first, here,
+//! and criterion gets its own in a process of its own.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+use regex::Regex;
+
+use crate::board;
+use crate::error::{Error, Result};
+use crate::ffi::library::IS_HOST;
+use crate::models;
+use crate::record::Parameters;
+use crate::replay::MIN_SAMPLES;
+
+/// Samples of each prompt unless the user says otherwise.
+const DEFAULT_SAMPLES: usize = MIN_SAMPLES;
+/// New tokens of each inference unless suite or user say otherwise.
+const DEFAULT_NEW_TOKENS: u32 = 64;
+/// New tokens of the one inference that `--test` makes.
+const TEST_NEW_TOKENS: u32 = 4;
+
+/// Benchmarks language models through the RKLLM runtime: prefill and decode, with criterion's statistics.
+#[derive(Debug, Clone, Parser)]
+#[command(version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Options {
+    /// Run only the benchmarks whose identifier <model>/<suite>/<phase>/<prompt> matches this regular expression
+    #[arg(value_name = "FILTER")]
+    pub(crate) filter: Option<String>,
+
+    /// Models to run: a model file, or a folder of models
+    #[arg(long, value_name = "DIR|FILE", env = "RKLLM_BENCH_MODELS", help_heading = OURS)]
+    pub(crate) models: Option<PathBuf>,
+    /// Run the model of this name alone [default: all that are found]
+    #[arg(long, value_name = "NAME", env = "RKLLM_BENCH_MODEL", help_heading = OURS)]
+    pub(crate) model: Option<String>,
+    /// New tokens of each inference [default: the suite's, else 64]
+    #[arg(long, value_name = "N", env = "RKLLM_BENCH_MAX_NEW_TOKENS", help_heading = OURS,
+          value_parser = clap::value_parser!(u32).range(2..))]
+    pub(crate) max_new_tokens: Option<u32>,
+    /// Context window in tokens
+    #[arg(long, value_name = "N", env = "RKLLM_BENCH_MAX_CONTEXT", default_value_t = 4096, help_heading = OURS,
+          value_parser = clap::value_parser!(u32).range(32..))]
+    pub(crate) max_context: u32,
+    /// Seconds that one inference may take before it is aborted
+    #[arg(long, value_name = "SECONDS", env = "RKLLM_BENCH_TIMEOUT", default_value_t = 300, help_heading = OURS,
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) timeout: u64,
+    /// CPU threads of the runtime [default: one less than there are cores; with an NPU runtime, its own]
+    #[arg(long, value_name = "N", env = "RKLLM_BENCH_THREADS", help_heading = OURS,
+          value_parser = clap::value_parser!(u8).range(1..=127))]
+    pub(crate) threads: Option<u8>,
+    /// CPU cores of the runtime: bit n is CPU n, for example 0xF0
+    #[arg(long, value_name = "MASK", env = "RKLLM_BENCH_CPU_MASK", value_parser = parse_mask, help_heading = OURS)]
+    pub(crate) cpu_mask: Option<u32>,
+    /// Folder of the run record [default: rkllm-bench/runs in cargo's target folder]
+    #[arg(long, value_name = "DIR", env = "RKLLM_BENCH_OUTPUT", help_heading = OURS)]
+    pub(crate) output: Option<PathBuf>,
+    /// Run the runtime in this process instead of a worker; a crash of the runtime then ends the run
+    #[arg(long, env = "RKLLM_BENCH_IN_PROCESS", value_parser = clap::builder::FalseyValueParser::new(),
+          help_heading = OURS)]
+    pub(crate) in_process: bool,
+    /// Version to assume of an SDK library whose file carries none
+    #[arg(long, value_name = "VERSION", env = "RKLLM_BENCH_TRUST_SDK_VERSION", help_heading = OURS)]
+    pub(crate) trust_sdk_version: Option<String>,
+
+    /// Samples of each prompt, at least 10
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_SAMPLES, help_heading = CRITERIONS)]
+    pub(crate) sample_size: usize,
+    /// List the identifiers; loads no model
+    #[arg(long, help_heading = CRITERIONS, conflicts_with = "test")]
+    pub(crate) list: bool,
+    /// Make one inference of a few tokens for each prompt, to see that everything works
+    #[arg(long, help_heading = CRITERIONS)]
+    pub(crate) test: bool,
+    /// Take FILTER as a whole identifier
+    #[arg(long, help_heading = CRITERIONS, requires = "filter")]
+    pub(crate) exact: bool,
+    /// Save the results under this name
+    #[arg(short, long, value_name = "NAME", help_heading = CRITERIONS,
+          conflicts_with_all = ["baseline", "baseline_lenient", "discard_baseline"])]
+    pub(crate) save_baseline: Option<String>,
+    /// Compare with the results saved under this name; fails where there are none
+    #[arg(short, long, value_name = "NAME", help_heading = CRITERIONS, conflicts_with = "baseline_lenient")]
+    pub(crate) baseline: Option<String>,
+    /// Compare with the results saved under this name where there are any
+    #[arg(long, value_name = "NAME", help_heading = CRITERIONS)]
+    pub(crate) baseline_lenient: Option<String>,
+    /// Compare results saved under this name with --baseline, and measure nothing
+    #[arg(long, value_name = "NAME", help_heading = CRITERIONS, requires = "baseline", conflicts_with = "test")]
+    pub(crate) load_baseline: Option<String>,
+    /// Keep no results for the next run to compare with
+    #[arg(long, help_heading = CRITERIONS)]
+    pub(crate) discard_baseline: bool,
+    /// Smallest change that is called one, as a ratio
+    #[arg(long, value_name = "RATIO", help_heading = CRITERIONS)]
+    pub(crate) noise_threshold: Option<f64>,
+    /// Level of the intervals
+    #[arg(long, value_name = "LEVEL", help_heading = CRITERIONS)]
+    pub(crate) confidence_level: Option<f64>,
+    /// Level of the test for a change
+    #[arg(long, value_name = "LEVEL", help_heading = CRITERIONS)]
+    pub(crate) significance_level: Option<f64>,
+    /// Resamples of the bootstrap [default: 10000]
+    #[arg(long, value_name = "N", help_heading = CRITERIONS)]
+    pub(crate) nresamples: Option<usize>,
+    /// No plots and no HTML
+    #[arg(short, long, help_heading = CRITERIONS)]
+    pub(crate) noplot: bool,
+    /// Colour of criterion's output
+    #[arg(short, long, value_name = "WHEN", value_parser = ["auto", "always", "never"], help_heading = CRITERIONS)]
+    pub(crate) color: Option<String>,
+    /// More of criterion's statistics
+    #[arg(short, long, help_heading = CRITERIONS)]
+    pub(crate) verbose: bool,
+    /// Criterion's results alone
+    #[arg(long, help_heading = CRITERIONS, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Format of criterion's output
+    #[arg(long, value_name = "FORMAT", value_parser = ["criterion", "bencher"], help_heading = CRITERIONS)]
+    pub(crate) output_format: Option<String>,
+
+    /// Passed by cargo bench
+    #[arg(long, hide = true)]
+    pub(crate) bench: bool,
+}
+
+const OURS: &str = "rkllm-bench";
+const CRITERIONS: &str = "criterion";
+const EXIT_CODES: &str = "Exit codes:
+  0    every inference that was wanted was made
+  1    something failed: a model, an inference, a prompt (the last lines count them) or criterion
+  64   the command line, a suite or a model cannot be used
+  70   an error inside rkllm-bench or its surroundings
+  130  stopped by Ctrl-C, 143 by SIGTERM; what was recorded is saved
+
+Each option under \"rkllm-bench\" is also the environment variable shown beside it.";
+
+/// What this process is asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Measure.
+    Bench,
+    /// One short inference a prompt.
+    Test,
+    /// Print identifiers.
+    List,
+    /// Let criterion compare what was saved.
+    LoadBaseline,
+}
+
+impl Options {
+    /// What this process is asked to do. `cargo test` says so by leaving out `--bench`, as criterion has it; a bench
+    /// executable started by hand measures.
+    pub(crate) fn mode(&self) -> Mode {
+        let started_by_cargo_test = !self.bench && std::env::var_os("CARGO_MANIFEST_DIR").is_some();
+        if self.list {
+            Mode::List
+        } else if self.test || started_by_cargo_test {
+            Mode::Test
+        } else if self.load_baseline.is_some() {
+            Mode::LoadBaseline
+        } else {
+            Mode::Bench
+        }
+    }
+
+    /// The parameters of the run, with the defaults of suite and machine filled in.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] for what the machine or criterion cannot do.
+    pub(crate) fn parameters(&self, suite_new_tokens: Option<u32>) -> Result<Parameters> {
+        let test = self.mode() == Mode::Test;
+        if self.sample_size < MIN_SAMPLES {
+            return Err(Error::BadParameter(format!(
+                "--sample-size {}: criterion needs at least {MIN_SAMPLES} samples",
+                self.sample_size
+            )));
+        }
+        let new_tokens = self
+            .max_new_tokens
+            .or(suite_new_tokens)
+            .unwrap_or(DEFAULT_NEW_TOKENS);
+        let max_new_tokens = if test { TEST_NEW_TOKENS } else { new_tokens };
+        if max_new_tokens >= self.max_context {
+            return Err(Error::BadParameter(format!(
+                "a context of {} tokens has no room for {max_new_tokens} new ones and a prompt: raise --max-context \
+                 or lower --max-new-tokens",
+                self.max_context
+            )));
+        }
+        Ok(Parameters {
+            max_new_tokens,
+            max_context: self.max_context,
+            threads: self.runtime_threads()?,
+            cpu_mask: self.cpu_mask,
+            timeout_s: self.timeout,
+            samples: if test { 1 } else { self.sample_size },
+            warm_up: usize::from(!test),
+            in_process: self.in_process,
+        })
+    }
+
+    /// Threads of the runtime. On the host one core is left free: with a thread on every core, one busy process made
+    /// decode 4 to 36 times slower (measured on two cores).
+    fn runtime_threads(&self) -> Result<Option<u8>> {
+        let cores = board::cores();
+        match self.threads {
+            Some(threads) if usize::from(threads) > cores => Err(Error::BadParameter(format!(
+                "--threads {threads}: this process may use {cores} cores, and threads that share one make decode \
+                 many times slower"
+            ))),
+            Some(threads) => Ok(Some(threads)),
+            None if IS_HOST => Ok(Some(
+                u8::try_from(cores.saturating_sub(1)).unwrap_or(127).clamp(1, 127),
+            )),
+            None => Ok(None),
+        }
+    }
+
+    /// Deadline of an inference.
+    pub(crate) fn deadline(&self) -> Duration {
+        Duration::from_secs(self.timeout)
+    }
+
+    /// Where to look for models.
+    pub(crate) fn models_place(&self, base: &std::path::Path) -> PathBuf {
+        base.join(self.models.as_deref().unwrap_or(models::DEFAULT_DIR.as_ref()))
+    }
+
+    /// Decides which identifiers run, as criterion does.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] when FILTER is no regular expression.
+    pub(crate) fn selects(&self) -> Result<Box<dyn Fn(&str) -> bool>> {
+        match &self.filter {
+            None => Ok(Box::new(|_| true)),
+            Some(whole) if self.exact => {
+                let whole = whole.clone();
+                Ok(Box::new(move |id| id == whole))
+            }
+            Some(pattern) => {
+                let pattern = Regex::new(pattern)
+                    .map_err(|error| Error::BadParameter(format!("FILTER {pattern:?}: {error}")))?;
+                Ok(Box::new(move |id| pattern.is_match(id)))
+            }
+        }
+    }
+
+    /// The arguments for criterion's process.
+    pub(crate) fn criterion_arguments(&self) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = Vec::new();
+        let mode = self.mode();
+        let flags = [
+            (mode != Mode::Test && mode != Mode::List, "--bench"),
+            (mode == Mode::Test, "--test"),
+            (self.list, "--list"),
+            (self.exact, "--exact"),
+            (self.discard_baseline, "--discard-baseline"),
+            (self.noplot, "--noplot"),
+            (self.verbose, "--verbose"),
+            (self.quiet, "--quiet"),
+        ];
+        arguments.extend(
+            flags
+                .iter()
+                .filter(|(on, _)| *on)
+                .map(|(_, flag)| OsString::from(flag)),
+        );
+        let text = |number: Option<f64>| number.map(|number| number.to_string());
+        let values = [
+            ("--save-baseline", self.save_baseline.clone()),
+            ("--baseline", self.baseline.clone()),
+            ("--baseline-lenient", self.baseline_lenient.clone()),
+            ("--load-baseline", self.load_baseline.clone()),
+            ("--noise-threshold", text(self.noise_threshold)),
+            ("--confidence-level", text(self.confidence_level)),
+            ("--significance-level", text(self.significance_level)),
+            ("--nresamples", self.nresamples.map(|number| number.to_string())),
+            ("--color", self.color.clone()),
+            ("--output-format", self.output_format.clone()),
+        ];
+        for (flag, value) in values {
+            if let Some(value) = value {
+                arguments.extend([OsString::from(flag), value.into()]);
+            }
+        }
+        arguments.extend(self.filter.clone().map(OsString::from));
+        arguments
+    }
+}
+
+fn parse_mask(text: &str) -> std::result::Result<u32, String> {
+    let mask = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    match mask {
+        Ok(0) => Err("a mask of 0 names no core".into()),
+        Ok(mask) => Ok(mask),
+        Err(error) => Err(format!("{error}; give a number such as 0xF0 or 240")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Options {
+        Options::try_parse_from(std::iter::once(&"bench").chain(arguments)).expect("parses")
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Options::command().debug_assert();
+    }
+
+    #[test]
+    fn criterion_gets_its_own_options_and_nothing_of_ours() {
+        let options = parse(&[
+            "--bench",
+            "--models",
+            "m",
+            "--threads",
+            "1",
+            "--sample-size",
+            "20",
+            "--save-baseline",
+            "x",
+            "decode",
+        ]);
+        assert_eq!(
+            options.criterion_arguments(),
+            ["--bench", "--save-baseline", "x", "decode"]
+        );
+        let options = parse(&["--bench", "--test", "--timeout", "5"]);
+        assert_eq!(options.criterion_arguments(), ["--test"]);
+    }
+
+    #[test]
+    fn masks() {
+        assert_eq!(parse_mask("0xF0"), Ok(0xF0));
+        assert_eq!(parse_mask("3"), Ok(3));
+        assert!(parse_mask("0").is_err() && parse_mask("big").is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_refused_by_name() {
+        let refused = |arguments: &[&str]| {
+            let mut all = vec!["--bench"];
+            all.extend(arguments);
+            parse(&all).parameters(Some(64)).expect_err("refused").to_string()
+        };
+        assert!(refused(&["--sample-size", "9"]).contains("--sample-size 9"));
+        assert!(refused(&["--threads", "127"]).contains("--threads 127"));
+        assert!(refused(&["--max-new-tokens", "64", "--max-context", "64"]).contains("--max-context"));
+    }
+
+    #[test]
+    fn new_tokens_come_from_the_user_then_the_suite_then_the_default() {
+        let tokens =
+            |arguments: &[&str], suite| parse(arguments).parameters(suite).expect("fine").max_new_tokens;
+        assert_eq!(tokens(&["--bench", "--max-new-tokens", "7"], Some(9)), 7);
+        assert_eq!(tokens(&["--bench"], Some(9)), 9);
+        assert_eq!(tokens(&["--bench"], None), DEFAULT_NEW_TOKENS);
+        assert_eq!(
+            tokens(&["--bench", "--test", "--max-new-tokens", "7"], Some(9)),
+            TEST_NEW_TOKENS
+        );
+    }
+
+    #[test]
+    fn filters_match_as_criterions_do() {
+        let selects = |arguments: &[&str], id: &str| parse(arguments).selects().expect("fine")(id);
+        assert!(selects(&["dec.de"], "m/quick/decode/a"));
+        assert!(!selects(&["dec.de", "--exact"], "m/quick/decode/a"));
+        assert!(parse(&["("]).selects().is_err());
+    }
+}

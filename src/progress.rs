@@ -1,0 +1,63 @@
+//! Progress on a terminal. Without one nothing is shown.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::engine::Loaded;
+use crate::record::ModelRecord;
+use crate::recorder::{Observer, Outcome, Round};
+
+/// A bar on stderr: model, prompt, sample, the latest decode rate, time left.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    bar: ProgressBar,
+}
+
+impl Progress {
+    /// For `inferences` in all.
+    pub(crate) fn new(inferences: usize) -> Self {
+        let bar = ProgressBar::new(inferences as u64);
+        if let Ok(style) = ProgressStyle::with_template("{wide_msg} {bar:16} {pos}/{len} {eta} left") {
+            bar.set_style(style);
+        }
+        // Draws nothing where stderr is no terminal. Between inferences the clock of the bar goes on by itself.
+        bar.enable_steady_tick(Duration::from_secs(1));
+        Self { bar }
+    }
+}
+
+impl Observer for Progress {
+    fn loaded(&mut self, model: &ModelRecord, _: &Loaded) {
+        self.bar.set_message(format!("{}: loaded", model.name));
+    }
+
+    fn begins(&mut self, model: &ModelRecord, prompt: usize, round: Round) {
+        let prompt = &model.prompts[prompt];
+        let round = match round {
+            Round::WarmUp(_) => "warm-up".to_owned(),
+            Round::Sample(index) => format!("sample {}", index + 1),
+        };
+        let latest = prompt.samples.last().or(prompt.warm_up.last());
+        let rate = latest
+            .and_then(|sample| sample.phases.decode_ns_per_token)
+            .map(|ns| 1e9 / ns);
+        let rate = rate.map(|rate| format!(", {rate:.1} tok/s")).unwrap_or_default();
+        self.bar
+            .set_message(format!("{} {}, {round}{rate}", model.name, prompt.id));
+    }
+
+    fn ended(&mut self, _: &ModelRecord, _: usize, outcome: Outcome<'_>) {
+        match outcome {
+            Outcome::Stands(_) => self.bar.inc(1),
+            Outcome::Rejected(reason) => self.bar.println(format!("rejected: {reason}")),
+            Outcome::Failed(failure) => self.bar.println(format!("failed: {failure}")),
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

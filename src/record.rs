@@ -1,0 +1,352 @@
+//! The run record: one JSON file a run, with every raw sample. Reports, baselines and the gate read nothing else.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::board::Board;
+use crate::engine::{Failure, Loaded};
+use crate::error::{Error, Result};
+use crate::inference::{Inference, Input, Phases};
+use crate::ledger::{Mark, Rejection};
+
+/// Version of the record's shape. A reader refuses a newer one.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// One run of one suite over one or more models.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// [`SCHEMA_VERSION`] of the writer.
+    pub schema_version: u32,
+    /// Version of rkllm-bench that wrote it.
+    pub tool_version: String,
+    /// Name of the run: time of its start, suite, nonce.
+    pub run_id: String,
+    /// When it began, RFC 3339, UTC.
+    pub started_at: String,
+    /// How far it got.
+    pub status: Status,
+    /// The suite.
+    pub suite: SuiteRecord,
+    /// What all inferences were made with.
+    pub parameters: Parameters,
+    /// The machine.
+    pub board: Board,
+    /// One entry a model, in the order of the run.
+    pub models: Vec<ModelRecord>,
+}
+
+/// How far a run got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Under way, or ended without a word (`kill -9`, power).
+    Running,
+    /// Stopped by Ctrl-C or SIGTERM.
+    Stopped,
+    /// Came to its end, whatever failed on the way.
+    Complete,
+}
+
+/// The suite that was run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SuiteRecord {
+    /// Its name, part of each identifier.
+    pub name: String,
+    /// SHA-256 of its file, hexadecimal.
+    pub sha256: String,
+}
+
+/// What all inferences of a run were made with. Sampling is greedy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parameters {
+    /// New tokens asked of each inference.
+    pub max_new_tokens: u32,
+    /// Context window, tokens.
+    pub max_context: u32,
+    /// CPU threads of the runtime; absent: left to the runtime.
+    pub threads: Option<u8>,
+    /// CPU cores of the runtime, bit n is CPU n; absent: left to the runtime.
+    pub cpu_mask: Option<u32>,
+    /// Deadline of an inference, seconds.
+    pub timeout_s: u64,
+    /// Samples wanted of each prompt.
+    pub samples: usize,
+    /// Warm-up inferences of each prompt, made first and kept out of the samples.
+    pub warm_up: usize,
+    /// Whether the runtime ran in this process instead of a worker.
+    pub in_process: bool,
+}
+
+/// One model of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelRecord {
+    /// Its name, part of each identifier.
+    pub name: String,
+    /// Its file.
+    pub path: PathBuf,
+    /// Size of the file, bytes.
+    pub bytes: u64,
+    /// SHA-256 of the file, hexadecimal.
+    pub sha256: String,
+    /// Whether the weights are pseudo-random: the speed is real, the text is not to be judged.
+    pub random_weights: bool,
+    /// What was loaded, by the first load; absent when none succeeded.
+    pub loaded: Option<Loaded>,
+    /// Why the model was not loaded, when it was not.
+    pub load_failure: Option<Failure>,
+    /// One entry a prompt, in the suite's order.
+    pub prompts: Vec<PromptRecord>,
+}
+
+/// One prompt of a suite with one model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PromptRecord {
+    /// Its id, part of each identifier.
+    pub id: String,
+    /// Its readable name.
+    pub name: String,
+    /// What the model read.
+    pub input: Input,
+    /// Its length in tokens, chat template included, as a cold prefill computed it; absent where none could be seen.
+    pub prompt_tokens: Option<u32>,
+    /// Warm-up inferences that stood, apart from the samples.
+    pub warm_up: Vec<Sample>,
+    /// Samples in the order they were taken.
+    pub samples: Vec<Sample>,
+    /// Inferences that a law of the ledger rejected.
+    pub rejected: Vec<Rejected>,
+    /// Inferences that an engine's failure cost.
+    pub failures: Vec<Failure>,
+    /// Why no more samples were tried, when the prompt was given up.
+    pub given_up: Option<String>,
+}
+
+/// An inference that stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// Its phases.
+    pub phases: Phases,
+    /// What is odd about it.
+    pub marks: Vec<Mark>,
+    /// All of it, raw.
+    pub inference: Inference,
+}
+
+/// An inference that does not stand.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rejected {
+    /// The law it broke.
+    pub reason: Rejection,
+    /// All of it, raw.
+    pub inference: Inference,
+}
+
+/// What went wrong in a run, counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Faults {
+    /// Models that were not loaded.
+    pub models_not_loaded: usize,
+    /// Inferences that an engine's failure cost.
+    pub failed: usize,
+    /// Inferences that the ledger rejected.
+    pub rejected: usize,
+    /// Prompts that were given up.
+    pub given_up: usize,
+}
+
+impl Faults {
+    /// Whether the run is to end with a failure: something died, was not loaded or was given up. A rejected
+    /// inference that was made good by another one is reported, not punished.
+    pub fn are_fatal(&self) -> bool {
+        self.models_not_loaded + self.failed + self.given_up > 0
+    }
+}
+
+impl std::fmt::Display for Faults {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let part = |count: usize, one: &str, many: &str| {
+            (count > 0).then(|| format!("{count} {}", if count == 1 { one } else { many }))
+        };
+        let parts: Vec<String> = [
+            part(self.models_not_loaded, "model not loaded", "models not loaded"),
+            part(self.failed, "inference failed", "inferences failed"),
+            part(
+                self.rejected,
+                "inference rejected by the ledger",
+                "inferences rejected by the ledger",
+            ),
+            part(self.given_up, "prompt given up", "prompts given up"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        f.write_str(&if parts.is_empty() {
+            "no faults".to_owned()
+        } else {
+            parts.join(", ")
+        })
+    }
+}
+
+impl RunRecord {
+    /// Counts what went wrong.
+    pub fn faults(&self) -> Faults {
+        let mut faults = Faults::default();
+        for model in &self.models {
+            faults.models_not_loaded += usize::from(model.load_failure.is_some());
+            for prompt in &model.prompts {
+                faults.failed += prompt.failures.len();
+                faults.rejected += prompt.rejected.len();
+                faults.given_up += usize::from(prompt.given_up.is_some());
+            }
+        }
+        faults
+    }
+
+    /// Writes the record to `path`: beside it first, then by rename, so that `path` is whole at every moment.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let dir = path
+            .parent()
+            .filter(|dir| !dir.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        std::fs::create_dir_all(dir).map_err(Error::io(dir))?;
+        let mut file = tempfile::NamedTempFile::new_in(dir).map_err(Error::io(dir))?;
+        serde_json::to_writer(std::io::BufWriter::new(&mut file), self).map_err(|error| Error::Io {
+            path: path.to_owned(),
+            source: error.into(),
+        })?;
+        file.write_all(b"\n").map_err(Error::io(path))?;
+        file.persist(path).map_err(|error| Error::Io {
+            path: path.to_owned(),
+            source: error.error,
+        })?;
+        Ok(())
+    }
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Record`] when it is of a newer schema or no record at all.
+    pub fn load(path: &Path) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Version {
+            schema_version: u32,
+        }
+        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+        let refuse = |reason: String| Error::Record {
+            path: path.to_owned(),
+            reason,
+        };
+        let Version { schema_version } =
+            serde_json::from_str(&text).map_err(|error| refuse(error.to_string()))?;
+        if schema_version > SCHEMA_VERSION {
+            return Err(refuse(format!(
+                "it has schema version {schema_version}, this rkllm-bench knows up to {SCHEMA_VERSION}: update it"
+            )));
+        }
+        serde_json::from_str(&text).map_err(|error| refuse(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod fixtures {
+    use super::*;
+
+    /// A record without models.
+    pub(crate) fn empty() -> RunRecord {
+        RunRecord {
+            schema_version: SCHEMA_VERSION,
+            tool_version: "0.0.0".into(),
+            run_id: "run".into(),
+            started_at: "2026-01-01T00:00:00Z".into(),
+            status: Status::Running,
+            suite: SuiteRecord {
+                name: "quick".into(),
+                sha256: "00".into(),
+            },
+            parameters: Parameters {
+                max_new_tokens: 8,
+                max_context: 512,
+                threads: Some(1),
+                cpu_mask: None,
+                timeout_s: 60,
+                samples: 10,
+                warm_up: 1,
+                in_process: false,
+            },
+            board: Board {
+                name: None,
+                cpu: None,
+                cores: 1,
+                kernel: "6".into(),
+                architecture: "aarch64".into(),
+                memory_bytes: None,
+            },
+            models: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_comes_back_as_it_was() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("deep/run.json");
+        let record = fixtures::empty();
+        record.save(&path).expect("saved");
+        assert_eq!(RunRecord::load(&path).expect("loaded"), record);
+        let files: Vec<_> = std::fs::read_dir(dir.path().join("deep"))
+            .expect("listed")
+            .collect();
+        assert_eq!(files.len(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_newer_schema_is_refused_by_number() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("run.json");
+        RunRecord {
+            schema_version: 99,
+            ..fixtures::empty()
+        }
+        .save(&path)
+        .expect("saved");
+        let error = RunRecord::load(&path).expect_err("newer").to_string();
+        assert!(error.contains("99") && error.contains("run.json"), "{error}");
+    }
+
+    #[test]
+    fn half_a_file_is_refused() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("run.json");
+        std::fs::write(&path, r#"{"schema_version": 1, "tool"#).expect("written");
+        assert!(matches!(RunRecord::load(&path), Err(Error::Record { .. })));
+    }
+
+    #[test]
+    fn faults_in_words() {
+        assert_eq!(Faults::default().to_string(), "no faults");
+        let faults = Faults {
+            failed: 1,
+            given_up: 2,
+            ..Faults::default()
+        };
+        assert_eq!(faults.to_string(), "1 inference failed, 2 prompts given up");
+        assert!(faults.are_fatal());
+        assert!(
+            !Faults {
+                rejected: 3,
+                ..Faults::default()
+            }
+            .are_fatal()
+        );
+    }
+}
