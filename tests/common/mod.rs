@@ -1,0 +1,205 @@
+//! Builds and runs bench executables for the tests, on either runtime.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::LazyLock;
+
+use rkllm_bench::record::RunRecord;
+use serde_json::Value;
+
+/// The folder of this package.
+pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Variables that choose a runtime or steer a bench; a test sets those it means.
+const STEERING: [&str; 8] = [
+    "RKLLM_SDK",
+    "RKLLM_INCLUDE_DIR",
+    "RKLLM_LIB_DIR",
+    "RKLLM_LIBRARY",
+    "RKLLM_BENCH_MODELS",
+    "LD_LIBRARY_PATH",
+    "CARGO_MANIFEST_DIR",
+    "STUB_FAULT",
+];
+
+/// A command free of what this process was steered by.
+pub fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new(program);
+    for variable in STEERING {
+        command.env_remove(variable);
+    }
+    command.current_dir(ROOT);
+    command
+}
+
+/// cargo, as the one that runs the tests.
+pub fn cargo() -> Command {
+    command(env!("CARGO"))
+}
+
+/// Both streams of a finished command as text.
+pub fn text_of(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+/// Runs a command to its end.
+#[track_caller]
+pub fn run(command: &mut Command) -> Output {
+    command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?} did not start: {error}"))
+}
+
+/// Runs a command that must succeed and gives its text.
+#[track_caller]
+pub fn succeed(command: &mut Command) -> String {
+    let output = run(command);
+    let text = text_of(&output);
+    assert!(
+        output.status.success(),
+        "{command:?} ended with {}:\n{text}",
+        output.status
+    );
+    text
+}
+
+/// The executable that a `cargo bench --no-run` or `cargo build` made of the target `name`.
+#[track_caller]
+pub fn executable(build: &mut Command, name: &str) -> PathBuf {
+    let output = run(build.arg("--message-format=json"));
+    assert!(output.status.success(), "{build:?} failed:\n{}", text_of(&output));
+    let messages = String::from_utf8_lossy(&output.stdout);
+    let path = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .find_map(|message| {
+            let is_it = message["target"]["name"] == name;
+            message["executable"]
+                .as_str()
+                .filter(|_| is_it)
+                .map(PathBuf::from)
+        });
+    path.unwrap_or_else(|| panic!("{build:?} made no executable {name}"))
+}
+
+/// A folder for one run's results.
+#[derive(Debug)]
+pub struct Place {
+    dir: tempfile::TempDir,
+}
+
+impl Place {
+    /// A fresh one.
+    pub fn new() -> Self {
+        Self {
+            dir: tempfile::tempdir().expect("a temporary folder"),
+        }
+    }
+
+    /// Below it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A measuring bench executable whose results land here.
+    pub fn bench(&self, executable: &Path) -> Command {
+        let mut command = command(executable);
+        command
+            .arg("--bench")
+            .args(["--output".as_ref(), self.path("runs").as_os_str()]);
+        command.env("CRITERION_HOME", self.path("criterion"));
+        command
+    }
+
+    /// The one run record that was written here.
+    #[track_caller]
+    pub fn record(&self) -> RunRecord {
+        let files = self.records();
+        assert_eq!(files.len(), 1, "{files:?}");
+        RunRecord::load(&files[0]).expect("a whole record")
+    }
+
+    /// All run records that were written here.
+    pub fn records(&self) -> Vec<PathBuf> {
+        let Ok(entries) = std::fs::read_dir(self.path("runs")) else {
+            return Vec::new();
+        };
+        entries.map(|entry| entry.expect("listed").path()).collect()
+    }
+}
+
+/// The stub runtime as an SDK, and the quick bench built on it.
+#[derive(Debug)]
+pub struct Sdk {
+    /// Folder with `librkllmrt.so`.
+    pub lib: PathBuf,
+    /// The quick bench.
+    pub quick: PathBuf,
+    /// A file that passes for a model.
+    pub model: PathBuf,
+}
+
+/// Built once for each test binary.
+pub static SDK: LazyLock<Sdk> = LazyLock::new(|| {
+    let lib = scratch("stub-1.3.0");
+    stub(&lib, "1.3.0");
+    let model = scratch("models").join("stub-model.rkllm");
+    std::fs::write(&model, "not a model").expect("written");
+    let quick = executable(
+        sdk_cargo(&lib).args(["bench", "--no-default-features", "--no-run", "--bench", "quick"]),
+        "quick",
+    );
+    Sdk { lib, quick, model }
+});
+
+/// A folder that stays between runs of the tests.
+pub fn scratch(name: &str) -> PathBuf {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::create_dir_all(&dir).expect("made");
+    dir
+}
+
+/// Compiles the stub runtime of a release into `dir`, unless it is there and newer than its source.
+pub fn stub(dir: &Path, version: &str) {
+    let library = dir.join("librkllmrt.so");
+    let source = Path::new(ROOT).join("tests/stub/rkllmrt_stub.cpp");
+    let written = |path: &Path| path.metadata().and_then(|meta| meta.modified()).ok();
+    if written(&library).is_some_and(|made| Some(made) > written(&source)) {
+        return;
+    }
+    let fresh = tempfile::NamedTempFile::new_in(dir).expect("a file");
+    succeed(
+        command("c++")
+            .args([
+                "-std=c++17",
+                "-O1",
+                "-fPIC",
+                "-shared",
+                "-pthread",
+                "-Wl,-soname,librkllmrt.so",
+            ])
+            .arg(format!("-DSTUB_VERSION=\"{version}\""))
+            .args(["-I", &format!("{ROOT}/vendor/rkllm")])
+            .arg(&source)
+            .arg("-o")
+            .arg(fresh.path()),
+    );
+    fresh.persist(&library).expect("renamed");
+}
+
+/// cargo for a build on an SDK: a target folder of its own, since a build with other features would replace the
+/// programs that the other tests use.
+pub fn sdk_cargo(lib: &Path) -> Command {
+    let mut command = cargo();
+    command
+        .env("RKLLM_INCLUDE_DIR", format!("{ROOT}/vendor/rkllm"))
+        .env("RKLLM_LIB_DIR", lib)
+        .env("CARGO_TARGET_DIR", scratch("sdk-target"));
+    command
+}
