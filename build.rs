@@ -190,7 +190,7 @@ fn declare_host() {
     println!("cargo::rustc-env=RKLLM_BENCH_LIBRARY_PATH=");
 }
 
-/// Links the SDK's library from a copy in OUT_DIR: cargo puts that directory on the library path of everything it
+/// Links the SDK's library from a copy in `OUT_DIR`: cargo puts that directory on the library path of everything it
 /// runs, and an rpath serves direct execution. The SHA-256 is what the program compares at start with the library
 /// that was really loaded.
 fn link_sdk(library: &Path) -> Result<(), String> {
@@ -199,10 +199,7 @@ fn link_sdk(library: &Path) -> Result<(), String> {
     let copy = dir.join("librkllmrt.so");
     let bytes = fs::read(library).map_err(|error| format!("{}: {error}", library.display()))?;
     fs::write(&copy, &bytes).map_err(|error| format!("{}: {error}", copy.display()))?;
-    let sha256: String = Sha256::digest(&bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let sha256 = hex::encode(Sha256::digest(&bytes));
     println!("cargo::rustc-env=RKLLM_BENCH_LIBRARY_SHA256={sha256}");
     println!("cargo::rustc-env=RKLLM_BENCH_LIBRARY_PATH={}", copy.display());
     println!("cargo::rustc-link-search=native={}", dir.display());

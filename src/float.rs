@@ -29,6 +29,7 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "the same bits are to come back")]
 mod tests {
     use serde::{Deserialize, Serialize};
 

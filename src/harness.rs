@@ -29,7 +29,7 @@ use crate::signals;
 const REPLAY_VARIABLE: &str = "RKLLM_BENCH_REPLAY";
 
 /// How long a model may take to load: reading gigabytes from an SD card takes minutes.
-pub(crate) const LOAD_DEADLINE: Duration = Duration::from_secs(1800);
+pub(crate) const LOAD_DEADLINE: Duration = Duration::from_mins(30);
 
 /// Exit codes, as `--help` lists them.
 mod exit {
@@ -215,7 +215,7 @@ fn run_id(suite: &str) -> String {
     let now = jiff::Timestamp::now();
     let seed = format!("{} {}", now.as_nanosecond(), std::process::id());
     let digest = Sha256::digest(seed.as_bytes());
-    let nonce: String = digest[..3].iter().map(|byte| format!("{byte:02x}")).collect();
+    let nonce = hex::encode(&digest[..3]);
     format!("{}-{suite}-{nonce}", now.strftime("%Y%m%dT%H%M%SZ"))
 }
 

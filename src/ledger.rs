@@ -368,6 +368,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table, one row a law")]
     fn each_law_rejects_by_name() {
         let with_stats = |stats: RuntimeStats| Inference {
             stats: Some(stats),

@@ -150,7 +150,7 @@ fn name_of(raw: Option<&std::ffi::OsStr>) -> String {
         return name;
     }
     let digest = Sha256::digest(name.as_bytes());
-    let tail: String = digest[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+    let tail = hex::encode(&digest[..4]);
     format!("{}-{tail}", &name[..MAX_NAME - tail.len() - 1])
 }
 
@@ -170,10 +170,7 @@ pub fn measure(path: &Path) -> Result<(u64, String)> {
             hash.update(&buffer[..count]);
             bytes += count as u64;
         }
-        Ok((
-            bytes,
-            hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
-        ))
+        Ok((bytes, hex::encode(hash.finalize())))
     };
     digest().map_err(Error::io(path))
 }

@@ -26,6 +26,7 @@ const TEST_NEW_TOKENS: u32 = 4;
 
 /// Benchmarks language models through the RKLLM runtime: prefill and decode, with criterion's statistics.
 #[derive(Debug, Clone, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 #[command(version, after_help = EXIT_CODES, max_term_width = 100)]
 pub(crate) struct Options {
     /// Run only the benchmarks whose identifier <model>/<suite>/<phase>/<prompt> matches this regular expression
@@ -140,6 +141,9 @@ const EXIT_CODES: &str = "Exit codes:
 
 Each option under \"rkllm-bench\" is also the environment variable shown beside it.";
 
+/// Whether an identifier runs.
+pub(crate) type Selector = Box<dyn Fn(&str) -> bool>;
+
 /// What this process is asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -236,7 +240,7 @@ impl Options {
     ///
     /// # Errors
     /// [`Error::BadParameter`] when FILTER is no regular expression.
-    pub(crate) fn selects(&self) -> Result<Box<dyn Fn(&str) -> bool>> {
+    pub(crate) fn selects(&self) -> Result<Selector> {
         match &self.filter {
             None => Ok(Box::new(|_| true)),
             Some(whole) if self.exact => {

@@ -101,10 +101,7 @@ impl Suite {
                 )));
             }
         }
-        let sha256 = Sha256::digest(text.as_bytes())
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let sha256 = hex::encode(Sha256::digest(text.as_bytes()));
         Ok(Self {
             name: file.name,
             sha256,

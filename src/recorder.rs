@@ -201,6 +201,7 @@ mod tests {
     const TOKENS: u32 = 4;
 
     /// A clean inference whose decode takes `step` ns a token, with statistics of its own.
+    #[expect(clippy::unnecessary_wraps, reason = "a line of a script")]
     fn clean(step: u32) -> Result<Inference, Failure> {
         let ms = 1_000_000;
         let stamps: Vec<u64> = (0..u64::from(TOKENS))

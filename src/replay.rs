@@ -118,7 +118,7 @@ fn replay_model(criterion: &mut Criterion<TokenTime>, suite: &str, model: &Model
                 made: 0,
             };
             group.bench_function(id, |bencher| {
-                bencher.iter_custom(|iterations| calls.next(iterations))
+                bencher.iter_custom(|iterations| calls.next(iterations));
             });
         }
     }

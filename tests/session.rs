@@ -2,6 +2,7 @@
 
 #![cfg(feature = "host")]
 #![expect(unsafe_code, reason = "the raw API is compared with the safe one")]
+#![allow(clippy::expect_used, reason = "helpers of tests")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;

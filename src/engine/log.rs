@@ -72,7 +72,8 @@ mod tests {
 
     #[test]
     fn the_tail_is_the_last_lines_that_say_something() {
-        let text: String = (0..20).map(|line| format!("line {line}\n\n")).collect();
+        let lines: Vec<String> = (0..20).map(|line| format!("line {line}\n\n")).collect();
+        let text = lines.concat();
         let lines = tail(&text);
         assert_eq!(lines.len(), LAST_LINES);
         assert_eq!(lines.last().map(String::as_str), Some("line 19"));

@@ -104,7 +104,7 @@ pub enum FailureKind {
 
 impl Failure {
     /// A refusal without lines of the runtime.
-    pub fn refused(message: impl ToString) -> Self {
+    pub fn refused(message: impl std::fmt::Display) -> Self {
         Self {
             kind: FailureKind::Refused,
             message: message.to_string(),

@@ -83,7 +83,7 @@ pub(crate) fn request(max_new_tokens: u32) -> Request {
     Request {
         input: Input::Text("prompt".into()),
         max_new_tokens,
-        deadline: std::time::Duration::from_secs(60),
+        deadline: std::time::Duration::from_mins(1),
     }
 }
 

@@ -341,7 +341,7 @@ mod tests {
             threads: None,
             cpu_mask: None,
             trust_sdk_version: None,
-            deadline: Duration::from_secs(60),
+            deadline: Duration::from_mins(1),
         };
         let failure = worker.load(&spec).expect_err("true answers nothing");
         assert_eq!(failure.kind, FailureKind::Lost);

@@ -28,6 +28,10 @@ use crate::error::{Error, Result};
 /// The environment variable that chooses another library than the one built with, by path.
 pub const LIBRARY_VARIABLE: &str = "RKLLM_LIBRARY";
 
+/// The library this program was built with; both empty for the host runtime.
+const BUILT_WITH_PATH: &str = env!("RKLLM_BENCH_LIBRARY_PATH");
+const BUILT_WITH_SHA256: &str = env!("RKLLM_BENCH_LIBRARY_SHA256");
+
 /// Whether the host runtime is linked into this program.
 pub const IS_HOST: bool = cfg!(feature = "host");
 
@@ -77,7 +81,9 @@ pub fn verify(trusted_version: Option<&str>) -> Result<&'static Library> {
 /// Generation of the RKLLM API that the header in use belongs to, for example `1.3.0`.
 pub fn header_generation() -> &'static str {
     // SAFETY: the guard returns a pointer to a static that is initialised once and never changes.
-    let abilities = unsafe { &*sys::rkb_header_abilities() };
+    let abilities = unsafe { sys::rkb_header_abilities() };
+    // SAFETY: as above; the pointer is never NULL.
+    let abilities = unsafe { &*abilities };
     // SAFETY: `generation` points to a string literal of the guard.
     unsafe { CStr::from_ptr(abilities.generation) }
         .to_str()
@@ -163,10 +169,7 @@ fn check_chosen(loaded: &Path, loaded_sha256: &str) -> Result<()> {
             let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
             (path, sha256_hex(&bytes))
         }
-        _ => (
-            env!("RKLLM_BENCH_LIBRARY_PATH").into(),
-            env!("RKLLM_BENCH_LIBRARY_SHA256").to_owned(),
-        ),
+        _ => (BUILT_WITH_PATH.into(), BUILT_WITH_SHA256.to_owned()),
     };
     if loaded_sha256 == chosen_sha256 {
         return Ok(());
@@ -231,10 +234,7 @@ fn generation_of_version(version: &str) -> Option<&'static str> {
 }
 
 fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex::encode(Sha256::digest(bytes))
 }
 
 #[cfg(test)]

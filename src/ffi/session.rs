@@ -17,6 +17,10 @@ use crate::error::{Error, Result};
 /// What the runtime's generation can do. What it cannot is reported as absent, never as zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "a table of independent yes and no")]
+#[expect(
+    clippy::unsafe_derive_deserialize,
+    reason = "no value of the fields is unsafe"
+)]
 pub struct Abilities {
     /// Performance statistics come with the end of a run (from 1.2.1).
     pub perf: bool,
@@ -37,8 +41,10 @@ pub struct Abilities {
 impl Abilities {
     /// Those of the header in use.
     pub fn of_header() -> Self {
-        // SAFETY: the guard returns a pointer to a static that is initialised once and never changes.
-        let can = unsafe { &*sys::rkb_header_abilities() };
+        // SAFETY: takes nothing and returns the address of a static.
+        let can = unsafe { sys::rkb_header_abilities() };
+        // SAFETY: that static is initialised once and never changes.
+        let can = unsafe { &*can };
         Self {
             perf: can.perf != 0,
             clear_kv_cache: can.clear_kv_cache != 0,
@@ -186,7 +192,8 @@ pub struct Recording {
     panic: Option<PanicPayload>,
 }
 
-struct Listener(Box<dyn FnMut(TokenEvent, &[u8])>);
+type OnToken = dyn FnMut(TokenEvent, &[u8]);
+struct Listener(Box<OnToken>);
 struct PanicPayload(Box<dyn Any + Send>);
 
 impl std::fmt::Debug for Listener {
@@ -646,7 +653,7 @@ mod tests {
     fn the_deadline_fires_only_when_it_passes() {
         let fired = AtomicBool::new(false);
         let (value, late) = with_deadline(
-            Duration::from_secs(3600),
+            Duration::from_hours(1),
             || fired.store(true, Ordering::SeqCst),
             || 1,
         );

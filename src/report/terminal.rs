@@ -110,12 +110,9 @@ pub fn model_table(model: &ModelRecord) -> String {
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    let table: String = table
-        .to_string()
-        .lines()
-        .map(|line| format!("{}\n", line.trim_end()))
-        .collect();
-    format!("{}{note}, medians\n{table}", model.name)
+    let table = table.to_string();
+    let lines: Vec<&str> = table.lines().map(str::trim_end).collect();
+    format!("{}{note}, medians\n{}\n", model.name, lines.join("\n"))
 }
 
 fn row(prompt: &PromptRecord) -> [String; 6] {

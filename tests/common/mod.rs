@@ -1,6 +1,12 @@
 //! Builds and runs bench executables for the tests, on either runtime.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(
+    clippy::expect_used,
+    missing_docs,
+    unreachable_pub,
+    reason = "a helper of tests"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
