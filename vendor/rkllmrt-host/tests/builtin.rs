@@ -17,8 +17,7 @@ const TINY_SHA256: &str = "11d19f77f5b0cc4dd3641dd3995138373d352343bf60b93fccab5
 fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes)
         .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 #[test]

@@ -1,0 +1,134 @@
+//! Foreign clients of `librkllmrt.so`: they get what a Rust client gets.
+#![expect(clippy::expect_used, reason = "a test stops at what it did not expect")]
+
+mod common;
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use common::{Client, infer_param, small};
+
+const PROMPT: [i32; 6] = [1, 300, 301, 302, 303, 304];
+
+/// The directory of `librkllmrt.so`, beside the one this test runs from.
+fn library_dir() -> PathBuf {
+    let test = env::current_exe().expect("a test has a path");
+    let dir = test
+        .ancestors()
+        .nth(2)
+        .expect("target/<profile>/deps/<test>")
+        .join("examples");
+    assert!(
+        dir.join("librkllmrt.so").is_file(),
+        "no librkllmrt.so in {}: `cargo test --release -p rkllmrt-host` builds it along with all tests, \
+         `cargo build --release -p rkllmrt-host --example rkllmrt` alone",
+        dir.display()
+    );
+    dir
+}
+
+fn client_source(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/clients")
+        .join(name)
+}
+
+/// Runs a program to its end. A program that is not there fails the test like any other failure.
+#[track_caller]
+fn succeed(command: &mut Command, needed_for: &str) -> String {
+    let run: Result<Output, _> = command.output();
+    let output = run.unwrap_or_else(|error| {
+        panic!(
+            "{:?} cannot be started: {error}. {needed_for}; scripts/setup installs it",
+            command.get_program()
+        )
+    });
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{stdout}\n{stderr}",
+        output.status
+    );
+    stdout.into_owned()
+}
+
+/// What both clients print of a run, by a Rust client: ids, the bytes of the text, the counters at FINISH.
+fn expected() -> String {
+    let run = Client::small().run(&PROMPT, &infer_param());
+    let ids: Vec<String> = run.ids().iter().map(i32::to_string).collect();
+    let text = run
+        .text()
+        .bytes()
+        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+    format!(
+        "ids {}\ntext {text}\nfinish {} {}",
+        ids.join(" "),
+        run.finish.prefill_tokens,
+        run.finish.generate_tokens
+    )
+}
+
+#[track_caller]
+fn check(stdout: &str) {
+    let first = stdout.lines().next().unwrap_or_default();
+    let version =
+        "I rkllm: rkllm-runtime version: 1.3.0, rknpu driver version: none, platform: HOST (llama.cpp ";
+    assert!(first.starts_with(version), "the first line on stdout: {first}");
+    assert!(stdout.contains(&expected()), "{stdout}\nwithout\n{}", expected());
+    assert!(stdout.ends_with("done\n"), "{stdout}");
+}
+
+#[test]
+fn a_cpp_program_with_the_header() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (program, library) = (directory.path().join("client"), library_dir());
+    let header = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rkllm");
+    let mut compiler = Command::new(env::var_os("CXX").unwrap_or_else(|| "c++".into()));
+    compiler
+        .args(["-std=c++17", "-Wall", "-Wextra", "-Werror", "-pthread", "-I"])
+        .arg(header);
+    compiler
+        .arg(client_source("client.cpp"))
+        .arg("-o")
+        .arg(&program)
+        .arg("-L")
+        .arg(&library)
+        .arg("-lrkllmrt");
+    succeed(&mut compiler, "It compiles the C++ client");
+    check(&succeed(
+        Command::new(&program)
+            .arg(small())
+            .env("LD_LIBRARY_PATH", &library),
+        "It is the C++ client",
+    ));
+}
+
+#[test]
+fn a_python_program_with_ctypes() {
+    let mut python = Command::new("python3");
+    python
+        .arg(client_source("client.py"))
+        .arg(library_dir().join("librkllmrt.so"))
+        .arg(small());
+    check(&succeed(&mut python, "It runs the Python client"));
+}
+
+#[test]
+fn the_library_exports_the_fifteen_functions_and_nothing_else() {
+    let symbols = succeed(
+        Command::new("nm")
+            .args(["-D", "--defined-only"])
+            .arg(library_dir().join("librkllmrt.so")),
+        "It lists the library's symbols",
+    );
+    let names: Vec<&str> = symbols
+        .lines()
+        .filter_map(|line| line.split_whitespace().last())
+        .collect();
+    assert_eq!(names.len(), 15, "{names:?}");
+    assert!(names.iter().all(|name| name.starts_with("rkllm_")), "{names:?}");
+}
