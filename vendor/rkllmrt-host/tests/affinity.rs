@@ -13,8 +13,8 @@ const PROMPT: [i32; 6] = [1, 300, 301, 302, 303, 304];
 
 /// `Cpus_allowed_list` of each thread of this process.
 fn allowed_lists() -> Vec<String> {
-    let tasks = fs::read_dir("/proc/self/task").expect("the threads are listed");
-    tasks
+    let threads = fs::read_dir("/proc/self/task").expect("the threads are listed");
+    threads
         .filter_map(|task| allowed_list(&task.ok()?.path().join("status")))
         .collect()
 }
@@ -33,8 +33,8 @@ fn own_list() -> String {
 
 /// The CPUs below 32 of a list like `0-2,5`.
 fn cpus(list: &str) -> Vec<u32> {
-    let range = |part: &str| {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
+    let range = |range: &str| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
         first.parse::<u32>().expect("a number")..=last.parse().expect("a number")
     };
     list.split(',').flat_map(range).filter(|&cpu| cpu < 32).collect()

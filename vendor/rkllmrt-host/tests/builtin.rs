@@ -1,5 +1,4 @@
 //! The built-in models.
-#![expect(clippy::expect_used, reason = "a test stops at what it did not expect")]
 
 mod common;
 

@@ -1,5 +1,4 @@
 //! What the KV cache holds from one run to the next: reuse, history, clearing, templates.
-#![expect(clippy::expect_used, reason = "a test stops at what it did not expect")]
 
 mod common;
 

@@ -40,8 +40,8 @@ fn succeed(command: &mut Command, needed_for: &str) -> String {
     let run: Result<Output, _> = command.output();
     let output = run.unwrap_or_else(|error| {
         panic!(
-            "{:?} cannot be started: {error}. {needed_for}; scripts/setup installs it",
-            command.get_program()
+            "{}: {error}. {needed_for}; scripts/setup installs it",
+            command.get_program().display()
         )
     });
     let (stdout, stderr) = (

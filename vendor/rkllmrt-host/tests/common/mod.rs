@@ -25,6 +25,8 @@ pub(crate) mod header {
     include!(concat!(env!("OUT_DIR"), "/header.rs"));
 }
 
+pub(crate) mod stderr;
+
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -63,6 +65,22 @@ pub(crate) fn small() -> &'static Path {
 pub(crate) fn tiny() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| model(&Shape::TINY))
+}
+
+/// The window of `long_running`.
+pub(crate) const WINDOW: i32 = 4096;
+
+/// A client whose runs take seconds: they go on until the window is full.
+pub(crate) fn long_running() -> Client {
+    let mut param = greedy();
+    param.max_context_len = WINDOW;
+    param.max_new_tokens = 0;
+    Client::load(tiny(), &param)
+}
+
+/// A prompt whose prefill takes seconds, with `long_running`.
+pub(crate) fn long_prompt() -> Vec<i32> {
+    (0..2000).map(|index| 300 + index % 3000).collect()
 }
 
 /// One callback.
