@@ -70,7 +70,7 @@ pub struct Inference {
     pub kv_cache_before: Option<u32>,
     /// Positions in the KV cache after the run; absent where it cannot be asked.
     pub kv_cache_after: Option<u32>,
-    /// Callbacks that came after an earlier run of this session had returned.
+    /// Callbacks of earlier runs that came after their run had returned, counted since the model was loaded.
     pub late_callbacks: u64,
     /// Peak resident set of the process that ran it (`VmHWM`), bytes; absent where it cannot be read.
     pub peak_rss_bytes: Option<u64>,

@@ -8,7 +8,7 @@ mod common;
 use std::path::Path;
 use std::process::Command;
 
-use common::{Place, ROOT, SDK, cargo, run, scratch, sdk_cargo, stub, succeed, text_of};
+use common::{Place, ROOT, SDK, command, run, scratch, sdk_cargo, stub, succeed, text_of};
 use rkllm_bench::record::{RunRecord, Status};
 
 /// The quick bench on the stub, started by hand.
@@ -106,7 +106,7 @@ fn in_a_downstream_crate_it_is_the_sdks_library_that_runs() {
     let text = succeed(
         sdk_cargo(&SDK.lib)
             .current_dir(&home)
-            .args(["bench", "--", "--noplot", "--models"])
+            .args(["bench", "--bench", "mine", "--", "--noplot", "--models"])
             .arg(&SDK.model)
             .arg("--output")
             .arg(place.path("runs"))
@@ -289,41 +289,49 @@ fn an_init_that_lies_or_fails_is_a_model_that_was_not_loaded() {
 
 #[test]
 fn a_build_with_two_runtimes_none_or_half_an_sdk_says_what_is_right() {
-    let sdk_build = |variables: &[(&str, &str)]| {
-        let mut command = sdk_cargo(&SDK.lib);
-        command
-            .env_remove("RKLLM_INCLUDE_DIR")
-            .env_remove("RKLLM_LIB_DIR")
+    // The build script as cargo made it, started by hand: with cargo each row would build everything anew.
+    let out = Place::new();
+    let build = |feature: Option<&str>, variables: &[(&str, &str)]| {
+        let mut script = command(&SDK.build_script);
+        script
+            .env("CARGO_MANIFEST_DIR", ROOT)
+            .env("OUT_DIR", out.path(""))
+            .env("CARGO_CFG_TARGET_ARCH", "aarch64");
+        script
+            .envs(feature.map(|name| (name, "1")))
             .envs(variables.iter().copied());
-        command.arg("check").arg("--no-default-features");
-        command
+        let output = run(&mut script);
+        assert!(!output.status.success(), "{}", text_of(&output));
+        text_of(&output)
     };
-    // In the main target folder, where llama.cpp is built already.
-    let mut both = cargo();
-    both.arg("check").env("RKLLM_SDK", "/opt/rkllm");
-    let rows = [
+    let rows: [(Option<&str>, &[(&str, &str)], &str); 5] = [
         (
-            both,
-            "two runtimes at once: the feature `host` is on and RKLLM_SDK=/opt/rkllm is set",
+            Some("CARGO_FEATURE_HOST"),
+            &[("RKLLM_SDK", "/opt/a")],
+            "two runtimes at once: the feature `host` is on and RKLLM_SDK=/opt/a is set",
         ),
-        (sdk_build(&[]), "no runtime to link"),
+        (None, &[], "no runtime to link"),
         (
-            sdk_build(&[("RKLLM_LIB_DIR", "/opt/a")]),
+            None,
+            &[("RKLLM_LIB_DIR", "/opt/a")],
             "RKLLM_LIB_DIR=/opt/a is set but RKLLM_INCLUDE_DIR is not",
         ),
         (
-            sdk_build(&[("RKLLM_INCLUDE_DIR", "/opt/a")]),
+            None,
+            &[("RKLLM_INCLUDE_DIR", "/opt/a")],
             "RKLLM_INCLUDE_DIR=/opt/a is set but RKLLM_LIB_DIR is not",
         ),
         (
-            sdk_build(&[("RKLLM_SDK", "/opt/a")]),
+            None,
+            &[("RKLLM_SDK", "/opt/a")],
             "RKLLM_SDK=/opt/a holds no RKLLM SDK",
         ),
     ];
-    for (mut build, expected) in rows {
-        let output = run(build.args(["--release", "--lib"]));
-        let text = text_of(&output);
-        assert!(!output.status.success(), "{text}");
-        assert!(text.contains(expected), "{text}");
+    for (feature, variables, expected) in rows {
+        let text = build(feature, variables);
+        assert!(
+            text.contains("cargo::error=") && text.contains(expected),
+            "{text}"
+        );
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rkllm_bench::ffi::{Finish, Params, Recording, RunInput, RunOutcome, Session, library, sys};
 use rkllm_bench::{Error, models, paths};
 
-const LONG: Duration = Duration::from_secs(600);
+const LONG: Duration = Duration::from_mins(10);
 
 static MODEL: LazyLock<PathBuf> = LazyLock::new(|| {
     models::built_in_tiny(&paths::cache_dir())

@@ -69,7 +69,6 @@ impl Engine for InProcess {
         if can.clear_kv_cache {
             session.clear_kv_cache().map_err(Failure::refused)?;
         }
-        let late_callbacks = session.late_callbacks();
         let kv_cache_before = cache_size(session)?;
         let mut recording = Recording::with_room_for(request.max_new_tokens as usize);
         let input = match &request.input {
@@ -97,7 +96,7 @@ impl Engine for InProcess {
             }),
             kv_cache_before,
             kv_cache_after: cache_size(session)?,
-            late_callbacks,
+            late_callbacks: session.late_callbacks(),
             peak_rss_bytes: board::peak_rss_bytes(),
             text: String::from_utf8_lossy(&recording.text).into_owned(),
             tokens: recording.tokens,

@@ -7,10 +7,17 @@
 #include <cstring>
 #include <ctime>
 #include <exception>
+#include <iterator>
 #include <mutex>
 #include <new>
 #include <string>
 #include <type_traits>
+
+// What a run hands to the runtime as userdata. Each run has its own, so that a callback of an earlier run is told
+// from those of the run under way.
+struct ticket {
+    rkb_session *session = nullptr;
+};
 
 struct rkb_session {
     LLMHandle handle = nullptr;
@@ -19,6 +26,10 @@ struct rkb_session {
     std::mutex gate;
     rkb_on_event handler = nullptr; // set during a run only
     void *context = nullptr;
+    ticket tickets[64];               // used in turn; a callback 64 runs late would pass for a timely one
+    size_t runs = 0;
+    const ticket *current = nullptr;  // of the run under way
+    ticket any;                       // for a runtime that knows only the userdata of init
     std::atomic<uint64_t> late{0};
     // The runtime may keep the pointers it was given at init.
     std::string model_path;
@@ -110,12 +121,13 @@ template <class Result> bool stats_of(const Result &result, rkb_stats &out) {
 }
 
 void deliver(const RKLLMResult *result, void *userdata, LLMCallState state, uint64_t at_ns) {
-    auto *session = static_cast<rkb_session *>(userdata);
-    if (session == nullptr) {
+    const auto *mine = static_cast<const ticket *>(userdata);
+    if (mine == nullptr) {
         return; // nobody to tell: the runtime lost the userdata it was given
     }
+    rkb_session *session = mine->session;
     const std::lock_guard<std::mutex> hold(session->gate);
-    if (session->handler == nullptr) {
+    if (session->handler == nullptr || (mine != &session->any && mine != session->current)) {
         session->late.fetch_add(1);
         return;
     }
@@ -154,7 +166,7 @@ int call_init(int (*init)(LLMHandle *, RKLLMParam *, Third), rkb_session &sessio
         auto *callbacks = new std::remove_pointer_t<Third>{};
         session.callbacks = callbacks;
         callbacks->result_callback = &trampoline<decltype(callbacks->result_callback)>::call;
-        callbacks->result_userdata = &session;
+        callbacks->result_userdata = &session.any;
         return init(&session.handle, &param, callbacks);
     } else {
         return init(&session.handle, &param, &trampoline<Third>::call);
@@ -271,10 +283,21 @@ int32_t set_template(Handle handle, const char *system, const char *prefix, cons
     }
 }
 
-void set_handler(rkb_session &session, rkb_on_event handler, void *context) {
+// Opens the gate for the callbacks of one run and gives the run's ticket.
+ticket *begin_run(rkb_session &session, rkb_on_event handler, void *context) {
     const std::lock_guard<std::mutex> hold(session.gate);
     session.handler = handler;
     session.context = context;
+    ticket *mine = &session.tickets[session.runs++ % std::size(session.tickets)];
+    session.current = mine;
+    return mine;
+}
+
+void end_run(rkb_session &session) {
+    const std::lock_guard<std::mutex> hold(session.gate);
+    session.handler = nullptr;
+    session.context = nullptr;
+    session.current = nullptr;
 }
 
 } // namespace
@@ -312,6 +335,10 @@ int32_t rkb_open(const rkb_params *params, rkb_session **out, rkb_failure *why) 
     auto *session = new (std::nothrow) rkb_session;
     if (session == nullptr) {
         return fail(why, RKB_BAD_ARGUMENT, 0, "out of memory");
+    }
+    session->any.session = session;
+    for (ticket &each : session->tickets) {
+        each.session = session;
     }
     const int32_t status = guarded(why, [&] {
         RKLLMParam param = rkllm_createDefaultParam();
@@ -353,14 +380,14 @@ int32_t rkb_run(rkb_session *session, const rkb_run_request *request, rkb_on_eve
     RKLLMInferParam infer{};
     write_input(*request, input);
     write_infer(*request, infer);
-    set_handler(*session, handler, context);
+    ticket *mine = begin_run(*session, handler, context);
     const int32_t status = guarded(why, [&] {
         out->call_ns = now_ns();
-        const int code = rkllm_run(session->handle, &input, &infer, session);
+        const int code = rkllm_run(session->handle, &input, &infer, mine);
         out->return_ns = now_ns();
         return code;
     });
-    set_handler(*session, nullptr, nullptr);
+    end_run(*session);
     if (out->return_ns == 0) {
         out->return_ns = now_ns(); // left by an exception
     }

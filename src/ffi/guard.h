@@ -125,7 +125,7 @@ int32_t rkb_clear_kv_cache(rkb_session *session, rkb_failure *why);
 int32_t rkb_kv_cache_size(rkb_session *session, int32_t *out, rkb_failure *why);
 int32_t rkb_set_chat_template(rkb_session *session, const char *system_prompt, const char *prefix,
                               const char *postfix, rkb_failure *why);
-/* Callbacks that came after their run had returned, so far. */
+/* Callbacks that came after their run had returned, also into a later run, so far. */
 uint64_t rkb_late_callbacks(const rkb_session *session);
 
 #ifdef __cplusplus

@@ -75,23 +75,30 @@ pub fn succeed(command: &mut Command) -> String {
     text
 }
 
-/// The executable that a `cargo bench --no-run` or `cargo build` made of the target `name`.
+/// What cargo says of a build, message by message.
 #[track_caller]
-pub fn executable(build: &mut Command, name: &str) -> PathBuf {
+pub fn messages(build: &mut Command) -> Vec<Value> {
     let output = run(build.arg("--message-format=json"));
     assert!(output.status.success(), "{build:?} failed:\n{}", text_of(&output));
-    let messages = String::from_utf8_lossy(&output.stdout);
-    let path = messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .find_map(|message| {
-            let is_it = message["target"]["name"] == name;
-            message["executable"]
-                .as_str()
-                .filter(|_| is_it)
-                .map(PathBuf::from)
-        });
-    path.unwrap_or_else(|| panic!("{build:?} made no executable {name}"))
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect()
+}
+
+/// The program of this package's target `name` among what a build made.
+#[track_caller]
+pub fn program(messages: &[Value], name: &str) -> PathBuf {
+    let made = messages.iter().filter(|message| {
+        let ours =
+            message["manifest_path"].as_str() == Some(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
+        ours && message["target"]["name"] == name
+    });
+    let path = made
+        .filter_map(|message| message["filenames"][0].as_str())
+        .next_back();
+    path.map(PathBuf::from)
+        .unwrap_or_else(|| panic!("the build made no {name}"))
 }
 
 /// A folder for one run's results.
@@ -147,6 +154,8 @@ pub struct Sdk {
     pub lib: PathBuf,
     /// The quick bench.
     pub quick: PathBuf,
+    /// The build script.
+    pub build_script: PathBuf,
     /// A file that passes for a model.
     pub model: PathBuf,
 }
@@ -157,11 +166,18 @@ pub static SDK: LazyLock<Sdk> = LazyLock::new(|| {
     stub(&lib, "1.3.0");
     let model = scratch("models").join("stub-model.rkllm");
     std::fs::write(&model, "not a model").expect("written");
-    let quick = executable(
-        sdk_cargo(&lib).args(["bench", "--no-default-features", "--no-run", "--bench", "quick"]),
-        "quick",
+    let mut build = sdk_cargo(&lib);
+    let messages = messages(build.args(["bench", "--no-default-features", "--no-run", "--bench", "quick"]));
+    let (quick, build_script) = (
+        program(&messages, "quick"),
+        program(&messages, "build-script-build"),
     );
-    Sdk { lib, quick, model }
+    Sdk {
+        lib,
+        quick,
+        build_script,
+        model,
+    }
 });
 
 /// A folder that stays between runs of the tests.

@@ -8,7 +8,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -58,7 +57,7 @@ void die(const std::string &fault) {
     if (fault == "segv") {
         std::puts("E rkllm: about to touch memory that is not there");
         std::fflush(stdout);
-        std::raise(SIGSEGV);
+        *static_cast<volatile int *>(nullptr) = 0;
     } else if (fault == "exit") {
         std::_Exit(7);
     } else if (fault == "throw") {
