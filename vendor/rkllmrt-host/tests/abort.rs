@@ -157,17 +157,12 @@ fn other_calls_are_refused_while_a_run_is_under_way() {
             assert_ne!(client.set_template(c"", c"", c""), 0);
             let mut size = 0;
             // SAFETY: room for one value.
-            assert_ne!(
-                unsafe { rkllm_get_kv_cache_size(client.handle, &raw mut size) },
-                0
-            );
+            let status = unsafe { rkllm_get_kv_cache_size(client.handle, &raw mut size) };
+            assert_ne!(status, 0);
             assert_ne!(client.call(&token_input(&PROMPT), &infer_param(), |_| 0).0, 0);
             // SAFETY: no condition.
-            assert_ne!(
-                unsafe { rkllm_destroy(client.handle) },
-                0,
-                "the run cannot wait for itself"
-            );
+            let status = unsafe { rkllm_destroy(client.handle) };
+            assert_ne!(status, 0, "the run cannot wait for itself");
         }
         0
     }));

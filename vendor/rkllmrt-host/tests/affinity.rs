@@ -32,12 +32,12 @@ fn own_list() -> String {
 }
 
 /// The CPUs below 32 of a list like `0-2,5`.
-fn cpus(list: &str) -> Vec<u32> {
+fn cpus(text: &str) -> Vec<u32> {
     let range = |range: &str| {
         let (first, last) = range.split_once('-').unwrap_or((range, range));
         first.parse::<u32>().expect("a number")..=last.parse().expect("a number")
     };
-    list.split(',').flat_map(range).filter(|&cpu| cpu < 32).collect()
+    text.split(',').flat_map(range).filter(|&cpu| cpu < 32).collect()
 }
 
 /// Lists of all threads and of the calling one, taken in the callback of a run.

@@ -201,7 +201,7 @@ fn token_input_is_never_wrapped() {
     assert_eq!(client.run(&PROMPT, &infer_param()).finish.prefill_tokens, 6);
 }
 
-/// What llama.cpp recognises as ChatML.
+/// What llama.cpp recognises as `ChatML`.
 const CHATML: &str = "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] \
                       + '<|im_end|>' + '\\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}\
                       {% endif %}";

@@ -1,6 +1,10 @@
 //! A client of the C API for the tests: it links the C symbols and has its types from the header, as any client would.
 #![allow(dead_code, reason = "no test file uses all of it")]
 #![allow(
+    clippy::wildcard_imports,
+    reason = "the names are the C API's, with its prefix"
+)]
+#![allow(
     clippy::expect_used,
     clippy::unwrap_used,
     reason = "a test stops at what it did not expect"
