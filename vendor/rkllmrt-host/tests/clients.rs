@@ -21,8 +21,8 @@ fn library_dir() -> PathBuf {
         .join("examples");
     assert!(
         dir.join("librkllmrt.so").is_file(),
-        "no librkllmrt.so in {}: `cargo test --release -p rkllmrt-host` builds it along with all tests, \
-         `cargo build --release -p rkllmrt-host --example rkllmrt` alone",
+        "no librkllmrt.so in {}: `cargo test --release` builds it along with all tests, \
+         `cargo build --release --example rkllmrt` alone",
         dir.display()
     );
     dir
