@@ -3,6 +3,7 @@
 //! One executable plays three parts, told apart by how it is started: the parent, which reads the options, records
 //! and reports; the worker, which runs the model; and criterion's process, which replays the record.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use clap::Parser as _;
 use sha2::{Digest as _, Sha256};
 
 use crate::board::Board;
-use crate::engine::{Engine, InProcess, LoadSpec, Loaded, Worker, serve_if_worker};
+use crate::engine::{Engine, Failure, InProcess, LoadSpec, Loaded, Worker, serve_if_worker};
 use crate::error::{Error, Result};
 use crate::inference::{Input, Request};
 use crate::models::{self, Model};
@@ -115,6 +116,9 @@ fn run(options: &Options, suite: &str, base: &Path) -> Result<ExitCode> {
             .collect(),
     };
     record.models.retain(|model| !model.prompts.is_empty());
+    if let Some(baseline) = options.baseline.as_ref().filter(|_| mode != Mode::List) {
+        check_baseline(baseline, &record, &*selects)?;
+    }
     if matches!(mode, Mode::List | Mode::LoadBaseline) {
         return criterion(options, &record);
     }
@@ -165,6 +169,27 @@ fn measure(options: &Options, mode: Mode, mut record: RunRecord, start: Instant)
     } else {
         code
     })
+}
+
+/// Criterion would notice a missing baseline only after everything has been measured.
+fn check_baseline(baseline: &str, record: &RunRecord, selects: &dyn Fn(&str) -> bool) -> Result<()> {
+    let home = paths::criterion_home();
+    for model in &record.models {
+        for prompt in &model.prompts {
+            for phase in Phase::ALL {
+                let id = replay::identifier(&model.name, &record.suite.name, phase, &prompt.id);
+                let folder = home.join(replay::folder(&model.name, &record.suite.name, phase, &prompt.id));
+                if selects(&id) && !folder.join(baseline).join("estimates.json").is_file() {
+                    return Err(Error::BadParameter(format!(
+                        "there is no baseline {baseline:?} of {id} in {}: make one with --save-baseline {baseline}, \
+                         or compare where there is one with --baseline-lenient {baseline}",
+                        home.display()
+                    )));
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 fn find_models(options: &Options, base: &Path) -> Result<Vec<Model>> {
@@ -259,7 +284,13 @@ fn record_all(options: &Options, record: &mut RunRecord, path: &Path) -> std::re
     let mut progress = Progress::new(inferences);
     for index in 0..record.models.len() {
         let mut model = record.models[index].clone();
-        (model.bytes, model.sha256) = models::measure(&model.path)?;
+        match models::measure(&model.path) {
+            Ok((bytes, sha256)) => (model.bytes, model.sha256) = (bytes, sha256),
+            Err(error) => {
+                record.models[index].load_failure = Some(Failure::refused(error));
+                continue;
+            }
+        }
         let plan = Plan {
             spec: LoadSpec {
                 model_path: model.path.clone(),
@@ -377,21 +408,16 @@ fn criterion(options: &Options, record: &RunRecord) -> Result<ExitCode> {
     })
 }
 
-#[expect(clippy::print_stdout, reason = "the figures are what the program is for")]
+/// Prints the figures. A reader that has left, as `head` does, is no error.
 fn print_figures(record: &RunRecord, path: &Path, spent: TimeSpent) {
-    println!();
-    for model in &record.models {
-        if let Some(loaded) = &model.loaded {
-            println!("{}", terminal::runtime_line(&loaded.runtime));
-        }
-        println!("{}", terminal::model_table(model));
-    }
-    println!("record: {}", path.display());
-    println!(
-        "report: {}",
-        paths::criterion_home().join("report/index.html").display()
+    let figures = terminal::figures(record);
+    let report = paths::criterion_home().join("report/index.html");
+    let text = format!(
+        "\n{figures}record: {}\nreport: {}\n{spent}\n",
+        path.display(),
+        report.display()
     );
-    println!("{spent}");
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }
 
 /// Says on stderr what went wrong, each cause once, and counts it.

@@ -4,6 +4,7 @@
 //! benchmark replays its recorded durations through `iter_custom`. Criterion divides by the iteration counts that it
 //! chose itself, so what it stores is the recording, to the nanosecond.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
@@ -85,6 +86,22 @@ fn whole_nanoseconds(ns: f64) -> Duration {
 /// The identifier of one benchmark: `<model>/<suite>/<phase>/<prompt id>`.
 pub fn identifier(model: &str, suite: &str, phase: Phase, prompt: &str) -> String {
     format!("{model}/{suite}/{}/{prompt}", phase.name())
+}
+
+/// The folder that criterion keeps one benchmark in, below its home: group, function and value, each with what a
+/// file system may not like replaced, and cut off at 64 bytes (criterion 0.8, `make_filename_safe`).
+pub fn folder(model: &str, suite: &str, phase: Phase, prompt: &str) -> PathBuf {
+    let safe = |part: &str| {
+        let part = part.replace(['?', '"', '/', '\\', '*', '<', '>', ':', '|', '^'], "_");
+        part[..part.floor_char_boundary(64)].to_owned()
+    };
+    [
+        safe(model),
+        safe(&format!("{suite}/{}", phase.name())),
+        safe(prompt),
+    ]
+    .iter()
+    .collect()
 }
 
 /// Replays a record into criterion, which reads this process's arguments.

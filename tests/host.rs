@@ -1,6 +1,7 @@
 //! `cargo bench` on the host runtime, end to end: real inference on the built-in model.
 
 #![cfg(feature = "host")]
+#![allow(clippy::expect_used, reason = "helpers of tests")]
 
 mod common;
 
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use common::{Place, cargo, messages, program, run, scratch, succeed, text_of};
 use rkllm_bench::record::{RunRecord, Status};
-use rkllm_bench::replay::Phase;
+use rkllm_bench::replay::{Phase, folder};
 use serde_json::Value;
 
 /// The quick bench, as `cargo bench` runs it.
@@ -49,12 +50,10 @@ fn json(path: &Path) -> Value {
 }
 
 /// What criterion stored of one benchmark, divided by its iteration counts.
-fn criterions_samples(place: &Place, model: &str, phase: &str, prompt: &str, baseline: &str) -> Vec<f64> {
+fn criterions_samples(place: &Place, model: &str, phase: Phase, prompt: &str, baseline: &str) -> Vec<f64> {
     let dir = place
         .path("criterion")
-        .join(model)
-        .join(format!("quick_{phase}"))
-        .join(prompt);
+        .join(folder(model, "quick", phase, prompt));
     let sample = json(&dir.join(baseline).join("sample.json"));
     let numbers = |key: &str| -> Vec<f64> {
         sample[key]
@@ -110,7 +109,7 @@ fn criterion_stores_the_recording_to_the_nanosecond_and_compares_a_second_run() 
     for prompt in &model.prompts {
         assert_eq!(prompt.samples.len(), 10);
         for phase in Phase::ALL {
-            let stored = criterions_samples(&place, &model.name, phase.name(), &prompt.id, "new");
+            let stored = criterions_samples(&place, &model.name, phase, &prompt.id, "new");
             assert_eq!(
                 stored,
                 recorded(&record, phase, &prompt.id),
@@ -139,11 +138,19 @@ fn baselines_are_criterions() {
     succeed(quick(&place).args(["--save-baseline", "before", "decode/question"]));
     let model = place.record().models[0].name.clone();
     assert_eq!(
-        criterions_samples(&place, &model, "decode", "question", "before").len(),
+        criterions_samples(&place, &model, Phase::Decode, "question", "before").len(),
         10
     );
     let text = succeed(quick(&place).args(["--baseline", "before", "decode/question"]));
     assert!(text.contains("change:"), "{text}");
+
+    let output = run(quick(&place).args(["--baseline", "befor", "decode/question"]));
+    let text = text_of(&output);
+    assert_eq!(output.status.code(), Some(64), "{text}");
+    assert!(
+        text.contains("no baseline \"befor\"") && text.contains("--save-baseline befor"),
+        "{text}"
+    );
 }
 
 #[test]

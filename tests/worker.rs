@@ -1,6 +1,7 @@
 //! A program that cannot be a worker itself uses the `rkllm-bench` binary as one.
 
 #![cfg(feature = "host")]
+#![allow(clippy::expect_used, reason = "helpers of tests")]
 
 use std::time::Duration;
 
@@ -31,16 +32,23 @@ fn request() -> Request {
 /// The processes that this one started.
 fn children() -> Vec<String> {
     let tasks = std::fs::read_dir("/proc/self/task").expect("listed");
-    let of_task = |path: std::path::PathBuf| std::fs::read_to_string(path.join("children")).unwrap_or_default();
+    let of_task =
+        |path: std::path::PathBuf| std::fs::read_to_string(path.join("children")).unwrap_or_default();
     let all: Vec<String> = tasks.map(|task| of_task(task.expect("listed").path())).collect();
-    all.iter().flat_map(|pids| pids.split_whitespace()).map(str::to_owned).collect()
+    all.iter()
+        .flat_map(|pids| pids.split_whitespace())
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
 fn a_killed_worker_is_reported_and_another_one_takes_its_place() {
     let mut worker = Worker::of_executable(env!("CARGO_BIN_EXE_rkllm-bench"));
     let loaded = worker.load(&spec()).expect("loaded");
-    assert_eq!(loaded.runtime.version_line.expect("printed at init").runtime, "1.3.0");
+    assert_eq!(
+        loaded.runtime.version_line.expect("printed at init").runtime,
+        "1.3.0"
+    );
     let own = rkllm_bench::board::peak_rss_bytes().expect("known");
     let first = worker.infer(&request()).expect("inferred");
     assert_eq!(first.tokens.len(), 8);
@@ -48,7 +56,10 @@ fn a_killed_worker_is_reported_and_another_one_takes_its_place() {
 
     let pids = children();
     assert_eq!(pids.len(), 1);
-    let killed = std::process::Command::new("kill").args(["-KILL", &pids[0]]).status().expect("started");
+    let killed = std::process::Command::new("kill")
+        .args(["-KILL", &pids[0]])
+        .status()
+        .expect("started");
     assert!(killed.success());
     let failure = worker.infer(&request()).expect_err("nobody is there");
     assert_eq!(failure.kind, FailureKind::Lost);
@@ -59,19 +70,31 @@ fn a_killed_worker_is_reported_and_another_one_takes_its_place() {
     let ids = |inference: &rkllm_bench::inference::Inference| -> Vec<i32> {
         inference.tokens.iter().map(|token| token.id).collect()
     };
-    assert_eq!(ids(&second), ids(&first), "greedy decoding gives the same tokens in another process");
+    assert_eq!(
+        ids(&second),
+        ids(&first),
+        "greedy decoding gives the same tokens in another process"
+    );
 }
 
 #[test]
 fn a_refusal_comes_with_the_runtimes_own_words_and_the_worker_goes_on() {
     let mut worker = Worker::of_executable(env!("CARGO_BIN_EXE_rkllm-bench"));
-    let missing = LoadSpec { model_path: "no such.gguf".into(), ..spec() };
+    let missing = LoadSpec {
+        model_path: "no such.gguf".into(),
+        ..spec()
+    };
     let failure = worker.load(&missing).expect_err("no file");
     assert_eq!(failure.kind, FailureKind::Refused);
     assert!(failure.to_string().contains("E rkllm: "), "{failure}");
     worker.load(&spec()).expect("loaded");
-    let outside = Request { input: Input::Tokens(vec![i32::MAX]), ..request() };
-    let refused = worker.infer(&outside).expect("an inference that says why it is none");
+    let outside = Request {
+        input: Input::Tokens(vec![i32::MAX]),
+        ..request()
+    };
+    let refused = worker
+        .infer(&outside)
+        .expect("an inference that says why it is none");
     assert!(refused.refusal.is_some());
     assert_eq!(worker.infer(&request()).expect("inferred").tokens.len(), 8);
 }

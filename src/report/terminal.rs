@@ -87,6 +87,20 @@ pub fn runtime_line(runtime: &RuntimeIdentity) -> String {
     )
 }
 
+/// The figures of a run: for each model its runtime and its table.
+pub fn figures(record: &RunRecord) -> String {
+    let mut text = String::new();
+    for model in &record.models {
+        if let Some(loaded) = &model.loaded {
+            text += &runtime_line(&loaded.runtime);
+            text += "\n";
+            text += &model_table(model);
+            text += "\n";
+        }
+    }
+    text
+}
+
 /// The table of one model: medians over its samples.
 pub fn model_table(model: &ModelRecord) -> String {
     let note = if model.random_weights {

@@ -97,8 +97,7 @@ pub fn program(messages: &[Value], name: &str) -> PathBuf {
     let path = made
         .filter_map(|message| message["filenames"][0].as_str())
         .next_back();
-    path.map(PathBuf::from)
-        .unwrap_or_else(|| panic!("the build made no {name}"))
+    path.map_or_else(|| panic!("the build made no {name}"), PathBuf::from)
 }
 
 /// A folder for one run's results.

@@ -4,7 +4,7 @@
 //! tokens, greedy. The figure is the ratio of the medians of the time a token, over all tokens of all rounds; the goal
 //! is 1.01 at most.
 //!
-//!     cargo bench --bench plain_loop [-- <model.gguf> [threads [rounds]]]
+//!     cargo bench --workspace --bench plain_loop [-- <model.gguf> [threads [rounds]]]
 #![expect(unsafe_code, reason = "both sides are C APIs")]
 #![expect(clippy::expect_used, reason = "a benchmark stops at what it did not expect")]
 #![expect(clippy::print_stdout, reason = "its figure is what it is for")]

@@ -77,7 +77,8 @@ impl Session {
             ));
         }
         log::info(format_args!(
-            "model: {}, {} parameters, max_context_limit: {limit}, max_context_len: {window}",
+            "model: {} (to llama.cpp: {}), {} parameters, max_context_limit: {limit}, max_context_len: {window}",
+            model.name(),
             model.description(),
             model.n_parameters()
         ));

@@ -132,6 +132,21 @@ fn an_aborted_run_is_over_and_the_next_is_whole() {
 }
 
 #[test]
+fn an_abort_at_the_last_token_leaves_no_finish_either() {
+    let client = Client::small();
+    let last = RKLLMInferParam {
+        max_new_tokens: 1,
+        ..infer_param()
+    };
+    let (status, events) = client.call(&token_input(&PROMPT), &last, |_| {
+        client.abort();
+        0
+    });
+    assert_eq!((status, events.len()), (0, 1));
+    assert_ne!(events[0].state, RKLLM_RUN_FINISH);
+}
+
+#[test]
 fn an_aborted_turn_does_not_become_history() {
     let client = Client::small();
     let keep = RKLLMInferParam {

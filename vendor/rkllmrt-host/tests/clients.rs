@@ -21,8 +21,8 @@ fn library_dir() -> PathBuf {
         .join("examples");
     assert!(
         dir.join("librkllmrt.so").is_file(),
-        "no librkllmrt.so in {}: `cargo test --release` builds it along with all tests, \
-         `cargo build --release --example rkllmrt` alone",
+        "no librkllmrt.so in {}: `cargo test --release --workspace` builds it along with all tests, \
+         `cargo build --release --workspace --example rkllmrt` alone",
         dir.display()
     );
     dir
@@ -78,6 +78,11 @@ fn check(stdout: &str) {
     let version =
         "I rkllm: rkllm-runtime version: 1.3.0, rknpu driver version: none, platform: HOST (llama.cpp ";
     assert!(first.starts_with(version), "the first line on stdout: {first}");
+    let log = |line: &&str| line.starts_with("I rkllm: model: small (random weights) (to llama.cpp: llama ");
+    assert!(
+        stdout.lines().any(|line| log(&line)),
+        "the log names the model: {stdout}"
+    );
     assert!(stdout.contains(&expected()), "{stdout}\nwithout\n{}", expected());
     assert!(stdout.ends_with("done\n"), "{stdout}");
 }

@@ -68,7 +68,10 @@ impl Context {
         let ptr = Raw(NonNull::new(context).ok_or(errors)?);
         // SAFETY: context and pool are alive; the pool is a field dropped after the context.
         unsafe { sys::llama_attach_threadpool(ptr.0.as_ptr(), pool.as_ptr(), pool.as_ptr()) };
-        let outputs = vec![0; params.n_batch as usize];
+        // Less than asked for when the context is shorter.
+        // SAFETY: the context is alive.
+        let n_batch = unsafe { sys::llama_n_batch(ptr.0.as_ptr()) };
+        let outputs = vec![0; n_batch as usize];
         Ok(Self {
             ptr,
             pool,

@@ -64,14 +64,20 @@ impl Model {
         unsafe { sys::llama_model_n_ctx_train(self.ptr.as_ptr()) }
     }
 
-    /// Architecture, size and quantisation in a few words.
+    /// What the file says the model is called; empty if it does not.
+    pub(crate) fn name(&self) -> String {
+        text_of(|text, room| {
+            // SAFETY: the key ends in NUL and the buffer is as long as told; llama.cpp terminates what it writes.
+            unsafe { sys::llama_model_meta_val_str(self.ptr.as_ptr(), c"general.name".as_ptr(), text, room) };
+        })
+    }
+
+    /// Architecture, size class and quantisation, in llama.cpp's words.
     pub(crate) fn description(&self) -> String {
-        let mut text = [0_u8; 128];
-        // SAFETY: the buffer is as long as told; llama.cpp terminates what it writes.
-        unsafe { sys::llama_model_desc(self.ptr.as_ptr(), text.as_mut_ptr().cast(), text.len()) };
-        CStr::from_bytes_until_nul(&text)
-            .map(|text| text.to_string_lossy().into_owned())
-            .unwrap_or_default()
+        text_of(|text, room| {
+            // SAFETY: the buffer is as long as told; llama.cpp terminates what it writes.
+            unsafe { sys::llama_model_desc(self.ptr.as_ptr(), text, room) };
+        })
     }
 
     pub(crate) fn n_parameters(&self) -> u64 {
@@ -158,6 +164,15 @@ impl Drop for Model {
         // SAFETY: made by llama.cpp and freed only here; `Context` drops its llama context first.
         unsafe { sys::llama_model_free(self.ptr.as_ptr()) };
     }
+}
+
+/// The text that `write` puts into a buffer of the size it is told.
+fn text_of(write: impl FnOnce(*mut c_char, usize)) -> String {
+    let mut text = [0_u8; 256];
+    write(text.as_mut_ptr().cast(), text.len());
+    CStr::from_bytes_until_nul(&text)
+        .map(|text| text.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }
 
 /// Puts one message into a chat template, with the opening of the reply behind it. `None`: llama.cpp does not know
