@@ -7,6 +7,9 @@ use std::ffi::{CString, c_char, c_int, c_void};
 use std::fs;
 use std::path::Path;
 use std::ptr;
+use std::thread;
+
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use common::header::*;
 use common::stderr::refused;
@@ -146,16 +149,47 @@ fn parameters_that_cannot_be_met_are_refused() {
         },
         &["mirostat = 1"],
     );
-    init_refused(
-        small(),
-        &extended(|extend| extend.enabled_cpus_num = 127),
-        &["enabled_cpus_num[127]", "available"],
-    );
-    init_refused(
-        small(),
-        &extended(|extend| extend.enabled_cpus_mask = u32::MAX),
-        &["enabled_cpus_mask[0xffffffff]", "may not use"],
-    );
+}
+
+#[test]
+fn threads_and_cpus_beyond_those_of_the_process_are_refused() {
+    // On a thread that may use one CPU, whatever the machine has.
+    let refusals = || {
+        let allowed = sched_getaffinity(None).expect("known");
+        let cpu = (0..32).find(|&cpu| allowed.is_set(cpu)).expect("a CPU below 32");
+        let mut one = CpuSet::new();
+        one.set(cpu);
+        sched_setaffinity(None, &one).expect("a part of what was allowed");
+        let mut param = greedy();
+        param.extend_param.enabled_cpus_num = 2;
+        init_refused(
+            small(),
+            &param,
+            &["enabled_cpus_num[2]", "available to this process[1]"],
+        );
+        param.extend_param.enabled_cpus_num = 1;
+        param.extend_param.enabled_cpus_mask = u32::MAX;
+        init_refused(small(), &param, &["enabled_cpus_mask[0xffffffff]", "may not use"]);
+        param.extend_param.enabled_cpus_mask = 1 << cpu;
+        assert_eq!(
+            Client::load(small(), &param)
+                .run(&PROMPT, &infer_param())
+                .tokens
+                .len(),
+            16
+        );
+    };
+    thread::spawn(refusals).join().expect("no panic");
+}
+
+#[test]
+fn a_mask_with_fewer_cpus_than_threads_is_refused() {
+    let allowed = sched_getaffinity(None).expect("known");
+    let cpu = (0..32).find(|&cpu| allowed.is_set(cpu)).expect("a CPU below 32");
+    let mut param = greedy();
+    param.extend_param.enabled_cpus_num = 2;
+    param.extend_param.enabled_cpus_mask = 1 << cpu;
+    init_refused(small(), &param, &["enabled_cpus_num[2] must not exceed the CPUs"]);
 }
 
 #[test]
@@ -208,7 +242,7 @@ fn the_default_parameters_are_those_documented() {
         (1, 0, 0)
     );
     let extend = &param.extend_param;
-    let available = std::thread::available_parallelism().expect("known").get();
+    let available = thread::available_parallelism().expect("known").get();
     assert_eq!(
         usize::try_from(extend.enabled_cpus_num),
         Ok((available - 1).clamp(1, 126))
