@@ -4,7 +4,7 @@
 //! and reports; the worker, which runs the model; and criterion's process, which replays the record.
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,9 @@ use crate::options::{Mode, Options};
 use crate::paths;
 use crate::progress::Progress;
 use crate::prompts::Suite;
-use crate::record::{ModelRecord, PromptRecord, RunRecord, SCHEMA_VERSION, Status, SuiteRecord};
+use crate::record::{
+    Faults, ModelRecord, Parameters, PromptRecord, RunRecord, SCHEMA_VERSION, Status, SuiteRecord,
+};
 use crate::recorder::{self, Observer, Outcome, Plan, Round, Stopped};
 use crate::replay::{self, MIN_SAMPLES, Phase};
 use crate::report::terminal::{self, TimeSpent};
@@ -128,26 +130,24 @@ fn run(options: &Options, suite: &str, base: &Path) -> Result<ExitCode> {
 /// Records, replays, reports.
 fn measure(options: &Options, mode: Mode, mut record: RunRecord, start: Instant) -> Result<ExitCode> {
     signals::listen().map_err(|error| Error::Worker(format!("no signal handlers: {error}")))?;
-    let path = options
-        .output
-        .clone()
-        .unwrap_or_else(paths::runs_dir)
-        .join(format!("{}.json", record.run_id));
-    let stopped = match record_all(options, &mut record, &path) {
-        Ok(()) => false,
-        Err(Stop::Asked) => true,
-        Err(Stop::Failed(error)) => return Err(error),
+    let folder = options.output.clone().unwrap_or_else(paths::runs_dir);
+    let mut file = RecordFile {
+        path: folder.join(format!("{}.json", record.run_id)),
+        trouble: None,
     };
+    let stopped = record_all(options, &mut record, &mut file).is_err();
     record.status = if stopped {
         Status::Stopped
     } else {
         Status::Complete
     };
-    record.save(&path)?;
+    file.save(&record);
     if stopped {
         let signal = signals::stop_signal().unwrap_or_default();
-        eprintln!("\nstopped; what was recorded is in {}", path.display());
-        return Ok(ExitCode::from(exit::SIGNAL + signal));
+        eprintln!("\nstopped; what was recorded is in {}", file.path.display());
+        return file
+            .trouble
+            .map_or(Ok(ExitCode::from(exit::SIGNAL + signal)), Err);
     }
     let before_criterion = Instant::now();
     let fewest = if mode == Mode::Test { 1 } else { MIN_SAMPLES };
@@ -156,19 +156,19 @@ fn measure(options: &Options, mode: Mode, mut record: RunRecord, start: Instant)
     if mode == Mode::Bench {
         print_figures(
             &record,
-            &path,
+            &file.path,
             TimeSpent::of_record(&record, criterion_took, start.elapsed()),
         );
     }
     let faults = record.faults();
-    if faults != crate::record::Faults::default() {
+    if faults != Faults::default() {
         print_faults(&record);
     }
-    Ok(if faults.are_fatal() {
-        ExitCode::from(exit::FAILED)
-    } else {
-        code
-    })
+    match file.trouble {
+        Some(error) => Err(error),
+        None if faults.are_fatal() => Ok(ExitCode::from(exit::FAILED)),
+        None => Ok(code),
+    }
 }
 
 /// Criterion would notice a missing baseline only after everything has been measured.
@@ -277,9 +277,8 @@ fn model_record(model: &Model, suite: &Suite, selects: &dyn Fn(&str) -> bool) ->
     }
 }
 
-fn record_all(options: &Options, record: &mut RunRecord, path: &Path) -> std::result::Result<(), Stop> {
-    let parameters = record.parameters.clone();
-    let each = parameters.warm_up + parameters.samples;
+fn record_all(options: &Options, record: &mut RunRecord, file: &mut RecordFile) -> Result<(), Stopped> {
+    let each = record.parameters.warm_up + record.parameters.samples;
     let inferences = record.models.iter().map(|model| model.prompts.len() * each).sum();
     let mut progress = Progress::new(inferences);
     for index in 0..record.models.len() {
@@ -291,28 +290,7 @@ fn record_all(options: &Options, record: &mut RunRecord, path: &Path) -> std::re
                 continue;
             }
         }
-        let plan = Plan {
-            spec: LoadSpec {
-                model_path: model.path.clone(),
-                max_context: parameters.max_context,
-                max_new_tokens: parameters.max_new_tokens,
-                threads: parameters.threads,
-                cpu_mask: parameters.cpu_mask,
-                trust_sdk_version: options.trust_sdk_version.clone(),
-                deadline: LOAD_DEADLINE,
-            },
-            requests: model
-                .prompts
-                .iter()
-                .map(|prompt| Request {
-                    input: prompt.input.clone(),
-                    max_new_tokens: parameters.max_new_tokens,
-                    deadline: options.deadline(),
-                })
-                .collect(),
-            warm_up: parameters.warm_up,
-            samples: parameters.samples,
-        };
+        let plan = plan_of(options, &record.parameters, &model);
         let mut engine: Box<dyn Engine> = if options.in_process {
             Box::new(InProcess::new())
         } else {
@@ -321,34 +299,49 @@ fn record_all(options: &Options, record: &mut RunRecord, path: &Path) -> std::re
         let mut observer = Saving {
             record,
             index,
-            path,
+            file,
             progress: &mut progress,
-            trouble: None,
         };
         let outcome = recorder::record(&mut *engine, &plan, &mut model, &mut observer);
-        let trouble = observer.trouble.take();
         record.models[index] = model;
-        trouble.map_or(Ok(()), Err)?;
         outcome?;
     }
     Ok(())
 }
 
-/// Why recording ended before its time.
-enum Stop {
-    Asked,
-    Failed(Error),
-}
-
-impl From<Stopped> for Stop {
-    fn from(_: Stopped) -> Self {
-        Self::Asked
+fn plan_of(options: &Options, parameters: &Parameters, model: &ModelRecord) -> Plan {
+    let request = |prompt: &PromptRecord| Request {
+        input: prompt.input.clone(),
+        max_new_tokens: parameters.max_new_tokens,
+        deadline: options.deadline(),
+    };
+    Plan {
+        spec: LoadSpec {
+            model_path: model.path.clone(),
+            max_context: parameters.max_context,
+            max_new_tokens: parameters.max_new_tokens,
+            threads: parameters.threads,
+            cpu_mask: parameters.cpu_mask,
+            trust_sdk_version: options.trust_sdk_version.clone(),
+            deadline: LOAD_DEADLINE,
+        },
+        requests: model.prompts.iter().map(request).collect(),
+        warm_up: parameters.warm_up,
+        samples: parameters.samples,
     }
 }
 
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
+/// Where the record goes. A failure to write is kept for the end: what is measured goes on being measured and shown.
+struct RecordFile {
+    path: PathBuf,
+    trouble: Option<Error>,
+}
+
+impl RecordFile {
+    fn save(&mut self, record: &RunRecord) {
+        if let Err(error) = record.save(&self.path) {
+            self.trouble.get_or_insert(error);
+        }
     }
 }
 
@@ -356,9 +349,8 @@ impl From<Error> for Stop {
 struct Saving<'a> {
     record: &'a mut RunRecord,
     index: usize,
-    path: &'a Path,
+    file: &'a mut RecordFile,
     progress: &'a mut Progress,
-    trouble: Option<Error>,
 }
 
 impl Observer for Saving<'_> {
@@ -373,9 +365,7 @@ impl Observer for Saving<'_> {
     fn ended(&mut self, model: &ModelRecord, prompt: usize, outcome: Outcome<'_>) {
         self.progress.ended(model, prompt, outcome);
         self.record.models[self.index].clone_from(model);
-        if let Err(error) = self.record.save(self.path) {
-            self.trouble.get_or_insert(error);
-        }
+        self.file.save(self.record);
     }
 }
 

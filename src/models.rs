@@ -16,6 +16,9 @@ pub const DEFAULT_DIR: &str = "models";
 /// to the same would be compared with each other.
 const MAX_NAME: usize = 64;
 
+/// Name of the built-in model. It says what the weights are wherever an identifier is shown.
+const TINY: &str = "tiny-random-weights";
+
 /// A model to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Model {
@@ -87,10 +90,12 @@ fn from_file(path: &Path) -> Result<Model> {
             extension()
         )));
     }
+    let name = name_of(path.file_stem());
+    let random_weights = name == TINY;
     Ok(Model {
-        name: name_of(path.file_stem()),
+        name,
         path: path.to_owned(),
-        random_weights: false,
+        random_weights,
     })
 }
 
@@ -181,16 +186,12 @@ pub fn measure(path: &Path) -> Result<(u64, String)> {
 /// [`Error::Io`] when it cannot be written.
 #[cfg(feature = "host")]
 pub fn built_in_tiny(cache: &Path) -> Result<Model> {
-    let path = cache.join("tiny-random-weights.gguf");
+    let path = cache.join(format!("{TINY}.gguf"));
     if !path.is_file() {
         std::fs::create_dir_all(cache).map_err(Error::io(cache))?;
         rkllmrt::builtin::write(&rkllmrt::builtin::Shape::TINY, &path).map_err(Error::io(&path))?;
     }
-    Ok(Model {
-        name: "tiny-random-weights".into(),
-        path,
-        random_weights: true,
-    })
+    from_file(&path)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use common::{Place, cargo, messages, program, run, scratch, succeed, text_of};
+use rkllm_bench::ledger::Mark;
 use rkllm_bench::record::{RunRecord, Status};
 use rkllm_bench::replay::{Phase, folder};
 use serde_json::Value;
@@ -96,6 +97,10 @@ fn criterion_stores_the_recording_to_the_nanosecond_and_compares_a_second_run() 
     let text = succeed(&mut quick(&place));
     assert!(!text.contains("Unable to complete"), "{text}");
     assert!(text.contains("platform HOST"), "{text}");
+    assert!(
+        text.contains("(random weights: the speed is real, the text means nothing)"),
+        "{text}"
+    );
     assert!(text.contains("% inference)"), "{text}");
     let record = place.record();
     assert_eq!(record.status, Status::Complete);
@@ -221,7 +226,8 @@ fn greedy_runs_of_one_prompt_give_one_text_and_a_cold_prefill() {
         assert_eq!(sample.inference.kv_cache_before, Some(0));
         let stats = sample.inference.stats.expect("the host runtime has statistics");
         assert_eq!(u32::try_from(stats.prefill_tokens).ok(), prompt.prompt_tokens);
-        assert_eq!(sample.marks, []);
+        let cold = |mark: &Mark| !matches!(mark, Mark::NoStats | Mark::CacheNotEmpty { .. });
+        assert!(sample.marks.iter().all(cold), "{:?}", sample.marks);
     }
 }
 
@@ -276,6 +282,24 @@ fn wrong_usage_is_64_and_says_what_is_right() {
         assert_eq!(output.status.code(), Some(64), "{arguments:?}: {text}");
         assert!(text.contains(expected), "{arguments:?}: {text}");
     }
+}
+
+#[test]
+fn a_record_that_cannot_be_written_costs_no_figures() {
+    let _turn = turn();
+    let place = Place::new();
+    std::fs::write(place.path("runs"), "a file where the folder should be").expect("written");
+    let output = run(quick(&place).args(["--noplot", "decode/question"]));
+    let text = text_of(&output);
+    assert_eq!(output.status.code(), Some(70), "{text}");
+    assert!(
+        text.contains("quick/decode/question") && text.contains("tok/s"),
+        "{text}"
+    );
+    assert!(
+        text.contains(&format!("error: {}", place.path("runs").display())),
+        "{text}"
+    );
 }
 
 /// A long run, started and observed until it has recorded something.

@@ -12,6 +12,8 @@ use std::time::Duration;
 use rkllm_bench::ffi::{Finish, Params, Recording, RunInput, RunOutcome, Session, library, sys};
 use rkllm_bench::{Error, models, paths};
 
+/// Long enough for a run to have begun, far too short for it to end.
+const SOON: Duration = Duration::from_millis(50);
 const LONG: Duration = Duration::from_mins(10);
 
 static MODEL: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -142,7 +144,7 @@ fn past_its_deadline_a_run_is_aborted_and_the_next_one_is_whole() {
     let ids: Vec<i32> = (0..3500).map(|n| 3 + n % 200).collect();
     let mut recording = Recording::with_room_for(500);
     let outcome = session
-        .run(RunInput::Tokens(&ids), 500, Duration::ZERO, &mut recording)
+        .run(RunInput::Tokens(&ids), 500, SOON, &mut recording)
         .expect("no exception");
     assert!(outcome.aborted);
     assert_ne!(recording.finish(), Finish::Finished);

@@ -3,11 +3,18 @@
 #![cfg(feature = "host")]
 #![allow(clippy::expect_used, reason = "helpers of tests")]
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rkllm_bench::engine::{Engine, FailureKind, LoadSpec, Worker};
 use rkllm_bench::inference::{Input, Request};
 use rkllm_bench::{models, paths};
+
+/// One test at a time: each looks at the processes that this one started.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn spec() -> LoadSpec {
     LoadSpec {
@@ -43,6 +50,7 @@ fn children() -> Vec<String> {
 
 #[test]
 fn a_killed_worker_is_reported_and_another_one_takes_its_place() {
+    let _turn = turn();
     let mut worker = Worker::of_executable(env!("CARGO_BIN_EXE_rkllm-bench"));
     let loaded = worker.load(&spec()).expect("loaded");
     assert_eq!(
@@ -79,6 +87,7 @@ fn a_killed_worker_is_reported_and_another_one_takes_its_place() {
 
 #[test]
 fn a_refusal_comes_with_the_runtimes_own_words_and_the_worker_goes_on() {
+    let _turn = turn();
     let mut worker = Worker::of_executable(env!("CARGO_BIN_EXE_rkllm-bench"));
     let missing = LoadSpec {
         model_path: "no such.gguf".into(),

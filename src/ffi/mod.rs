@@ -6,10 +6,19 @@
 
 #![expect(unsafe_code, reason = "this is where the crate talks to C")]
 
+mod deadline;
 pub mod library;
+mod params;
+mod recording;
 mod session;
 
-pub use session::{Abilities, Finish, Params, Recording, RunInput, RunOutcome, Session, TokenEvent};
+use std::ffi::CStr;
+
+use crate::error::{Error, Result};
+
+pub use params::{Abilities, Params};
+pub use recording::{Finish, Recording, TokenEvent};
+pub use session::{RunInput, RunOutcome, Session};
 
 /// Raw bindings: the RKLLM API of the header in use (`rkllm_*`, `RKLLM*`) and the guard (`rkb_*`).
 ///
@@ -43,4 +52,31 @@ use rkllmrt as _;
 pub(crate) fn flush_stdio() {
     // SAFETY: flushing all output streams has no precondition.
     unsafe { sys::rkb_flush_stdio() }
+}
+
+/// The error that a status of the guard stands for.
+fn check(call: &'static str, status: i32, why: &sys::rkb_failure) -> Result<()> {
+    if status == 0 {
+        return Ok(());
+    }
+    // SAFETY: `fail` in the guard always terminates the message within its array.
+    let message = unsafe { CStr::from_ptr(why.message.as_ptr()) }.to_string_lossy();
+    match status.cast_unsigned() {
+        sys::RKB_RUNTIME_FAILED if message.is_empty() => Err(Error::Runtime {
+            call,
+            reason: format!("the runtime returned {}", why.code),
+        }),
+        sys::RKB_EXCEPTION => Err(Error::Runtime {
+            call,
+            reason: format!("C++ exception: {message}"),
+        }),
+        sys::RKB_ABSENT => Err(Error::Absent {
+            call,
+            generation: library::header_generation().to_owned(),
+        }),
+        _ => Err(Error::Runtime {
+            call,
+            reason: message.into_owned(),
+        }),
+    }
 }

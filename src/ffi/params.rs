@@ -1,0 +1,139 @@
+//! What the runtime can do, and what a model is loaded with.
+
+use std::ffi::CStr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{check, library, sys};
+use crate::error::Result;
+
+/// What the runtime's generation can do. What it cannot is reported as absent, never as zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "a table of independent yes and no")]
+#[expect(
+    clippy::unsafe_derive_deserialize,
+    reason = "no value of the fields is unsafe"
+)]
+pub struct Abilities {
+    /// Performance statistics come with the end of a run (from 1.2.1).
+    pub perf: bool,
+    /// The KV cache can be cleared (from 1.2.0).
+    pub clear_kv_cache: bool,
+    /// The KV cache's size can be asked (from 1.2.1).
+    pub kv_cache_size: bool,
+    /// The chat template can be set (from 1.2.0).
+    pub chat_template: bool,
+    /// End tokens can be ignored (from 1.3.0).
+    pub ignore_eos: bool,
+    /// The cap on new tokens can be set for each run (from 1.3.0).
+    pub new_tokens_per_run: bool,
+    /// CPU cores can be chosen (from 1.2.0).
+    pub cpu_choice: bool,
+}
+
+impl Abilities {
+    /// Those of the header in use.
+    pub fn of_header() -> Self {
+        // SAFETY: takes nothing and returns the address of a static.
+        let can = unsafe { sys::rkb_header_abilities() };
+        // SAFETY: that static is initialised once and never changes.
+        let can = unsafe { &*can };
+        Self {
+            perf: can.perf != 0,
+            clear_kv_cache: can.clear_kv_cache != 0,
+            kv_cache_size: can.kv_cache_size != 0,
+            chat_template: can.chat_template != 0,
+            ignore_eos: can.ignore_eos != 0,
+            new_tokens_per_run: can.new_tokens_per_run != 0,
+            cpu_choice: can.cpu_choice != 0,
+        }
+    }
+}
+
+/// What a model is loaded with. [`Params::new`] starts from the runtime's own defaults.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Params {
+    /// The model file.
+    pub model_path: PathBuf,
+    /// Context window in tokens; at most the limit baked into the model.
+    pub max_context_len: i32,
+    /// Cap on new tokens of a run.
+    pub max_new_tokens: i32,
+    /// Candidates kept for sampling; 1 is greedy.
+    pub top_k: i32,
+    /// Probability mass kept for sampling, 0 to 1.
+    pub top_p: f32,
+    /// Sampling temperature; above 0.
+    pub temperature: f32,
+    /// Penalty on repeated tokens; 1.0 is none.
+    pub repeat_penalty: f32,
+    /// Penalty by frequency, -2.0 to 2.0; 0.0 is none.
+    pub frequency_penalty: f32,
+    /// Penalty by presence, -2.0 to 2.0; 0.0 is none.
+    pub presence_penalty: f32,
+    /// Whether special tokens are delivered without text.
+    pub skip_special_token: bool,
+    /// Whether a run goes on past an end token. No effect before 1.3.0.
+    pub ignore_eos: bool,
+    /// Whether embedding rows are fetched from storage instead of memory. No effect before 1.2.0.
+    pub embed_flash: bool,
+    /// CPU cores that work; 0 leaves it to the runtime. No effect before 1.2.0.
+    pub cpu_count: u8,
+    /// Which cores: bit n is CPU n; 0 leaves it to the runtime. No effect before 1.2.0.
+    pub cpu_mask: u32,
+    /// First NPU memory domain to load into.
+    pub base_domain_id: i32,
+}
+
+impl Params {
+    /// The defaults of `rkllm_createDefaultParam` for the model at `model_path`.
+    ///
+    /// # Errors
+    /// Whatever [`library::verify`] finds, and [`Error::Runtime`].
+    pub fn new(model_path: &Path) -> Result<Self> {
+        library::verify(None)?;
+        let mut raw = sys::rkb_params::default();
+        let mut why = sys::rkb_failure::default();
+        // SAFETY: both out-parameters are writable; the library was verified, so struct layouts agree.
+        let status = unsafe { sys::rkb_default_params(&raw mut raw, &raw mut why) };
+        check("rkllm_createDefaultParam", status, &why)?;
+        Ok(Self {
+            model_path: model_path.to_owned(),
+            max_context_len: raw.max_context_len,
+            max_new_tokens: raw.max_new_tokens,
+            top_k: raw.top_k,
+            top_p: raw.top_p,
+            temperature: raw.temperature,
+            repeat_penalty: raw.repeat_penalty,
+            frequency_penalty: raw.frequency_penalty,
+            presence_penalty: raw.presence_penalty,
+            skip_special_token: raw.skip_special_token != 0,
+            ignore_eos: raw.ignore_eos != 0,
+            embed_flash: raw.embed_flash != 0,
+            cpu_count: raw.cpu_count,
+            cpu_mask: raw.cpu_mask,
+            base_domain_id: raw.base_domain_id,
+        })
+    }
+
+    pub(super) fn to_raw(&self, model_path: &CStr) -> sys::rkb_params {
+        sys::rkb_params {
+            model_path: model_path.as_ptr(),
+            max_context_len: self.max_context_len,
+            max_new_tokens: self.max_new_tokens,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            temperature: self.temperature,
+            repeat_penalty: self.repeat_penalty,
+            frequency_penalty: self.frequency_penalty,
+            presence_penalty: self.presence_penalty,
+            skip_special_token: self.skip_special_token.into(),
+            ignore_eos: self.ignore_eos.into(),
+            embed_flash: self.embed_flash.into(),
+            cpu_count: self.cpu_count,
+            cpu_mask: self.cpu_mask,
+            base_domain_id: self.base_domain_id,
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! What the callbacks of one run deliver. Room is reserved before the run: between two tokens nothing allocates.
+
+use std::any::Any;
+use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use serde::{Deserialize, Serialize};
+
+use super::sys;
+
+/// One token as the callback delivered it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenEvent {
+    /// `CLOCK_MONOTONIC` nanoseconds, taken first thing in the callback.
+    pub at_ns: u64,
+    /// The runtime's id of the token.
+    pub id: i32,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finish {
+    /// The runtime said that it finished.
+    Finished,
+    /// The runtime reported an error by callback.
+    Error,
+    /// Neither came.
+    Lost,
+}
+
+/// Room for the events of one run, reserved before it so that the callback allocates nothing.
+#[derive(Debug, Default)]
+pub struct Recording {
+    /// Tokens in the order of their callbacks, at most as many as reserved.
+    pub tokens: Vec<TokenEvent>,
+    /// Bytes of all texts.
+    pub text: Vec<u8>,
+    /// Callbacks with a token that found no room. Their times are lost, so a run with any is no sample.
+    pub overflow: u32,
+    /// Stamp of the FINISH callback.
+    pub finish_ns: Option<u64>,
+    /// The runtime's statistics from the FINISH callback.
+    pub stats: Option<sys::rkb_stats>,
+    error: bool,
+    listener: Option<Listener>,
+    pub(super) panic: Option<PanicPayload>,
+}
+
+type OnToken = dyn FnMut(TokenEvent, &[u8]);
+struct Listener(Box<OnToken>);
+pub(super) struct PanicPayload(pub(super) Box<dyn Any + Send>);
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Listener")
+    }
+}
+
+impl std::fmt::Debug for PanicPayload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PanicPayload")
+    }
+}
+
+/// Bytes of text reserved for each token. Longer texts are cut off; the tokens' times are not affected.
+const TEXT_BYTES_PER_TOKEN: usize = 64;
+/// Tokens reserved beyond those asked for: the end token, and a runtime that counts otherwise.
+const SPARE_TOKENS: usize = 16;
+
+impl Recording {
+    /// Room for `max_new_tokens` tokens and their text.
+    pub fn with_room_for(max_new_tokens: usize) -> Self {
+        let tokens = max_new_tokens + SPARE_TOKENS;
+        Self {
+            tokens: Vec::with_capacity(tokens),
+            text: Vec::with_capacity(tokens * TEXT_BYTES_PER_TOKEN),
+            ..Self::default()
+        }
+    }
+
+    /// Has `listener` called with each token and its text while the run goes on, for programs that show an answer as
+    /// it comes. It runs inside the runtime's callback, so its time delays the next token: not for measuring.
+    pub fn on_token(&mut self, listener: impl FnMut(TokenEvent, &[u8]) + 'static) {
+        self.listener = Some(Listener(Box::new(listener)));
+    }
+
+    /// How the run ended.
+    pub fn finish(&self) -> Finish {
+        match (self.error, self.finish_ns) {
+            (true, _) => Finish::Error,
+            (false, Some(_)) => Finish::Finished,
+            (false, None) => Finish::Lost,
+        }
+    }
+
+    fn take(&mut self, event: &sys::rkb_event, text: &[u8]) {
+        match event.state.cast_unsigned() {
+            sys::RKLLM_RUN_NORMAL | sys::RKLLM_RUN_WAITING => {
+                if self.tokens.len() == self.tokens.capacity() {
+                    self.overflow += 1;
+                    return;
+                }
+                let token = TokenEvent {
+                    at_ns: event.at_ns,
+                    id: event.token_id,
+                };
+                self.tokens.push(token);
+                let room = self.text.capacity() - self.text.len();
+                self.text.extend_from_slice(&text[..text.len().min(room)]);
+                if let Some(Listener(listener)) = &mut self.listener {
+                    listener(token, text);
+                }
+            }
+            sys::RKLLM_RUN_FINISH => {
+                self.finish_ns = Some(event.at_ns);
+                // SAFETY: the guard passes NULL or a valid pointer that lives until this handler returns.
+                self.stats = unsafe { event.stats.as_ref() }.copied();
+            }
+            sys::RKLLM_RUN_ERROR => self.error = true,
+            _ => {} // a state of another generation: no token
+        }
+    }
+}
+
+/// Called by the guard for each event of a run.
+pub(super) extern "C" fn on_event(context: *mut c_void, event: *const sys::rkb_event) {
+    // SAFETY: `Session::call` passed the recording as context; it is borrowed for the whole run, and the guard
+    // makes one call at a time.
+    let Some(recording) = (unsafe { context.cast::<Recording>().as_mut() }) else {
+        return;
+    };
+    // SAFETY: the guard passes a valid event that lives until this returns.
+    let Some(event) = (unsafe { event.as_ref() }) else {
+        return;
+    };
+    if recording.panic.is_some() {
+        return;
+    }
+    let text = if event.text.is_null() {
+        &[][..]
+    } else {
+        // SAFETY: the guard passes `text_len` readable bytes with a text that is not NULL.
+        unsafe { std::slice::from_raw_parts(event.text.cast::<u8>(), event.text_len) }
+    };
+    // A panic must not unwind into C: it waits in the recording until the runtime has returned.
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| recording.take(event, text))) {
+        recording.panic = Some(PanicPayload(payload));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(state: u32, at_ns: u64, token_id: i32) -> sys::rkb_event {
+        sys::rkb_event {
+            at_ns,
+            state: state.cast_signed(),
+            token_id,
+            ..sys::rkb_event::default()
+        }
+    }
+
+    #[test]
+    fn waiting_counts_as_a_token_and_unknown_states_do_not() {
+        let mut recording = Recording::with_room_for(4);
+        recording.take(&event(sys::RKLLM_RUN_WAITING, 10, 7), b"");
+        recording.take(&event(sys::RKLLM_RUN_NORMAL, 20, 8), "é".as_bytes());
+        recording.take(&event(4, 30, 9), b"x");
+        assert_eq!(
+            recording.tokens,
+            [TokenEvent { at_ns: 10, id: 7 }, TokenEvent { at_ns: 20, id: 8 }]
+        );
+        assert_eq!(recording.text, "é".as_bytes());
+        assert_eq!(recording.finish(), Finish::Lost);
+    }
+
+    #[test]
+    fn a_token_without_room_is_counted_and_nothing_grows() {
+        let mut recording = Recording::with_room_for(0);
+        let room = recording.tokens.capacity();
+        for at in 0..room as u64 + 3 {
+            recording.take(
+                &event(sys::RKLLM_RUN_NORMAL, at, 1),
+                &[b'x'; TEXT_BYTES_PER_TOKEN * 2],
+            );
+        }
+        assert_eq!((recording.tokens.len(), recording.overflow), (room, 3));
+        assert_eq!(recording.tokens.capacity(), room);
+    }
+
+    #[test]
+    fn an_error_outweighs_a_finish() {
+        let mut recording = Recording::with_room_for(1);
+        recording.take(&event(sys::RKLLM_RUN_FINISH, 5, 0), b"");
+        assert_eq!(recording.finish(), Finish::Finished);
+        recording.take(&event(sys::RKLLM_RUN_ERROR, 6, 0), b"");
+        assert_eq!(recording.finish(), Finish::Error);
+    }
+}
