@@ -1,8 +1,9 @@
 //! What the C API costs: decode through it against a plain llama.cpp loop with an argmax, in one process.
 //!
-//! Rounds of the two take turns, so that drift falls on both alike; each round is one prompt and a fixed number of
-//! tokens, greedy. The figure is the ratio of the medians of the time a token, over all tokens of all rounds; the goal
-//! is 1.01 at most.
+//! Short rounds of the two take turns, and turns at going first, so that drift falls on both alike; each round is one
+//! prompt and a fixed number of tokens, greedy. The figure is the ratio of the medians of the time a token, over all
+//! tokens of all rounds; the goal is 1.01 at most. On a machine that does other work as well, look at the fastest
+//! tenth.
 //!
 //!     cargo bench --workspace --bench plain_loop [-- <model.gguf> [threads [rounds]]]
 #![expect(unsafe_code, reason = "both sides are C APIs")]
@@ -20,8 +21,8 @@ use std::time::{Duration, Instant};
 use common::{Client, header::RKLLMParam, infer_param, token_input};
 use llama_cpp_sys_2 as sys;
 
-const N_PROMPT: i32 = 32;
-const N_TOKENS: i32 = 64;
+const N_PROMPT: i32 = 8;
+const N_TOKENS: i32 = 16;
 const WINDOW: i32 = 512;
 
 fn main() {
@@ -34,15 +35,16 @@ fn main() {
         .map_or(1, |arg| arg.parse().expect("a number of threads"));
     let rounds: usize = args
         .next()
-        .map_or(20, |arg| arg.parse().expect("a number of rounds"));
+        .map_or(200, |arg| arg.parse().expect("a number of rounds"));
     let prompt: Vec<i32> = (0..N_PROMPT).map(|index| 300 + index).collect();
 
     let client = client(&model, threads);
     let mut plain = Plain::load(&model, i32::from(threads));
     let (mut by_api, mut by_loop) = (Vec::new(), Vec::new());
     for round in 0..rounds {
-        let (api_tokens, api_times) = through_the_api(&client, &prompt);
+        let early = (round % 2 == 0).then(|| through_the_api(&client, &prompt));
         let (loop_tokens, loop_times) = plain.round(&prompt);
+        let (api_tokens, api_times) = early.unwrap_or_else(|| through_the_api(&client, &prompt));
         assert_eq!(api_tokens, loop_tokens, "both sides generate the same");
         // The first round warms up caches and page tables on both sides.
         if round > 0 {
@@ -50,20 +52,19 @@ fn main() {
             by_loop.extend(loop_times);
         }
     }
-    let (api, plain) = (median(&mut by_api), median(&mut by_loop));
     println!(
         "{}: {} tokens a side, {threads} threads",
         model.display(),
         by_api.len()
     );
-    println!("C API      {api:>10.2?} a token");
-    println!("plain loop {plain:>10.2?} a token");
-    println!("ratio      {:>10.4}", api.as_secs_f64() / plain.as_secs_f64());
-}
-
-fn median(times: &mut [Duration]) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
+    by_api.sort_unstable();
+    by_loop.sort_unstable();
+    // The fastest tenth is what the machine gives when nothing else runs on it.
+    for (name, share) in [("median", 2), ("fastest tenth", 10)] {
+        let (api, plain) = (by_api[by_api.len() / share], by_loop[by_loop.len() / share]);
+        let ratio = api.as_secs_f64() / plain.as_secs_f64();
+        println!("{name:<13}  C API {api:>9.2?}  plain loop {plain:>9.2?}  ratio {ratio:.4}");
+    }
 }
 
 /// The gaps between moments.
