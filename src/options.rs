@@ -51,7 +51,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "SECONDS", env = "RKLLM_BENCH_TIMEOUT", default_value_t = 300, help_heading = OURS,
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) timeout: u64,
-    /// CPU threads of the runtime [default: one less than there are cores; with an NPU runtime, its own]
+    /// CPU threads of the runtime [default: the cores of the mask, else one less than there are; with an NPU runtime, its own]
     #[arg(long, value_name = "N", env = "RKLLM_BENCH_THREADS", help_heading = OURS,
           value_parser = clap::value_parser!(u8).range(1..=127))]
     pub(crate) threads: Option<u8>,
@@ -209,14 +209,18 @@ impl Options {
         })
     }
 
-    /// Threads of the runtime. On the host one core is left free: with a thread on every core, one busy process made
-    /// decode 4 to 36 times slower (measured on two cores).
+    /// Threads of the runtime: as asked, else one for each core of the mask, else the default. On the host one core is
+    /// left free by default: with a thread on every core, one busy process made decode 4 to 36 times slower (measured
+    /// on two cores).
     fn runtime_threads(&self) -> Result<Option<u8>> {
         let cores = board::cores();
-        match self.threads {
+        let of_mask = self
+            .cpu_mask
+            .and_then(|mask| u8::try_from(mask.count_ones()).ok());
+        match self.threads.or(of_mask) {
             Some(threads) if usize::from(threads) > cores => Err(Error::BadParameter(format!(
-                "--threads {threads}: this process may use {cores} cores, and threads that share one make decode \
-                 many times slower"
+                "{threads} threads (--threads, --cpu-mask): this process may use {cores} cores, and threads that share \
+                 one make decode many times slower"
             ))),
             Some(threads) => Ok(Some(threads)),
             None if IS_HOST => Ok(Some(
@@ -348,6 +352,22 @@ mod tests {
     }
 
     #[test]
+    fn a_mask_alone_gives_a_thread_to_each_of_its_cores() {
+        let cores = board::cores().min(32);
+        let all = format!("{:#x}", u32::MAX >> (32 - cores));
+        let threads = |more: &[&str]| {
+            let arguments = [&["--bench", "--cpu-mask", &all], more].concat();
+            parse(&arguments)
+                .parameters(Some(8))
+                .expect("fine")
+                .threads
+                .map(usize::from)
+        };
+        assert_eq!(threads(&[]), Some(cores));
+        assert_eq!(threads(&["--threads", "1"]), Some(1));
+    }
+
+    #[test]
     fn masks() {
         assert_eq!(parse_mask("0xF0"), Ok(0xF0));
         assert_eq!(parse_mask("3"), Ok(3));
@@ -362,7 +382,8 @@ mod tests {
             parse(&all).parameters(Some(64)).expect_err("refused").to_string()
         };
         assert!(refused(&["--sample-size", "9"]).contains("--sample-size 9"));
-        assert!(refused(&["--threads", "127"]).contains("--threads 127"));
+        assert!(refused(&["--threads", "127"]).contains("127 threads"));
+        assert!(refused(&["--cpu-mask", "0xFFFFFFFF"]).contains("32 threads"));
         assert!(refused(&["--max-new-tokens", "64", "--max-context", "64"]).contains("--max-context"));
     }
 

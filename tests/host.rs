@@ -273,7 +273,7 @@ fn wrong_usage_is_64_and_says_what_is_right() {
         (&["--models", "/no/such/place"], "/no/such/place"),
         (&["("], "FILTER"),
         (&["--max-context", "32"], "--max-context"),
-        (&["--threads", "127"], "--threads 127"),
+        (&["--threads", "127"], "127 threads"),
     ];
     for (arguments, expected) in rows {
         let place = Place::new();

@@ -182,6 +182,61 @@ fn a_library_of_another_generation_is_stopped_with_both_versions() {
 }
 
 #[test]
+fn the_version_that_init_prints_is_checked_too() {
+    let place = Place::new();
+    let output = run(quick(&place).env("STUB_PRINTED_VERSION", "1.2.3"));
+    let text = text_of(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("version 1.2.3 (printed by rkllm_init)"), "{text}");
+    assert!(place.record().models[0].prompts[0].samples.is_empty());
+}
+
+#[test]
+fn a_library_without_a_version_needs_the_users_word() {
+    let nameless = scratch("stub-nameless");
+    stub(&nameless, "unknown");
+    let library = nameless.join("librkllmrt.so");
+    let start = |place: &Place| {
+        let mut command = quick(place);
+        command
+            .env("LD_LIBRARY_PATH", &nameless)
+            .env("RKLLM_LIBRARY", &library);
+        command.env("STUB_PRINTED_VERSION", "1.3.0");
+        command
+    };
+    let place = Place::new();
+    let output = run(&mut start(&place));
+    let text = text_of(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("no readable version") && text.contains("--trust-sdk-version 1.3.0"),
+        "{text}"
+    );
+
+    let place = Place::new();
+    succeed(start(&place).args(["--trust-sdk-version", "1.3.0"]));
+    assert_eq!(
+        place.record().models[0]
+            .loaded
+            .as_ref()
+            .expect("loaded")
+            .runtime
+            .library
+            .file_version,
+        None
+    );
+
+    let place = Place::new();
+    let output = run(start(&place).args(["--trust-sdk-version", "1.2.3"]));
+    let text = text_of(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("version 1.2.3 (given by --trust-sdk-version)"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_segfault_at_every_third_run_still_gives_every_prompts_figures() {
     let (code, text, record) = with_fault("segv:3", &[]);
     assert_eq!(code, Some(1), "{text}");
