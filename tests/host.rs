@@ -10,9 +10,10 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use common::{Place, cargo, messages, program, run, scratch, succeed, text_of};
+use common::{
+    Place, cargo, children, is_alive, messages, program, run, scratch, send, succeed, text_of, wait_until,
+};
 use rkllm_bench::ledger::Mark;
 use rkllm_bench::record::{RunRecord, Status};
 use rkllm_bench::replay::{Phase, folder};
@@ -320,40 +321,6 @@ fn begin_long_run(place: &Place) -> Child {
         })
     });
     child
-}
-
-#[track_caller]
-fn wait_until(mut condition: impl FnMut() -> bool) {
-    // A bound against waiting for ever, not a measurement.
-    for _ in 0..6000 {
-        if condition() {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    panic!("it did not happen within a minute");
-}
-
-/// The processes that `parent` started.
-fn children(parent: u32) -> Vec<u32> {
-    let listed = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).expect("listed");
-    listed
-        .split_whitespace()
-        .map(|pid| pid.parse().expect("a number"))
-        .collect()
-}
-
-fn is_alive(pid: u32) -> bool {
-    // A zombie whom nobody has reaped yet does no harm and holds no memory.
-    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
-        stat.rsplit(')')
-            .next()
-            .is_some_and(|rest| !rest.trim_start().starts_with('Z'))
-    })
-}
-
-fn send(signal: &str, pid: u32) {
-    succeed(common::command("kill").args([format!("-{signal}"), pid.to_string()]));
 }
 
 #[test]

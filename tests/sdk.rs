@@ -5,10 +5,14 @@
 
 mod common;
 
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use common::{Place, ROOT, SDK, command, run, scratch, sdk_cargo, stub, succeed, text_of};
+use common::{
+    Place, ROOT, SDK, children, command, is_alive, run, scratch, sdk_cargo, send, stub, succeed, text_of,
+    wait_until,
+};
 use rkllm_bench::record::{RunRecord, Status};
 
 /// The quick bench on the stub, started by hand.
@@ -315,6 +319,30 @@ fn faulty_statistics_are_rejected_by_name_and_made_good() {
             "{fault}: {text}"
         );
     }
+}
+
+#[test]
+fn a_worker_that_hangs_does_not_outlive_a_killed_parent() {
+    let place = Place::new();
+    let mut parent = quick(&place)
+        .env("STUB_FAULT", "hang:3")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("started");
+    wait_until(|| {
+        let recorded = |path: &PathBuf| {
+            RunRecord::load(path).is_ok_and(|run| run.models[0].prompts[1].warm_up.len() == 1)
+        };
+        place.records().iter().any(recorded)
+    });
+    let workers = children(parent.id());
+    assert_eq!(workers.len(), 1);
+    // The third run is under way or about to be; it never ends, so that only the kernel can end the worker.
+    std::thread::sleep(Duration::from_millis(100));
+    send("KILL", parent.id());
+    parent.wait().expect("ended");
+    wait_until(|| !is_alive(workers[0]));
 }
 
 #[test]

@@ -11,6 +11,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use rkllm_bench::record::RunRecord;
 use serde_json::Value;
@@ -223,4 +224,41 @@ pub fn sdk_cargo(lib: &Path) -> Command {
         .env("RKLLM_LIB_DIR", lib)
         .env("CARGO_TARGET_DIR", scratch("sdk-target"));
     command
+}
+
+/// Waits until something has happened, and no longer than a minute.
+#[track_caller]
+pub fn wait_until(mut condition: impl FnMut() -> bool) {
+    for _ in 0..6000 {
+        if condition() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("it did not happen within a minute");
+}
+
+/// The processes that `parent` started.
+pub fn children(parent: u32) -> Vec<u32> {
+    let listed = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).expect("listed");
+    listed
+        .split_whitespace()
+        .map(|pid| pid.parse().expect("a number"))
+        .collect()
+}
+
+/// Whether a process still runs.
+pub fn is_alive(pid: u32) -> bool {
+    // A zombie whom nobody has reaped yet does no harm and holds no memory.
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        stat.rsplit(')')
+            .next()
+            .is_some_and(|rest| !rest.trim_start().starts_with('Z'))
+    })
+}
+
+/// Sends a signal.
+#[track_caller]
+pub fn send(signal: &str, pid: u32) {
+    succeed(command("kill").args([format!("-{signal}"), pid.to_string()]));
 }
