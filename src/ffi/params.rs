@@ -90,7 +90,7 @@ impl Params {
     /// The defaults of `rkllm_createDefaultParam` for the model at `model_path`.
     ///
     /// # Errors
-    /// Whatever [`library::verify`] finds, and [`Error::Runtime`].
+    /// Whatever [`library::verify`] finds, and [`crate::Error::Runtime`].
     pub fn new(model_path: &Path) -> Result<Self> {
         library::verify(None)?;
         let mut raw = sys::rkb_params::default();
