@@ -52,7 +52,7 @@ impl Shape {
         n_head: 6,
         n_head_kv: 2,
         n_ff: 1024,
-        context_length: 4096,
+        context_length: 8192,
         chat_template: None,
     };
 

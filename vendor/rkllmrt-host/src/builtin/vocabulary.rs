@@ -1,4 +1,5 @@
-//! A vocabulary for llama.cpp's tokenizer of the `llama` kind: three special tokens, the 256 bytes, then pieces of text, short ones first.
+//! A vocabulary for llama.cpp's tokenizer of the `llama` kind: three special tokens, the 256 bytes, then pieces of
+//! text, short ones first.
 
 use std::ops::RangeInclusive;
 
