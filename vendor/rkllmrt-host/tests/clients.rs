@@ -4,14 +4,17 @@
 mod common;
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::SystemTime;
 
 use common::{Client, infer_param, small};
 
 const PROMPT: [i32; 6] = [1, 300, 301, 302, 303, 304];
 
-/// The directory of `librkllmrt.so`, beside the one this test runs from.
+/// The directory of `librkllmrt.so`, beside the one this test runs from. A library older than a source would be one
+/// that an earlier build left there: cargo does not build examples for a test that is run by name.
 fn library_dir() -> PathBuf {
     let test = env::current_exe().expect("a test has a path");
     let dir = test
@@ -19,13 +22,31 @@ fn library_dir() -> PathBuf {
         .nth(2)
         .expect("target/<profile>/deps/<test>")
         .join("examples");
+    let built = modified(&dir.join("librkllmrt.so"));
+    let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sources = ["src", "examples", "build.rs", "../rkllm/rkllm.h"].map(|source| crate_dir.join(source));
     assert!(
-        dir.join("librkllmrt.so").is_file(),
-        "no librkllmrt.so in {}: `cargo test --release --workspace` builds it along with all tests, \
-         `cargo build --release --workspace --example rkllmrt` alone",
+        built.is_some_and(|built| sources.iter().all(|source| newest(source) <= built)),
+        "no librkllmrt.so in {}, or one older than the sources: `cargo test --release --workspace` builds it along \
+         with all tests, `cargo build --release --workspace --example rkllmrt` alone",
         dir.display()
     );
     dir
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    path.metadata().and_then(|metadata| metadata.modified()).ok()
+}
+
+/// When a file, or the newest one in a directory, was last changed.
+fn newest(path: &Path) -> SystemTime {
+    if path.is_dir() {
+        let entries = fs::read_dir(path).expect("the sources are listed");
+        let times = entries.map(|entry| newest(&entry.expect("an entry").path()));
+        times.max().expect("the directory is not empty")
+    } else {
+        modified(path).unwrap_or_else(|| panic!("{} is not there", path.display()))
+    }
 }
 
 fn client_source(name: &str) -> PathBuf {
