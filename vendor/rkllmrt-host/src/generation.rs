@@ -24,51 +24,59 @@ pub(crate) struct Generation {
 
 /// The clock of one call of `rkllm_run`.
 ///
-/// The first token is chosen by what prefill computed and belongs to it: `generate_tokens` counts the choices after
-/// it, `generate_time_ms` runs from its choice to the last one. A run without a prefill (the prompt was in the cache,
-/// or a pause ended) has all of its tokens in decode, timed from its start.
+/// Prefill lasts from the call to the logits behind the prompt, tokenising included. The first token is chosen by
+/// those and belongs to it: `generate_tokens` counts the tokens after it, `generate_time_ms` runs from its callback to
+/// that of the last. A run without a prefill (the prompt was in the cache, or a pause ended) has all of its tokens in
+/// decode, timed from the call.
 #[derive(Debug)]
 pub(crate) struct Tally {
     prefill_tokens: usize,
     prefill_time: Duration,
-    generate_start: Instant,
-    last_choice: Instant,
+    /// `None`: the first token, which starts this clock, is still to come.
+    generate_start: Option<Instant>,
+    generate_time: Duration,
     generate_tokens: usize,
 }
 
 impl Tally {
-    /// A run that begins to generate at `start`, nothing computed yet.
+    /// A run called at `start` that has nothing to prefill.
     pub(crate) fn without_prefill(start: Instant) -> Self {
         Self {
             prefill_tokens: 0,
             prefill_time: Duration::ZERO,
-            generate_start: start,
-            last_choice: start,
+            generate_start: Some(start),
+            generate_time: Duration::ZERO,
             generate_tokens: 0,
         }
     }
 
-    /// A run whose prefill of `tokens` began at `start` and just gave the first token.
+    /// A run called at `start` that has just computed the last of `tokens` prompt tokens.
     pub(crate) fn after_prefill(start: Instant, tokens: usize) -> Self {
-        let now = Instant::now();
         Self {
             prefill_tokens: tokens,
-            prefill_time: now - start,
-            ..Self::without_prefill(now)
+            prefill_time: start.elapsed(),
+            generate_start: None,
+            generate_time: Duration::ZERO,
+            generate_tokens: 0,
         }
     }
 
-    /// A token was chosen by decode.
+    /// A token is about to be delivered.
     pub(crate) fn count(&mut self) {
-        self.last_choice = Instant::now();
-        self.generate_tokens += 1;
+        let now = Instant::now();
+        if let Some(start) = self.generate_start {
+            self.generate_time = now - start;
+            self.generate_tokens += 1;
+        } else {
+            self.generate_start = Some(now);
+        }
     }
 
     pub(crate) fn perf(&self) -> RKLLMPerfStat {
         RKLLMPerfStat {
             prefill_time_ms: milliseconds(self.prefill_time),
             prefill_tokens: i32::try_from(self.prefill_tokens).unwrap_or(i32::MAX),
-            generate_time_ms: milliseconds(self.last_choice - self.generate_start),
+            generate_time_ms: milliseconds(self.generate_time),
             generate_tokens: i32::try_from(self.generate_tokens).unwrap_or(i32::MAX),
             memory_usage_mb: peak_resident_mb(),
         }

@@ -71,9 +71,10 @@ impl Session {
             return Err(format!("cannot use {path}: {reason}"));
         }
         let (limit, window) = (model.context_limit(), settings.window);
+        // Rockchip's words, by which clients know this failure. The limit itself is allowed, here as there.
         if limit.unsigned_abs() < u32::try_from(window).unwrap_or(u32::MAX) {
             return Err(format!(
-                "max_context[{window}] must not exceed the model's max_context_limit[{limit}]"
+                "max_context[{window}] must be less than the model's max_context_limit[{limit}]"
             ));
         }
         log::info(format_args!(
@@ -138,8 +139,9 @@ impl Session {
     /// Runs a request, or goes on with the paused one if there is `None`. The callback has heard of the end (or the
     /// error) when this returns, except after an abort or a pause, which it asked for itself.
     pub(crate) fn run(&mut self, request: Option<&Request>, delivery: &mut Delivery) -> Result<(), String> {
+        let start = Instant::now();
         let unpin = self.settings.threads.mask.map(|_| Unpin::later());
-        let result = self.generate(request, delivery);
+        let result = self.generate(start, request, delivery);
         self.context.pool().rest();
         drop(unpin);
         match result {
@@ -151,10 +153,15 @@ impl Session {
         }
     }
 
-    fn generate(&mut self, request: Option<&Request>, delivery: &mut Delivery) -> Result<(), Stop> {
+    fn generate(
+        &mut self,
+        start: Instant,
+        request: Option<&Request>,
+        delivery: &mut Delivery,
+    ) -> Result<(), Stop> {
         let (mut generation, mut tally, first) = match (self.paused.take(), request) {
-            (Some(generation), _) => (generation, Tally::without_prefill(Instant::now()), None),
-            (None, Some(request)) => self.begin(request)?,
+            (Some(generation), _) => (generation, Tally::without_prefill(start), None),
+            (None, Some(request)) => self.begin(start, request)?,
             (None, None) => return Err(Stop::Failed("there is no paused run to go on with".to_owned())),
         };
         let rest = self.proceed(&mut generation, &mut tally, first, delivery);
@@ -178,30 +185,27 @@ impl Session {
     }
 
     /// Prefill, up to the choice of the first token.
-    fn begin(&mut self, request: &Request) -> Result<(Generation, Tally, Option<Token>), Stop> {
+    fn begin(
+        &mut self,
+        start: Instant,
+        request: &Request,
+    ) -> Result<(Generation, Tally, Option<Token>), Stop> {
         let prompt = self.prompt(&request.prompt)?;
         let sampling = request.sampling.unwrap_or(self.settings.sampling);
         let mut sampler = Sampler::new(&sampling, self.context.model().n_vocab(), &prompt)?;
-        let decoder = TextDecoder::new();
-        let start = Instant::now();
         let reused = self.reuse(&prompt);
-        if reused < prompt.len() {
+        let tally = if reused < prompt.len() {
             self.prefill(&prompt, reused)?;
-        }
-        let first = sampler
-            .choose(&self.prompt_logits)
-            .ok_or_else(|| "the model gave no logits".to_owned())?;
-        let mut tally = if reused < prompt.len() {
             Tally::after_prefill(start, prompt.len() - reused)
         } else {
             Tally::without_prefill(start)
         };
-        if reused == prompt.len() {
-            tally.count();
-        }
+        let first = sampler
+            .choose(&self.prompt_logits)
+            .ok_or_else(|| "the model gave no logits".to_owned())?;
         let generation = Generation {
             sampler,
-            decoder,
+            decoder: TextDecoder::new(),
             last: first,
             remaining: request.max_new_tokens.or(self.settings.max_new_tokens),
             prompt_len: prompt.len(),
@@ -281,10 +285,7 @@ impl Session {
             let token = match next.take() {
                 Some(token) => token,
                 None => match self.advance(generation)? {
-                    Some(token) => {
-                        tally.count();
-                        token
-                    }
+                    Some(token) => token,
                     None => return Ok(Rest::Finished),
                 },
             };
@@ -294,6 +295,7 @@ impl Session {
             let text = generation
                 .decoder
                 .feed(|out| model.push_piece(token, special, out));
+            tally.count();
             let reply = delivery.token(token, text);
             if self.abort.load(Ordering::Relaxed) {
                 return Err(Stop::Aborted);

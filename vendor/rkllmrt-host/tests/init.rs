@@ -131,7 +131,7 @@ fn parameters_that_cannot_be_met_are_refused() {
     init_refused(
         small(),
         &context(513),
-        &["max_context[513]", "max_context_limit[512]"],
+        &["max_context[513] must be less than the model's max_context_limit[512]"],
     );
     init_refused(small(), &context(0), &["max_context_len is 0"]);
     init_refused(small(), &context(-5), &["max_context_len is -5"]);

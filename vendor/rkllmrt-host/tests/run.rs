@@ -4,6 +4,7 @@
 mod common;
 
 use std::ptr;
+use std::time::{Duration, Instant};
 
 use common::header::*;
 use common::{Client, Recording, greedy, infer_param, small, text_input, tiny, token_input};
@@ -71,29 +72,67 @@ fn a_single_token_is_all_prefill() {
 }
 
 #[test]
+fn the_times_end_at_the_callbacks_they_are_said_to() {
+    const STAY: Duration = Duration::from_millis(20);
+    let client = Client::small();
+    let (mut entered, call) = (Vec::new(), Instant::now());
+    let run = client.call(&token_input(&PROMPT), &infer_param(), |event| {
+        let now = Instant::now();
+        entered.push(now - call);
+        // Time spent in the first callback is part of decode, in the last one of nothing.
+        if event.state != RKLLM_RUN_FINISH && matches!(entered.len(), 1 | 16) {
+            while now.elapsed() < STAY {}
+        }
+        0
+    });
+    let finish = common::Run::of(run).finish;
+    let ms = |time: Duration| time.as_secs_f32() * 1000.0;
+    assert!(finish.prefill_ms < ms(entered[0]));
+    assert!(finish.generate_ms > ms(STAY));
+    assert!(finish.prefill_ms + finish.generate_ms < ms(entered[15]));
+}
+
+/// The bytes of a token of the small model: special ones have none, then come the 256 bytes, a space, printable ASCII.
+fn bytes_of(token: i32) -> Option<u8> {
+    match u8::try_from(token - 3) {
+        Ok(byte) => Some(byte),
+        Err(_) if token < 3 => None,
+        Err(_) if token == 259 => Some(b' '),
+        Err(_) => u8::try_from(token - 260 + i32::from(b'!')).ok(),
+    }
+}
+
+#[test]
 fn split_characters_wait_and_the_text_comes_whole() {
     let client = Client::small();
     let long = RKLLMInferParam {
         max_new_tokens: 200,
         ..infer_param()
     };
-    let mut seen_waiting = false;
-    let mut seen_whole = false;
+    let mut whole_after_waiting = 0;
     for first in 259..354 {
         let run = client.run(&[1, first], &long);
+        // Bytes that wait for the rest of their character when the run ends are never delivered.
+        let waiting = |event: &&common::Event| event.state == RKLLM_RUN_WAITING;
+        let last_text = run.tokens.iter().rposition(|event| !waiting(&event));
+        let delivered = &run.tokens[..last_text.map_or(0, |index| index + 1)];
+        let bytes: Vec<u8> = delivered
+            .iter()
+            .filter_map(|event| bytes_of(event.token))
+            .collect();
+        let expected = String::from_utf8_lossy(&bytes).replace('\0', "\u{FFFD}");
+        assert_eq!(run.text(), expected, "after {first}");
         for pair in run.tokens.windows(2) {
-            let waiting = pair[0].state == RKLLM_RUN_WAITING;
-            assert_eq!(waiting, pair[0].text.is_none());
-            // What ends the waiting carries the text of both: more than one token's own piece could be.
-            seen_whole |= waiting
-                && pair[1]
-                    .text
-                    .as_ref()
-                    .is_some_and(|text| text.chars().count() >= 1);
-            seen_waiting |= waiting;
+            assert_eq!(waiting(&&pair[0]), pair[0].text.is_none());
+            let text = pair[1].text.as_deref().unwrap_or_default();
+            let beyond_ascii = |c: char| !c.is_ascii() && c != '\u{FFFD}';
+            whole_after_waiting += usize::from(waiting(&&pair[0]) && text.contains(beyond_ascii));
         }
     }
-    assert!(seen_waiting && seen_whole);
+    assert!(
+        whole_after_waiting > 0,
+        "some characters of several bytes came whole"
+    );
 }
 
 #[test]

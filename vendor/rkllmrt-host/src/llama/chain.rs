@@ -104,7 +104,7 @@ impl Link {
                 frequency,
                 presence,
             } => {
-                // SAFETY: the values are finite and `repeat` is above 0: `SamplingParams` checks that.
+                // SAFETY: the values are finite and `repeat` is above 0: `Sampling::new` checks that.
                 unsafe { sys::llama_sampler_init_penalties(n_vocab, last_n, repeat, frequency, presence) }
             }
             // SAFETY: no condition.
