@@ -2,8 +2,9 @@
 
 mod common;
 
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, File, Metadata};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::thread;
 
 use common::{Client, SMALL, greedy, infer_param, tiny};
@@ -65,6 +66,21 @@ fn writers_at_the_same_time_leave_one_whole_file_and_nothing_else() {
     assert_eq!(
         sha256(&fs::read(&path).expect("read")),
         sha256(&fs::read(common::small()).expect("read"))
+    );
+}
+
+#[test]
+fn whoever_reads_a_file_that_is_written_again_keeps_a_whole_one() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("small.gguf");
+    builtin::write(&SMALL, &path).expect("written");
+    let reader = File::open(&path).expect("opened");
+    builtin::write(&SMALL, &path).expect("written");
+    let inode = |metadata: io::Result<Metadata>| metadata.expect("a file").ino();
+    assert_ne!(
+        inode(reader.metadata()),
+        inode(path.metadata()),
+        "another file under the same name"
     );
 }
 

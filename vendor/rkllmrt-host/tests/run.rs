@@ -17,7 +17,11 @@ fn one_callback_a_token_then_finish_with_statistics() {
     let run = client.run(&PROMPT, &infer_param());
     assert_eq!(run.tokens.len(), 16);
     assert!(run.ids().iter().all(|id| (0..354).contains(id)));
-    assert_eq!(run.finish.text, None);
+    assert_eq!(
+        (&run.finish.text, run.finish.token),
+        (&None, -1),
+        "FINISH is about no token"
+    );
     assert_eq!(run.finish.prefill_tokens, 6);
     assert_eq!(
         run.finish.generate_tokens, 15,
@@ -227,6 +231,20 @@ fn a_strong_repeat_penalty_keeps_greedy_from_repeating() {
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), 40);
+}
+
+#[test]
+fn a_repeat_penalty_counts_the_prompt() {
+    let neutral = Client::small();
+    let (prompt, chosen) = (0..300)
+        .map(|first| (first..first + 50).collect::<Vec<i32>>())
+        .map(|prompt| (prompt.clone(), neutral.run(&prompt, &infer_param()).ids()[0]))
+        .find(|(prompt, chosen)| prompt.contains(chosen))
+        .expect("some prompt is answered with one of its own tokens");
+    let mut param = greedy();
+    param.repeat_penalty = 1000.0;
+    let penalised = Client::load(small(), &param).run(&prompt, &infer_param()).ids()[0];
+    assert!(penalised != chosen && !prompt.contains(&penalised), "{penalised}");
 }
 
 /// The ids of a run that meets an end token, from a client that goes on past it.
