@@ -75,25 +75,39 @@ fn a_single_token_is_all_prefill() {
     assert_eq!(run.finish.generate_ms.to_bits(), 0);
 }
 
-#[test]
-fn the_times_end_at_the_callbacks_they_are_said_to() {
-    const STAY: Duration = Duration::from_millis(20);
+const STAY: Duration = Duration::from_millis(20);
+
+/// A run whose callback stays for `STAY` at one of its 16 tokens: the two times at FINISH in milliseconds, and when
+/// the first and the last token came, from the call on.
+fn times_of_a_run_that_stays_at(index: usize) -> ((f32, f32), (f32, f32)) {
     let client = Client::small();
     let (mut entered, call) = (Vec::new(), Instant::now());
-    let run = client.call(&token_input(&PROMPT), &infer_param(), |event| {
+    let run = client.call(&token_input(&PROMPT), &infer_param(), |_| {
         let now = Instant::now();
-        entered.push(now - call);
-        // Time spent in the first callback is part of decode, in the last one of nothing.
-        if event.state != RKLLM_RUN_FINISH && matches!(entered.len(), 1 | 16) {
-            while now.elapsed() < STAY {}
-        }
+        while entered.len() == index && now.elapsed() < STAY {}
+        entered.push((now - call).as_secs_f32() * 1000.0);
         0
     });
     let finish = common::Run::of(run).finish;
-    let ms = |time: Duration| time.as_secs_f32() * 1000.0;
-    assert!(finish.prefill_ms < ms(entered[0]));
-    assert!(finish.generate_ms > ms(STAY));
-    assert!(finish.prefill_ms + finish.generate_ms < ms(entered[15]));
+    ((finish.prefill_ms, finish.generate_ms), (entered[0], entered[15]))
+}
+
+#[test]
+fn decode_lasts_from_the_first_callback_to_the_last() {
+    let stay = STAY.as_secs_f32() * 1000.0;
+    let ((prefill, generate), (first, last)) = times_of_a_run_that_stays_at(0);
+    assert!(prefill < first, "{prefill} {first}");
+    assert!(
+        generate >= stay,
+        "the first callback is within decode: {generate}"
+    );
+    assert!(prefill + generate < last, "{prefill} {generate} {last}");
+    let ((prefill, generate), (first, last)) = times_of_a_run_that_stays_at(15);
+    assert!(prefill < first, "{prefill} {first}");
+    assert!(
+        prefill + generate < last,
+        "the last one is not: {prefill} {generate} {last}"
+    );
 }
 
 /// The bytes of a token of the small model: special ones have none, then come the 256 bytes, a space, printable ASCII.
