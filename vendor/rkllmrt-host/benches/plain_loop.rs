@@ -1,11 +1,13 @@
 //! What the C API costs: decode through it against a plain llama.cpp loop with an argmax, in one process.
 //!
-//! Short rounds of the two take turns, and turns at going first, so that drift falls on both alike; each round is one
-//! prompt and a fixed number of tokens, greedy. The figure is the ratio of the medians of the time a token, over all
-//! tokens of all rounds; the goal is 1.01 at most. On a machine that does other work as well, look at the fastest
-//! tenth.
+//! Where the memory of a loaded model happens to lie moves a token's time by a few percent, which is more than the
+//! API costs. So both sides are loaded afresh a number of times, and take turns at being loaded first. After each
+//! loading, short rounds of the two take turns as well, so that drift falls on both alike; a round is one prompt and a
+//! fixed number of tokens, greedy. A loading gives the ratio of the medians of the time a token; the figure is the
+//! median of these ratios, the goal 1.01 at most. The control is the same with a second plain loop in place of the API:
+//! what it shows beside 1 is the noise, and a figure closer to 1 than that says nothing.
 //!
-//!     cargo bench --workspace --bench plain_loop [-- <model.gguf> [threads [rounds]]]
+//!     cargo bench --workspace --bench plain_loop [-- <model.gguf> [threads [loadings [rounds]]]]
 #![expect(unsafe_code, reason = "both sides are C APIs")]
 #![expect(clippy::expect_used, reason = "a benchmark stops at what it did not expect")]
 #![expect(clippy::print_stdout, reason = "its figure is what it is for")]
@@ -30,41 +32,82 @@ fn main() {
     let model = args
         .next()
         .map_or_else(|| common::tiny().to_owned(), PathBuf::from);
-    let threads: i8 = args
-        .next()
-        .map_or(1, |arg| arg.parse().expect("a number of threads"));
-    let rounds: usize = args
-        .next()
-        .map_or(200, |arg| arg.parse().expect("a number of rounds"));
-    let prompt: Vec<i32> = (0..N_PROMPT).map(|index| 300 + index).collect();
+    let mut number = |default: usize| args.next().map_or(default, |arg| arg.parse().expect("a number"));
+    let (threads, loadings, rounds) = (number(1), number(24), number(25));
+    let threads = i8::try_from(threads).expect("few threads");
 
-    let client = client(&model, threads);
-    let mut plain = Plain::load(&model, i32::from(threads));
-    let (mut by_api, mut by_loop) = (Vec::new(), Vec::new());
-    for round in 0..rounds {
-        let early = (round % 2 == 0).then(|| through_the_api(&client, &prompt));
-        let (loop_tokens, loop_times) = plain.round(&prompt);
-        let (api_tokens, api_times) = early.unwrap_or_else(|| through_the_api(&client, &prompt));
-        assert_eq!(api_tokens, loop_tokens, "both sides generate the same");
+    println!(
+        "{}, {threads} threads, {loadings} loadings of {rounds} rounds",
+        model.display()
+    );
+    let api = || -> Round {
+        let client = client(&model, threads);
+        Box::new(move |prompt| through_the_api(&client, prompt))
+    };
+    let plain = || -> Round {
+        let mut plain = Plain::load(&model, i32::from(threads));
+        Box::new(move |prompt| plain.round(prompt))
+    };
+    // The two comparisons alternate as well: the machine may change during a long run.
+    let (mut figure, mut control) = (Vec::new(), Vec::new());
+    for loading in 0..loadings {
+        figure.push(compare(&api, &plain, loading % 2 == 0, rounds));
+        control.push(compare(&plain, &plain, loading % 2 == 0, rounds));
+    }
+    report("C API", figure);
+    report("control", control);
+}
+
+/// One side, loaded: runs a prompt and gives the tokens with the gaps between them.
+type Round = Box<dyn FnMut(&[i32]) -> (Vec<i32>, Vec<Duration>)>;
+
+/// Loads two sides and runs them in turn: the median of the time a token for each.
+fn compare(
+    one: &dyn Fn() -> Round,
+    other: &dyn Fn() -> Round,
+    one_first: bool,
+    rounds: usize,
+) -> (Duration, Duration) {
+    let prompt: Vec<i32> = (0..N_PROMPT).map(|index| 300 + index).collect();
+    let early = one_first.then(one);
+    let mut other = other();
+    let mut one = early.unwrap_or_else(one);
+    let (mut one_times, mut other_times) = (Vec::new(), Vec::new());
+    for round in 0..=rounds {
+        let early = (round % 2 == 0).then(|| one(&prompt));
+        let (other_tokens, other_gaps) = other(&prompt);
+        let (one_tokens, one_gaps) = early.unwrap_or_else(|| one(&prompt));
+        assert_eq!(one_tokens, other_tokens, "both sides generate the same");
         // The first round warms up caches and page tables on both sides.
         if round > 0 {
-            by_api.extend(api_times);
-            by_loop.extend(loop_times);
+            one_times.extend(one_gaps);
+            other_times.extend(other_gaps);
         }
     }
+    (median(one_times), median(other_times))
+}
+
+fn report(name: &str, pairs: Vec<(Duration, Duration)>) {
+    let mut ratios: Vec<f64> = pairs
+        .iter()
+        .map(|(one, other)| one.as_secs_f64() / other.as_secs_f64())
+        .collect();
+    ratios.sort_by(f64::total_cmp);
+    let at = |share: usize| ratios[(ratios.len() - 1) * share / 4];
+    let (one, other): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
     println!(
-        "{}: {} tokens a side, {threads} threads",
-        model.display(),
-        by_api.len()
+        "{name:<8} {:>9.2?} a token, plain loop {:>9.2?}, ratio {:.4} (quartiles {:.4} and {:.4})",
+        median(one),
+        median(other),
+        at(2),
+        at(1),
+        at(3)
     );
-    by_api.sort_unstable();
-    by_loop.sort_unstable();
-    // The fastest tenth is what the machine gives when nothing else runs on it.
-    for (name, share) in [("median", 2), ("fastest tenth", 10)] {
-        let (api, plain) = (by_api[by_api.len() / share], by_loop[by_loop.len() / share]);
-        let ratio = api.as_secs_f64() / plain.as_secs_f64();
-        println!("{name:<13}  C API {api:>9.2?}  plain loop {plain:>9.2?}  ratio {ratio:.4}");
-    }
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
 }
 
 /// The gaps between moments.
