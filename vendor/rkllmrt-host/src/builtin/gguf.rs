@@ -1,4 +1,4 @@
-//! A GGUF file in the making, by ggml's functions.
+//! The head of a GGUF file, by ggml's functions: metadata, and what the tensors are and where their weights go.
 
 use std::ffi::{CStr, CString, c_char};
 use std::io;
@@ -21,17 +21,35 @@ pub(super) enum Value {
     Texts(Vec<String>),
 }
 
-/// The weights of a tensor, which ggml reads when the file is written.
-#[derive(Debug)]
-enum Weights {
-    Q8_0(Vec<u8>),
-    F32(Vec<f32>),
+/// How the numbers of a tensor are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Q8_0,
+    F32,
 }
+
+/// Where the weights of a tensor belong.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// Behind the end of the head, in bytes.
+    pub(super) offset: usize,
+    /// In bytes.
+    pub(super) length: usize,
+}
+
+impl Place {
+    /// What a file takes up to the end of these weights: they are filled up to the alignment of GGUF, the last ones too.
+    pub(super) fn padded_end(self) -> usize {
+        (self.offset + self.length).next_multiple_of(ALIGNMENT)
+    }
+}
+
+/// GGUF's own, in bytes, for a file that does not say another.
+const ALIGNMENT: usize = 32;
 
 #[derive(Debug)]
 pub(super) struct Gguf {
     ptr: NonNull<sys::gguf_context>,
-    weights: Vec<Weights>,
 }
 
 impl Gguf {
@@ -41,7 +59,6 @@ impl Gguf {
         // It comes from C++'s `new`, which does not give NULL.
         Self {
             ptr: NonNull::new(gguf).unwrap_or_else(|| unreachable!("ggml made no GGUF context")),
-            weights: Vec::new(),
         }
     }
 
@@ -83,64 +100,37 @@ impl Gguf {
         Ok(())
     }
 
-    /// A matrix of `rows` rows, in blocks of `q8_0`.
-    pub(super) fn add_q8_0(
-        &mut self,
-        name: &str,
-        row: usize,
-        rows: usize,
-        blocks: Vec<u8>,
-    ) -> io::Result<()> {
-        self.add(name, sys::GGML_TYPE_Q8_0, &[row, rows], Weights::Q8_0(blocks))
-    }
-
-    pub(super) fn add_f32(&mut self, name: &str, values: Vec<f32>) -> io::Result<()> {
-        self.add(name, sys::GGML_TYPE_F32, &[values.len()], Weights::F32(values))
-    }
-
-    fn add(
-        &mut self,
-        name: &str,
-        kind: sys::ggml_type,
-        extents: &[usize],
-        weights: Weights,
-    ) -> io::Result<()> {
+    /// Adds a tensor behind those that are there.
+    pub(super) fn add(&mut self, name: &str, kind: Kind, extents: &[usize]) -> io::Result<Place> {
         let name = CString::new(name)?;
+        let kind = match kind {
+            Kind::Q8_0 => sys::GGML_TYPE_Q8_0,
+            Kind::F32 => sys::GGML_TYPE_F32,
+        };
         let extents = extents
             .iter()
             .map(|&extent| i64::try_from(extent))
             .collect::<Result<Vec<_>, _>>()
             .map_err(io::Error::other)?;
         let description = Description::new(&name, kind, &extents)?;
-        let (data, length) = match &weights {
-            Weights::Q8_0(blocks) => (blocks.as_ptr().cast(), blocks.len()),
-            Weights::F32(values) => (values.as_ptr().cast(), size_of_val(values.as_slice())),
-        };
-        if length != description.n_bytes() {
-            return Err(io::Error::other(format!(
-                "{name:?}: {length} bytes are not what its shape needs"
-            )));
-        }
         // SAFETY: both contexts are alive; ggml copies the description.
         unsafe { sys::gguf_add_tensor(self.ptr.as_ptr(), description.tensor) };
-        // SAFETY: the tensor was just added; its data is as long as its shape needs, checked above, and stays where
-        // it is until `self` is dropped: moving a vector does not move its heap.
-        unsafe { sys::gguf_set_tensor_data(self.ptr.as_ptr(), name.as_ptr(), data) };
-        self.weights.push(weights);
-        Ok(())
+        // SAFETY: the context is alive, the name ends in NUL.
+        let index = unsafe { sys::gguf_find_tensor(self.ptr.as_ptr(), name.as_ptr()) };
+        Ok(Place {
+            // SAFETY: the index is of the tensor that was just added.
+            offset: unsafe { sys::gguf_get_tensor_offset(self.ptr.as_ptr(), index) },
+            length: description.n_bytes(),
+        })
     }
 
-    pub(super) fn write(&self, path: &CStr) -> io::Result<()> {
-        // SAFETY: the context is alive with all of its weights; the path ends in NUL.
-        let written = unsafe { sys::gguf_write_to_file(self.ptr.as_ptr(), path.as_ptr(), false) };
-        if written {
-            Ok(())
-        } else {
-            Err(io::Error::other(format!(
-                "cannot write {}",
-                path.to_string_lossy()
-            )))
-        }
+    /// Everything that comes before the weights.
+    pub(super) fn head(&self) -> Vec<u8> {
+        // SAFETY: the context is alive.
+        let mut bytes = vec![0; unsafe { sys::gguf_get_meta_size(self.ptr.as_ptr()) }];
+        // SAFETY: as above, and there is room for as many bytes as ggml said.
+        unsafe { sys::gguf_get_meta_data(self.ptr.as_ptr(), bytes.as_mut_ptr().cast()) };
+        bytes
     }
 }
 

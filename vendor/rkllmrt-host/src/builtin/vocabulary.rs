@@ -1,6 +1,7 @@
 //! A vocabulary for llama.cpp's tokenizer of the `llama` kind: three special tokens, the 256 bytes, then pieces of
 //! text, short ones first.
 
+use std::iter;
 use std::ops::RangeInclusive;
 
 use super::gguf::Value;
@@ -10,13 +11,12 @@ const SPACE: &str = "\u{2581}";
 const LETTERS: &str = "abcdefghijklmnopqrstuvwxyz";
 const N_SPECIAL: usize = 3;
 const N_BYTES: usize = 256;
-/// Spaced by this, triples of letters come from all over the alphabet. Shares no divisor with 26 x 26 x 26.
-const TRIPLE_STEP: usize = 7919;
-const N_TRIPLES: usize = 26 * 26 * 26;
+/// Spaced by this, words come from all over the alphabet. A prime, so that it shares no divisor with a power of 26.
+const WORD_STEP: usize = 7919;
 
 /// How many tokens a vocabulary can have: from the special ones and the bytes to all the pieces there are.
 pub(super) const SIZES: RangeInclusive<usize> =
-    N_SPECIAL + N_BYTES..=N_SPECIAL + N_BYTES + 95 + 2 * 26 * 27 - 26 + 2 * N_TRIPLES;
+    N_SPECIAL + N_BYTES..=N_SPECIAL + N_BYTES + 95 + 26 + 2 * (n_words(2) + n_words(3) + n_words(4));
 
 /// ggml's token types.
 const NORMAL: i32 = 1;
@@ -34,7 +34,10 @@ pub(super) fn metadata(n: usize) -> Vec<(&'static str, Value)> {
     tokens.extend(pieces().take(n - tokens.len()));
     types.resize(tokens.len(), NORMAL);
     // A higher score is merged first: longer pieces, which come later, win over their parts.
-    let scores = (0_u16..).take(tokens.len()).map(f32::from).collect();
+    // Counting up is exact in an f32 far beyond the largest vocabulary.
+    let scores = iter::successors(Some(0.0), |score| Some(score + 1.0))
+        .take(tokens.len())
+        .collect();
     vec![
         ("tokenizer.ggml.model", Value::Text("llama".into())),
         ("tokenizer.ggml.tokens", Value::Texts(tokens)),
@@ -48,7 +51,7 @@ pub(super) fn metadata(n: usize) -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// Printable ASCII, then pairs and triples of letters, each with and without a space in front.
+/// Printable ASCII, then words of two, three and four letters, each with and without a space in front.
 fn pieces() -> impl Iterator<Item = String> {
     let single = [SPACE.to_owned()]
         .into_iter()
@@ -60,18 +63,32 @@ fn pieces() -> impl Iterator<Item = String> {
             .flat_map(|a| LETTERS.chars().map(move |b| format!("{a}{b}")))
     };
     let spaced_pairs = pairs().map(|pair| format!("{SPACE}{pair}"));
-    let triples = (0..N_TRIPLES).map(|index| triple(index * TRIPLE_STEP % N_TRIPLES));
-    let spaced = triples.flat_map(|triple| [format!("{SPACE}{triple}"), triple]);
     single
         .chain(initial)
         .chain(pairs())
         .chain(spaced_pairs)
-        .chain(spaced)
+        .chain(words(3))
+        .chain(words(4))
 }
 
-fn triple(number: usize) -> String {
-    let letter = |place: usize| LETTERS.chars().nth(number / place % 26).unwrap_or('a');
-    [letter(26 * 26), letter(26), letter(1)].into_iter().collect()
+/// All words of so many letters, in no order of the alphabet, each with a space in front and then without.
+fn words(length: u32) -> impl Iterator<Item = String> {
+    let n = n_words(length);
+    (0..n)
+        .map(move |index| word(index * WORD_STEP % n, length))
+        .flat_map(|word| [format!("{SPACE}{word}"), word])
+}
+
+const fn n_words(length: u32) -> usize {
+    26_usize.pow(length)
+}
+
+/// The digits of `number` to the base of 26, as letters.
+fn word(number: usize, length: u32) -> String {
+    (0..length)
+        .rev()
+        .filter_map(|place| LETTERS.chars().nth(number / n_words(place) % 26))
+        .collect()
 }
 
 #[cfg(test)]
@@ -91,7 +108,7 @@ mod tests {
 
     #[test]
     fn every_token_has_a_score_and_a_type() {
-        for size in [*SIZES.start(), 4096, *SIZES.end()] {
+        for size in [*SIZES.start(), 4096, 151_936, *SIZES.end()] {
             let metadata = metadata(size);
             let length = |wanted: &str| match metadata
                 .iter()
