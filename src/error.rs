@@ -85,6 +85,33 @@ pub enum Error {
     /// A model is missing or ambiguous; the text says what was looked for and where.
     #[error("{0}")]
     Model(String),
+    /// The folder of the results cannot be written to.
+    #[error(
+        "{path}: results cannot be kept there: {source}; name a folder that can be written with CRITERION_HOME=<folder>, \
+         and one for the run record with --output", path = path.display()
+    )]
+    NoResults {
+        /// What could not be made.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Another run holds what this one needs.
+    #[error("{what}: in use by process {holder}; {remedy}")]
+    Busy {
+        /// What is held.
+        what: String,
+        /// The holder's process id.
+        holder: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// Some prompts could not be profiled; each was named before.
+    #[error("{failed} prompts were not profiled")]
+    Profile {
+        /// How many.
+        failed: usize,
+    },
     /// The worker process could not be started or spoken to.
     #[error("worker process: {0}")]
     Worker(String),

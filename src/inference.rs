@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::ffi::{Finish, TokenEvent};
+pub use crate::ffi::{Finish, Sampling, TokenEvent};
 
 /// What a prompt is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,15 +16,43 @@ pub enum Input {
     Tokens(Vec<i32>),
 }
 
+/// `count` token ids that any vocabulary of 4,000 tokens or more has as pieces of text: no special token, no runs of
+/// one id, the same on every machine.
+pub fn token_ids(count: usize) -> Vec<i32> {
+    // A stride without a common divisor with the number of ids visits each before it repeats one.
+    (0..3000)
+        .map(|index| 1000 + index * 7919 % 3000)
+        .cycle()
+        .take(count)
+        .collect()
+}
+
 /// One inference to make.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Request {
     /// The prompt.
     pub input: Input,
-    /// Tokens to generate; the run may not end earlier where the runtime can ignore end tokens.
+    /// Tokens to generate, at most. Whether the run may end earlier is decided at load.
     pub max_new_tokens: u32,
+    /// How tokens are chosen.
+    pub sampling: Sampling,
+    /// Tokens that the KV cache holds before the prompt comes; 0 is a cold start.
+    pub depth: u32,
     /// How long the run may take before it is aborted.
     pub deadline: Duration,
+}
+
+impl Request {
+    /// A cold, greedy run with five minutes to end.
+    pub fn new(input: Input, max_new_tokens: u32) -> Self {
+        Self {
+            input,
+            max_new_tokens,
+            sampling: Sampling::GREEDY,
+            depth: 0,
+            deadline: Duration::from_mins(5),
+        }
+    }
 }
 
 /// The runtime's own statistics of one run, as delivered: unchecked, and partly of unconfirmed meaning.
@@ -66,7 +94,7 @@ pub struct Inference {
     pub refusal: Option<String>,
     /// The runtime's statistics; absent where the generation has none or FINISH never came.
     pub stats: Option<RuntimeStats>,
-    /// Positions in the KV cache before the run; absent where it cannot be asked. 0 for a cold prefill.
+    /// Positions in the KV cache before the run; absent where it cannot be asked. 0 for a cold start.
     pub kv_cache_before: Option<u32>,
     /// Positions in the KV cache after the run; absent where it cannot be asked.
     pub kv_cache_after: Option<u32>,
@@ -135,6 +163,15 @@ mod tests {
                 worst_gap_ns: Some(1_500)
             })
         );
+    }
+
+    #[test]
+    fn token_ids_are_of_any_vocabulary_and_do_not_repeat_soon() {
+        let ids = token_ids(3001);
+        assert!(ids.iter().all(|id| (1000..4000).contains(id)));
+        let distinct: std::collections::BTreeSet<_> = ids[..3000].iter().collect();
+        assert_eq!(distinct.len(), 3000);
+        assert_eq!(ids[3000], ids[0]);
     }
 
     #[test]

@@ -21,31 +21,42 @@
 //!
 //! # As a library
 //!
-//! Load a model, run a prompt, read the phases:
+//! Run a suite over a model and read the figures:
 //!
 //! ```
-//! use std::time::Duration;
+//! use rkllm_bench::{Figures, Run, models, paths, prompts::Suite};
+//!
+//! # #[cfg(feature = "host")]
+//! # fn main() -> rkllm_bench::Result<()> {
+//! let suite = Suite::find("quick", ".".as_ref())?;
+//! let model = models::built_in("tiny", &paths::cache_dir())?;
+//! let mut run = Run::new(suite, vec![model]);
+//! run.suite.set_max_new_tokens(8);
+//! run.parameters.samples = 2;
+//! let record = run.record()?;
+//! for prompt in &record.models[0].prompts {
+//!     let rate = Figures::of(prompt).decode_tok_per_s.unwrap_or(f64::NAN);
+//!     println!("{}: {rate:.1} tok/s, {}", prompt.id, record.faults());
+//! }
+//! # assert_eq!(record.models[0].prompts[2].samples.len(), 2);
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "host"))]
+//! # fn main() {}
+//! ```
+//!
+//! Or load a model, run a prompt, read the phases:
+//!
+//! ```
 //! use rkllm_bench::engine::{Engine, InProcess, LoadSpec};
 //! use rkllm_bench::inference::{Input, Request};
 //!
 //! # #[cfg(feature = "host")]
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let model = rkllm_bench::models::built_in_tiny(&rkllm_bench::paths::cache_dir())?;
+//! let model = rkllm_bench::models::built_in("tiny", &rkllm_bench::paths::cache_dir())?;
 //! let mut engine = InProcess::new();
-//! let loaded = engine.load(&LoadSpec {
-//!     model_path: model.path,
-//!     max_context: 512,
-//!     max_new_tokens: 8,
-//!     threads: Some(1),
-//!     cpu_mask: None,
-//!     trust_sdk_version: None,
-//!     deadline: Duration::from_secs(60),
-//! })?;
-//! let inference = engine.infer(&Request {
-//!     input: Input::Text("Why is the sky blue?".into()),
-//!     max_new_tokens: 8,
-//!     deadline: Duration::from_secs(60),
-//! })?;
+//! let loaded = engine.load(&LoadSpec { threads: Some(1), ..LoadSpec::new(model.path) })?;
+//! let inference = engine.infer(&Request::new(Input::Text("Why is the sky blue?".into()), 8))?;
 //! let phases = inference.phases().ok_or("no token came")?;
 //! assert_eq!(inference.tokens.len(), 8);
 //! println!("{}: first token after {} ns", loaded.runtime.library.name, phases.ttft_ns);
@@ -61,26 +72,34 @@
 //! users' reports and from stubs of the same ABI. docs/architecture.md says which is which.
 
 pub mod board;
+mod console;
 pub mod engine;
 mod error;
 pub mod ffi;
+mod figures;
 mod float;
 mod harness;
 pub mod inference;
 pub mod ledger;
+mod lock;
 pub mod models;
 mod options;
 pub mod paths;
+mod profile;
 mod progress;
 pub mod prompts;
 pub mod record;
 pub mod recorder;
 pub mod replay;
 pub mod report;
+mod run;
 mod signals;
+mod suggest;
 
 pub use error::{Error, Result};
+pub use figures::Figures;
 pub use harness::bench_main;
+pub use run::Run;
 
 /// The `main` of a bench target, for a suite by name or by file.
 ///

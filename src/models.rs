@@ -8,16 +8,20 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::ffi::library::IS_HOST;
+use crate::{paths, suggest};
 
 /// Where models are looked for unless the user says otherwise, relative to the folder of the bench's package.
 pub const DEFAULT_DIR: &str = "models";
 
-/// Longest name of a model in an identifier, bytes: criterion cuts names of folders off at 64, and two that were cut
-/// to the same would be compared with each other.
-const MAX_NAME: usize = 64;
+/// Longest name of a model in an identifier, bytes: criterion cuts names of folders off at 64, `<model>_table_prefill`
+/// among them, and two that were cut to the same would be compared with each other.
+const MAX_NAME: usize = 48;
 
-/// Name of the built-in model. It says what the weights are wherever an identifier is shown.
-const TINY: &str = "tiny-random-weights";
+/// What `--model` begins with for a model that comes with the host runtime.
+pub const BUILT_IN: &str = "builtin:";
+
+/// What the names of built-in models end in, wherever an identifier is shown.
+const RANDOM_WEIGHTS: &str = "-random-weights";
 
 /// A model to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,14 +39,85 @@ pub fn extension() -> &'static str {
     if IS_HOST { "gguf" } else { "rkllm" }
 }
 
-/// The models in `place`, a model file or a folder that holds some, restricted to the one called `only`.
+/// The models that a run is for. `place` is a model file or a folder that holds some, [`DEFAULT_DIR`] below `base`
+/// when absent; `wanted` are names among them or built-in ones (`builtin:tiny`), all in `place` when empty.
+///
+/// With nothing said and no model at hand, that is the tiny built-in one, where the runtime can run it.
+///
+/// # Errors
+/// [`Error::Model`] when a place, file or name is not there, [`Error::Io`] when something cannot be read or made.
+pub fn select(place: Option<&Path>, base: &Path, wanted: &[String]) -> Result<Vec<Model>> {
+    let (built_in_names, names): (Vec<_>, Vec<_>) = wanted
+        .iter()
+        .map(String::as_str)
+        .partition(|name| name.starts_with(BUILT_IN));
+    let mut models = Vec::new();
+    for name in &built_in_names {
+        models.push(built_in(&name[BUILT_IN.len()..], &paths::cache_dir())?);
+    }
+    let folder = base.join(place.unwrap_or(DEFAULT_DIR.as_ref()));
+    if !names.is_empty() {
+        models.extend(find(&folder, &names)?);
+    } else if built_in_names.is_empty() {
+        let nothing_said = place.is_none();
+        if !nothing_said || folder.exists() {
+            models = find(&folder, &[])?;
+        }
+        if models.is_empty() {
+            models.push(if nothing_said && IS_HOST {
+                built_in("tiny", &paths::cache_dir())?
+            } else {
+                return Err(no_model_in(&folder));
+            });
+        }
+    }
+    Ok(models)
+}
+
+fn no_model_in(folder: &Path) -> Error {
+    let foreign = foreign_in(folder);
+    let also = if foreign.is_empty() {
+        String::new()
+    } else {
+        format!("; {} {}", foreign.join(", "), for_other_runtime(foreign.len()))
+    };
+    Error::Model(format!(
+        "no .{} model in {}{also}: put one there, or name its file or folder with --models",
+        extension(),
+        folder.display(),
+    ))
+}
+
+fn for_other_runtime(count: usize) -> String {
+    let (is, other) = (
+        if count == 1 { "is" } else { "are" },
+        if IS_HOST {
+            "an NPU runtime (build with --no-default-features and RKLLM_SDK)"
+        } else {
+            "the host runtime (build without --no-default-features and RKLLM_SDK)"
+        },
+    );
+    format!("{is} for {other}")
+}
+
+/// Model files in `folder` that the linked runtime does not load.
+fn foreign_in(folder: &Path) -> Vec<String> {
+    let other = if IS_HOST { "rkllm" } else { "gguf" };
+    let files = entries(folder).unwrap_or_default().into_iter();
+    files
+        .filter(|path| path.extension().is_some_and(|ending| ending == other))
+        .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+        .collect()
+}
+
+/// The models in `place`, a model file or a folder that holds some, restricted to those called `wanted`, if any are.
 ///
 /// In a folder a model is a file, or a folder of its own that holds one file and whose name is the model's. The
 /// models are in order of their names.
 ///
 /// # Errors
 /// [`Error::Model`] when there is no such place, file or name, [`Error::Io`] when it cannot be read.
-pub fn find(place: &Path, only: Option<&str>) -> Result<Vec<Model>> {
+pub fn find(place: &Path, wanted: &[&str]) -> Result<Vec<Model>> {
     let mut models = if place.is_dir() {
         in_folder(place)?
     } else if place.exists() {
@@ -54,44 +129,43 @@ pub fn find(place: &Path, only: Option<&str>) -> Result<Vec<Model>> {
         )));
     };
     models.sort_by(|a, b| a.name.cmp(&b.name));
-    match only {
-        None => Ok(models),
-        Some(only) => pick(models, only, place),
+    for name in wanted {
+        if !models.iter().any(|model| model.name == *name) {
+            return Err(unknown(name, &models, place));
+        }
     }
+    if !wanted.is_empty() {
+        models.retain(|model| wanted.contains(&model.name.as_str()));
+    }
+    Ok(models)
 }
 
-fn pick(models: Vec<Model>, only: &str, place: &Path) -> Result<Vec<Model>> {
-    let names: Vec<String> = models.iter().map(|model| model.name.clone()).collect();
-    let found: Vec<Model> = models.into_iter().filter(|model| model.name == only).collect();
-    if found.is_empty() {
-        let there = if names.is_empty() {
-            "there is none".into()
-        } else {
-            format!("there are {}", names.join(", "))
-        };
-        return Err(Error::Model(format!(
-            "no model called {only:?} in {}: {there}",
-            place.display()
-        )));
-    }
-    Ok(found)
+fn unknown(name: &str, models: &[Model], place: &Path) -> Error {
+    let mut names: Vec<String> = models.iter().map(|model| model.name.clone()).collect();
+    names.extend(built_in_names().map(|name| format!("{BUILT_IN}{name}")));
+    Error::Model(format!(
+        "no model called {name:?} in {}{}",
+        place.display(),
+        suggest::among(name, &names)
+    ))
 }
 
 fn from_file(path: &Path) -> Result<Model> {
     if !is_model(path) {
-        let other = if IS_HOST {
-            "an NPU runtime (--no-default-features with an SDK)"
+        let ending = path.extension().unwrap_or_default();
+        let other = if ending == "rkllm" || ending == "gguf" {
+            format!("; .{} models {}", ending.display(), for_other_runtime(2))
         } else {
-            "the host runtime"
+            String::new()
         };
         return Err(Error::Model(format!(
-            "{}: this program runs .{} files; other models are for {other}",
+            "{}: the runtime of this program loads .{} files{other}",
             path.display(),
             extension()
         )));
     }
     let name = name_of(path.file_stem());
-    let random_weights = name == TINY;
+    let random_weights = name.ends_with(RANDOM_WEIGHTS);
     Ok(Model {
         name,
         path: path.to_owned(),
@@ -136,7 +210,8 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn is_model(path: &Path) -> bool {
-    path.is_file() && path.extension().is_some_and(|ending| ending == extension())
+    // A link that leads nowhere is to be told of when it is read, not skipped.
+    !path.is_dir() && path.extension().is_some_and(|ending| ending == extension())
 }
 
 /// A name that is fit for an identifier: letters, digits, `.`, `_` and `-`; a long one keeps its head and gets a
@@ -180,19 +255,140 @@ pub fn measure(path: &Path) -> Result<(u64, String)> {
     digest().map_err(Error::io(path))
 }
 
-/// The built-in model for machines that have none: pseudo-random weights, made once and kept in `cache`.
+/// The built-in model `name`: pseudo-random weights in the shape of a real model, made once and kept in `cache`.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be written.
-#[cfg(feature = "host")]
-pub fn built_in_tiny(cache: &Path) -> Result<Model> {
-    let path = cache.join(format!("{TINY}.gguf"));
+/// [`Error::Model`] when there is none of that name, [`Error::Io`] when it cannot be written.
+pub fn built_in(name: &str, cache: &Path) -> Result<Model> {
+    let Some(path) = built_in_path(name, cache) else {
+        let names: Vec<String> = built_in_names().map(|name| format!("{BUILT_IN}{name}")).collect();
+        let there = if names.is_empty() {
+            "; they are for the host runtime".into()
+        } else {
+            suggest::among(&format!("{BUILT_IN}{name}"), &names)
+        };
+        return Err(Error::Model(format!("no built-in model called {name:?}{there}")));
+    };
     if !path.is_file() {
-        std::fs::create_dir_all(cache).map_err(Error::io(cache))?;
-        rkllmrt::builtin::write(&rkllmrt::builtin::Shape::TINY, &path).map_err(Error::io(&path))?;
+        make(name, &path)?;
     }
     from_file(&path)
 }
+
+/// Removes all built-in models, of whatever version of rkllm-bench, from `cache` and gives their size in bytes.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn remove_built_in(cache: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for made in made_in(cache)? {
+        if made.is_dir() {
+            for model in entries(&made)? {
+                bytes += model.metadata().map_or(0, |meta| meta.len());
+            }
+            std::fs::remove_dir_all(&made).map_err(Error::io(&made))?;
+        } else {
+            bytes += made.metadata().map_or(0, |meta| meta.len());
+            std::fs::remove_file(&made).map_err(Error::io(&made))?;
+        }
+    }
+    Ok(bytes)
+}
+
+/// What rkllm-bench has put into `cache`: a folder `r<number>` for each revision of the built-in models, and files of
+/// the time before there were revisions. Nothing else there is touched.
+fn made_in(cache: &Path) -> Result<Vec<PathBuf>> {
+    if !cache.exists() {
+        return Ok(Vec::new());
+    }
+    let ours = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let revision = name
+            .strip_prefix('r')
+            .is_some_and(|number| number.parse::<u32>().is_ok());
+        (revision && path.is_dir()) || name.ends_with(&format!("{RANDOM_WEIGHTS}.gguf"))
+    };
+    Ok(entries(cache)?.into_iter().filter(ours).collect())
+}
+
+#[cfg(feature = "host")]
+mod shapes {
+    //! The built-in models of the host runtime.
+
+    use std::path::{Path, PathBuf};
+
+    use rkllmrt::builtin::{REVISION, Shape, write};
+
+    use crate::error::{Error, Result};
+
+    /// Their names, smallest first.
+    pub fn built_in_names() -> impl Iterator<Item = &'static str> {
+        Shape::ALL.iter().map(|shape| shape.name)
+    }
+
+    /// Where one is kept in `cache`, whether it is there or not; absent when there is none of that name.
+    pub fn built_in_path(name: &str, cache: &Path) -> Option<PathBuf> {
+        let file = format!("{name}{}.gguf", super::RANDOM_WEIGHTS);
+        built_in_names()
+            .any(|known| known == name)
+            .then(|| cache.join(format!("r{REVISION}")).join(file))
+    }
+
+    /// Built-in models of other revisions are of no use any more; that they stay is no error.
+    fn remove_older(path: &Path) {
+        let Some((revision, cache)) = path
+            .parent()
+            .and_then(|revision| Some((revision, revision.parent()?)))
+        else {
+            return;
+        };
+        for other in super::made_in(cache).unwrap_or_default() {
+            if other.is_file() {
+                let _ = std::fs::remove_file(other);
+            } else if other != revision {
+                let _ = std::fs::remove_dir_all(other);
+            }
+        }
+    }
+
+    pub(super) fn make(name: &str, path: &Path) -> Result<()> {
+        match Shape::ALL.iter().find(|shape| shape.name == name) {
+            Some(shape) => {
+                write(shape, path).map_err(Error::io(path))?;
+                remove_older(path);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(not(feature = "host"))]
+mod shapes {
+    //! An NPU runtime has no built-in models.
+
+    use std::path::{Path, PathBuf};
+
+    use crate::error::Result;
+
+    /// None.
+    pub fn built_in_names() -> impl Iterator<Item = &'static str> {
+        std::iter::empty()
+    }
+
+    /// None.
+    pub fn built_in_path(_: &str, _: &Path) -> Option<PathBuf> {
+        None
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "it can fail with the host runtime")]
+    pub(super) fn make(_: &str, _: &Path) -> Result<()> {
+        Ok(())
+    }
+}
+
+use shapes::make;
+pub use shapes::{built_in_names, built_in_path};
 
 #[cfg(test)]
 mod tests {
@@ -214,27 +410,30 @@ mod tests {
         touch(&dir.path().join("alpha model").join(file("weights")));
         touch(&dir.path().join("readme.txt"));
         std::fs::create_dir(dir.path().join("empty")).expect("made");
-        let names: Vec<_> = find(dir.path(), None)
+        let names: Vec<_> = find(dir.path(), &[])
             .expect("found")
             .into_iter()
             .map(|model| model.name)
             .collect();
         assert_eq!(names, ["alpha-model", "zeta"]);
-        assert_eq!(find(dir.path(), Some("zeta")).expect("found").len(), 1);
+        assert_eq!(find(dir.path(), &["zeta"]).expect("found").len(), 1);
     }
 
     #[test]
     fn what_is_not_there_is_named() {
         let dir = tempfile::tempdir().expect("a directory");
         touch(&dir.path().join(file("zeta")));
-        let error = find(dir.path(), Some("eta")).expect_err("unknown").to_string();
-        assert!(error.contains("\"eta\"") && error.contains("zeta"), "{error}");
-        let error = find(&dir.path().join("nowhere"), None)
+        let error = find(dir.path(), &["eta"]).expect_err("unknown").to_string();
+        assert!(
+            error.contains("\"eta\"") && error.contains("did you mean zeta"),
+            "{error}"
+        );
+        let error = find(&dir.path().join("nowhere"), &[])
             .expect_err("missing")
             .to_string();
         assert!(error.contains("nowhere"), "{error}");
         touch(&dir.path().join("model.bin"));
-        let error = find(&dir.path().join("model.bin"), None)
+        let error = find(&dir.path().join("model.bin"), &[])
             .expect_err("foreign")
             .to_string();
         assert!(error.contains(extension()), "{error}");
@@ -246,7 +445,7 @@ mod tests {
         touch(&dir.path().join("both").join(file("a")));
         touch(&dir.path().join("both").join(file("b")));
         assert!(
-            find(dir.path(), None)
+            find(dir.path(), &[])
                 .expect_err("ambiguous")
                 .to_string()
                 .contains("both")

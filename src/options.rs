@@ -5,7 +5,6 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Parser;
 use regex::Regex;
@@ -13,14 +12,11 @@ use regex::Regex;
 use crate::board;
 use crate::error::{Error, Result};
 use crate::ffi::library::IS_HOST;
-use crate::models;
+use crate::prompts::Sweep;
 use crate::record::Parameters;
-use crate::replay::MIN_SAMPLES;
+use crate::replay::{MIN_SAMPLES, QUICK_SAMPLES};
+use crate::run::default_threads;
 
-/// Samples of each prompt unless the user says otherwise.
-const DEFAULT_SAMPLES: usize = MIN_SAMPLES;
-/// New tokens of each inference unless suite or user say otherwise.
-const DEFAULT_NEW_TOKENS: u32 = 64;
 /// New tokens of the one inference that `--test` makes.
 const TEST_NEW_TOKENS: u32 = 4;
 
@@ -36,10 +32,13 @@ pub(crate) struct Options {
     /// Models to run: a model file, or a folder of models
     #[arg(long, value_name = "DIR|FILE", env = "RKLLM_BENCH_MODELS", help_heading = OURS)]
     pub(crate) models: Option<PathBuf>,
-    /// Run the model of this name alone [default: all that are found]
-    #[arg(long, value_name = "NAME", env = "RKLLM_BENCH_MODEL", help_heading = OURS)]
-    pub(crate) model: Option<String>,
-    /// New tokens of each inference [default: the suite's, else 64]
+    /// Run the models of these names alone; builtin:NAME is one with random weights [default: all that are found]
+    #[arg(long, value_name = "NAME", env = "RKLLM_BENCH_MODEL", value_delimiter = ',', help_heading = OURS)]
+    pub(crate) model: Vec<String>,
+    /// Run the prompts of this JSON file instead of the target's own
+    #[arg(long, value_name = "FILE", env = "RKLLM_BENCH_PROMPTS", help_heading = OURS)]
+    pub(crate) prompts: Option<PathBuf>,
+    /// New tokens of each inference [default: the prompt's, else the suite's, else 64]
     #[arg(long, value_name = "N", env = "RKLLM_BENCH_MAX_NEW_TOKENS", help_heading = OURS,
           value_parser = clap::value_parser!(u32).range(2..))]
     pub(crate) max_new_tokens: Option<u32>,
@@ -58,6 +57,10 @@ pub(crate) struct Options {
     /// CPU cores of the runtime: bit n is CPU n, for example 0xF0
     #[arg(long, value_name = "MASK", env = "RKLLM_BENCH_CPU_MASK", value_parser = parse_mask, help_heading = OURS)]
     pub(crate) cpu_mask: Option<u32>,
+    /// NPU cores that the model must have been converted for: the count is fixed in the model
+    #[arg(long, value_name = "N", env = "RKLLM_BENCH_NPU_CORES", help_heading = OURS,
+          value_parser = clap::value_parser!(u8).range(1..))]
+    pub(crate) npu_cores: Option<u8>,
     /// Folder of the run record [default: rkllm-bench/runs in cargo's target folder]
     #[arg(long, value_name = "DIR", env = "RKLLM_BENCH_OUTPUT", help_heading = OURS)]
     pub(crate) output: Option<PathBuf>,
@@ -69,9 +72,30 @@ pub(crate) struct Options {
     #[arg(long, value_name = "VERSION", env = "RKLLM_BENCH_TRUST_SDK_VERSION", help_heading = OURS)]
     pub(crate) trust_sdk_version: Option<String>,
 
+    /// Sizes of the prompt, in tokens
+    #[arg(long, value_name = "N,N,…", env = "RKLLM_BENCH_PROMPT_TOKENS", value_delimiter = ',', help_heading = SWEEPS,
+          default_values_t = Sweep::default().prompt_tokens, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) prompt_tokens: Vec<u32>,
+    /// Numbers of new tokens
+    #[arg(long, value_name = "N,N,…", env = "RKLLM_BENCH_NEW_TOKENS", value_delimiter = ',', help_heading = SWEEPS,
+          default_values_t = Sweep::default().new_tokens, value_parser = clap::value_parser!(u32).range(2..))]
+    pub(crate) new_tokens: Vec<u32>,
+    /// Numbers of tokens that the KV cache holds already
+    #[arg(long, value_name = "N,N,…", env = "RKLLM_BENCH_DEPTH", value_delimiter = ',', help_heading = SWEEPS,
+          default_values_t = Sweep::default().depth)]
+    pub(crate) depth: Vec<u32>,
+
     /// Samples of each prompt, at least 10
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_SAMPLES, help_heading = CRITERIONS)]
+    #[arg(long, value_name = "N", default_value_t = MIN_SAMPLES, help_heading = CRITERIONS)]
     pub(crate) sample_size: usize,
+    /// Take two samples of each prompt: a first look, too few for a verdict
+    #[arg(long, help_heading = CRITERIONS, conflicts_with_all = ["sample_size", "list", "profile_time", "load_baseline"])]
+    pub(crate) quick: bool,
+    /// Run each prompt for about so many seconds under a profiler, measure nothing, and leave profile/flamegraph.svg
+    /// beside criterion's report
+    #[arg(long, value_name = "SECONDS", help_heading = CRITERIONS, conflicts_with_all = ["list", "test", "load_baseline"],
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) profile_time: Option<u32>,
     /// List the identifiers; loads no model
     #[arg(long, help_heading = CRITERIONS, conflicts_with = "test")]
     pub(crate) list: bool,
@@ -121,6 +145,9 @@ pub(crate) struct Options {
     /// Criterion's results alone
     #[arg(long, help_heading = CRITERIONS, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
+    /// What draws the plots [default: gnuplot where it is installed, else plotters]
+    #[arg(long, value_name = "BACKEND", value_parser = ["gnuplot", "plotters"], help_heading = CRITERIONS)]
+    pub(crate) plotting_backend: Option<String>,
     /// Format of criterion's output
     #[arg(long, value_name = "FORMAT", value_parser = ["criterion", "bencher"], help_heading = CRITERIONS)]
     pub(crate) output_format: Option<String>,
@@ -128,9 +155,22 @@ pub(crate) struct Options {
     /// Passed by cargo bench
     #[arg(long, hide = true)]
     pub(crate) bench: bool,
+    /// A flag of cargo test that has no meaning here, as criterion has it
+    #[arg(long, hide = true)]
+    pub(crate) nocapture: bool,
+    /// As above
+    #[arg(long, hide = true)]
+    pub(crate) show_output: bool,
+    /// Criterion's, which have no meaning here: answered with what has one
+    #[arg(long, hide = true)]
+    pub(crate) warm_up_time: Option<String>,
+    /// As above
+    #[arg(long, hide = true)]
+    pub(crate) measurement_time: Option<String>,
 }
 
 const OURS: &str = "rkllm-bench";
+const SWEEPS: &str = "rkllm-bench, suite table: each combination is a benchmark";
 const CRITERIONS: &str = "criterion";
 const EXIT_CODES: &str = "Exit codes:
   0    every inference that was wanted was made
@@ -139,7 +179,7 @@ const EXIT_CODES: &str = "Exit codes:
   70   an error inside rkllm-bench or its surroundings
   130  stopped by Ctrl-C, 143 by SIGTERM; what was recorded is saved
 
-Each option under \"rkllm-bench\" is also the environment variable shown beside it.";
+Each option under \"rkllm-bench\" is also the environment variable shown beside it; a flag wins over its variable.";
 
 /// Whether an identifier runs.
 pub(crate) type Selector = Box<dyn Fn(&str) -> bool>;
@@ -155,6 +195,8 @@ pub(crate) enum Mode {
     List,
     /// Let criterion compare what was saved.
     LoadBaseline,
+    /// Run under the profiler.
+    Profile,
 }
 
 impl Options {
@@ -168,50 +210,78 @@ impl Options {
             Mode::Test
         } else if self.load_baseline.is_some() {
             Mode::LoadBaseline
+        } else if self.profile_time.is_some() {
+            Mode::Profile
         } else {
             Mode::Bench
         }
     }
 
-    /// The parameters of the run, with the defaults of suite and machine filled in.
+    /// The parameters of the run, with the defaults of the machine filled in.
     ///
     /// # Errors
     /// [`Error::BadParameter`] for what the machine or criterion cannot do.
-    pub(crate) fn parameters(&self, suite_new_tokens: Option<u32>) -> Result<Parameters> {
+    pub(crate) fn parameters(&self) -> Result<Parameters> {
+        self.refuse_meaningless()?;
         let test = self.mode() == Mode::Test;
-        if self.sample_size < MIN_SAMPLES {
-            return Err(Error::BadParameter(format!(
-                "--sample-size {}: criterion needs at least {MIN_SAMPLES} samples",
-                self.sample_size
-            )));
-        }
-        let new_tokens = self
-            .max_new_tokens
-            .or(suite_new_tokens)
-            .unwrap_or(DEFAULT_NEW_TOKENS);
-        let max_new_tokens = if test { TEST_NEW_TOKENS } else { new_tokens };
-        if max_new_tokens >= self.max_context {
-            return Err(Error::BadParameter(format!(
-                "a context of {} tokens has no room for {max_new_tokens} new ones and a prompt: raise --max-context \
-                 or lower --max-new-tokens",
-                self.max_context
-            )));
-        }
+        let samples = match (test, self.quick) {
+            (true, _) => 1,
+            (false, true) => QUICK_SAMPLES,
+            (false, false) => self.sample_size,
+        };
         Ok(Parameters {
-            max_new_tokens,
             max_context: self.max_context,
             threads: self.runtime_threads()?,
             cpu_mask: self.cpu_mask,
+            npu_cores: self.npu_cores,
             timeout_s: self.timeout,
-            samples: if test { 1 } else { self.sample_size },
+            samples,
             warm_up: usize::from(!test),
             in_process: self.in_process,
         })
     }
 
-    /// Threads of the runtime: as asked, else one for each core of the mask, else the default. On the host one core is
-    /// left free by default: with a thread on every core, one busy process made decode 4 to 36 times slower (measured
-    /// on two cores).
+    fn refuse_meaningless(&self) -> Result<()> {
+        if self.sample_size < MIN_SAMPLES {
+            return Err(Error::BadParameter(format!(
+                "--sample-size {}: criterion needs at least {MIN_SAMPLES} samples; --quick takes {QUICK_SAMPLES}, --test 1",
+                self.sample_size
+            )));
+        }
+        if self.warm_up_time.is_some() || self.measurement_time.is_some() {
+            return Err(Error::BadParameter(
+                "--warm-up-time, --measurement-time: a sample is one inference here, however long it takes; their number \
+                 is --sample-size, after one inference of warm-up"
+                    .into(),
+            ));
+        }
+        if self.npu_cores.is_some() && IS_HOST {
+            return Err(Error::BadParameter(
+                "--npu-cores: this program runs the host runtime, which uses no NPU; on the CPU the equal is --threads".into(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// New tokens of each inference, where the user or the mode says so.
+    pub(crate) fn new_tokens_of_all(&self) -> Option<u32> {
+        if self.mode() == Mode::Test {
+            Some(TEST_NEW_TOKENS)
+        } else {
+            self.max_new_tokens
+        }
+    }
+
+    /// What the suite `table` is to sweep over.
+    pub(crate) fn sweep(&self) -> Sweep {
+        Sweep {
+            prompt_tokens: self.prompt_tokens.clone(),
+            new_tokens: self.new_tokens.clone(),
+            depth: self.depth.clone(),
+        }
+    }
+
+    /// Threads of the runtime: as asked, else one for each core of the mask, else the default.
     fn runtime_threads(&self) -> Result<Option<u8>> {
         let cores = board::cores();
         let of_mask = self
@@ -223,21 +293,8 @@ impl Options {
                  one make decode many times slower"
             ))),
             Some(threads) => Ok(Some(threads)),
-            None if IS_HOST => Ok(Some(
-                u8::try_from(cores.saturating_sub(1)).unwrap_or(127).clamp(1, 127),
-            )),
-            None => Ok(None),
+            None => Ok(default_threads()),
         }
-    }
-
-    /// Deadline of an inference.
-    pub(crate) fn deadline(&self) -> Duration {
-        Duration::from_secs(self.timeout)
-    }
-
-    /// Where to look for models.
-    pub(crate) fn models_place(&self, base: &std::path::Path) -> PathBuf {
-        base.join(self.models.as_deref().unwrap_or(models::DEFAULT_DIR.as_ref()))
     }
 
     /// Decides which identifiers run, as criterion does.
@@ -272,6 +329,7 @@ impl Options {
             (self.noplot, "--noplot"),
             (self.verbose, "--verbose"),
             (self.quiet, "--quiet"),
+            (self.quick, "--quick"),
         ];
         arguments.extend(
             flags
@@ -291,6 +349,11 @@ impl Options {
             ("--nresamples", self.nresamples.map(|number| number.to_string())),
             ("--color", self.color.clone()),
             ("--output-format", self.output_format.clone()),
+            ("--plotting-backend", self.plotting_backend.clone()),
+            (
+                "--profile-time",
+                self.profile_time.map(|seconds| seconds.to_string()),
+            ),
         ];
         for (flag, value) in values {
             if let Some(value) = value {
@@ -358,13 +421,40 @@ mod tests {
         let threads = |more: &[&str]| {
             let arguments = [&["--bench", "--cpu-mask", &all], more].concat();
             parse(&arguments)
-                .parameters(Some(8))
+                .parameters()
                 .expect("fine")
                 .threads
                 .map(usize::from)
         };
         assert_eq!(threads(&[]), Some(cores));
         assert_eq!(threads(&["--threads", "1"]), Some(1));
+    }
+
+    #[test]
+    fn the_readme_lists_each_option_with_its_variable() {
+        let readme = include_str!("../README.md");
+        let command = Options::command();
+        let ours = command
+            .get_arguments()
+            .filter(|argument| argument.get_env().is_some());
+        let mut count = 0;
+        for argument in ours {
+            let flag = argument.get_long().expect("a flag");
+            let variable = argument
+                .get_env()
+                .and_then(|name| name.to_str())
+                .expect("a variable");
+            assert_eq!(
+                variable,
+                format!("RKLLM_BENCH_{}", flag.to_uppercase().replace('-', "_"))
+            );
+            let row = readme
+                .lines()
+                .find(|line| line.starts_with(&format!("| `--{flag}")));
+            assert!(row.is_some_and(|row| row.contains(variable)), "--{flag}");
+            count += 1;
+        }
+        assert_eq!(count, 15);
     }
 
     #[test]
@@ -379,25 +469,42 @@ mod tests {
         let refused = |arguments: &[&str]| {
             let mut all = vec!["--bench"];
             all.extend(arguments);
-            parse(&all).parameters(Some(64)).expect_err("refused").to_string()
+            parse(&all).parameters().expect_err("refused").to_string()
         };
         assert!(refused(&["--sample-size", "9"]).contains("--sample-size 9"));
         assert!(refused(&["--threads", "127"]).contains("127 threads"));
         assert!(refused(&["--cpu-mask", "0xFFFFFFFF"]).contains("32 threads"));
-        assert!(refused(&["--max-new-tokens", "64", "--max-context", "64"]).contains("--max-context"));
+        assert!(refused(&["--measurement-time", "5"]).contains("--sample-size"));
+        if IS_HOST {
+            assert!(refused(&["--npu-cores", "3"]).contains("--npu-cores"));
+        }
     }
 
     #[test]
-    fn new_tokens_come_from_the_user_then_the_suite_then_the_default() {
-        let tokens =
-            |arguments: &[&str], suite| parse(arguments).parameters(suite).expect("fine").max_new_tokens;
-        assert_eq!(tokens(&["--bench", "--max-new-tokens", "7"], Some(9)), 7);
-        assert_eq!(tokens(&["--bench"], Some(9)), 9);
-        assert_eq!(tokens(&["--bench"], None), DEFAULT_NEW_TOKENS);
+    fn new_tokens_are_the_users_or_few_for_a_test() {
+        let tokens = |arguments: &[&str]| parse(arguments).new_tokens_of_all();
+        assert_eq!(tokens(&["--bench", "--max-new-tokens", "7"]), Some(7));
+        assert_eq!(tokens(&["--bench"]), None);
         assert_eq!(
-            tokens(&["--bench", "--test", "--max-new-tokens", "7"], Some(9)),
-            TEST_NEW_TOKENS
+            tokens(&["--bench", "--test", "--max-new-tokens", "7"]),
+            Some(TEST_NEW_TOKENS)
         );
+    }
+
+    #[test]
+    fn samples_are_criterions_two_or_one() {
+        let samples = |arguments: &[&str]| parse(arguments).parameters().expect("fine").samples;
+        assert_eq!(samples(&["--bench", "--sample-size", "20"]), 20);
+        assert_eq!(samples(&["--bench", "--quick"]), QUICK_SAMPLES);
+        assert_eq!(samples(&["--bench", "--test"]), 1);
+    }
+
+    #[test]
+    fn lists_are_separated_by_commas() {
+        let options = parse(&["--model", "a,builtin:tiny", "--depth", "0,512", "--model", "b"]);
+        assert_eq!(options.model, ["a", "builtin:tiny", "b"]);
+        assert_eq!(options.sweep().depth, [0, 512]);
+        assert_eq!(options.sweep().prompt_tokens, [128]);
     }
 
     #[test]

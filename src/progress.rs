@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::engine::Loaded;
-use crate::record::ModelRecord;
-use crate::recorder::{Observer, Outcome, Round};
+use crate::record::RunRecord;
+use crate::recorder::{At, Observer, Outcome, Round};
 
 /// A bar on stderr: model, prompt, sample, the latest decode rate, time left.
 #[derive(Debug)]
@@ -15,8 +14,10 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// For `inferences` in all.
-    pub(crate) fn new(inferences: usize) -> Self {
+    /// For all inferences of a record that is still empty.
+    pub(crate) fn of(record: &RunRecord) -> Self {
+        let prompts: usize = record.models.iter().map(|model| model.prompts.len()).sum();
+        let inferences = prompts * (record.parameters.warm_up + record.parameters.samples);
         let bar = ProgressBar::new(inferences as u64);
         if let Ok(style) = ProgressStyle::with_template("{wide_msg} {bar:16} {pos}/{len} {eta} left") {
             bar.set_style(style);
@@ -28,12 +29,12 @@ impl Progress {
 }
 
 impl Observer for Progress {
-    fn loaded(&mut self, model: &ModelRecord, _: &Loaded) {
-        self.bar.set_message(format!("{}: loaded", model.name));
+    fn loaded(&mut self, at: At<'_>) {
+        self.bar.set_message(format!("{}: loaded", at.model().name));
     }
 
-    fn begins(&mut self, model: &ModelRecord, prompt: usize, round: Round) {
-        let prompt = &model.prompts[prompt];
+    fn begins(&mut self, at: At<'_>, prompt: usize, round: Round) {
+        let prompt = &at.model().prompts[prompt];
         let round = match round {
             Round::WarmUp(_) => "warm-up".to_owned(),
             Round::Sample(index) => format!("sample {}", index + 1),
@@ -44,12 +45,12 @@ impl Observer for Progress {
             .map(|ns| 1e9 / ns);
         let rate = rate.map(|rate| format!(", {rate:.1} tok/s")).unwrap_or_default();
         self.bar
-            .set_message(format!("{} {}, {round}{rate}", model.name, prompt.id));
+            .set_message(format!("{} {}, {round}{rate}", at.model().name, prompt.id));
     }
 
-    fn ended(&mut self, _: &ModelRecord, _: usize, outcome: Outcome<'_>) {
+    fn ended(&mut self, _: At<'_>, _: usize, outcome: Outcome<'_>) {
         match outcome {
-            Outcome::Stands(_) => self.bar.inc(1),
+            Outcome::Stands => self.bar.inc(1),
             Outcome::Rejected(reason) => self.bar.println(format!("rejected: {reason}")),
             Outcome::Failed(failure) => self.bar.println(format!("failed: {failure}")),
         }

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::board::Board;
 use crate::engine::{Failure, Loaded};
 use crate::error::{Error, Result};
-use crate::inference::{Inference, Input, Phases};
+use crate::inference::{Inference, Input, Phases, Sampling};
 use crate::ledger::{Mark, Rejection};
 
-/// Version of the record's shape. A reader refuses a newer one.
-pub const SCHEMA_VERSION: u32 = 1;
+/// Version of the record's shape. A reader refuses any other.
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// One run of one suite over one or more models.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,19 +56,23 @@ pub struct SuiteRecord {
     pub name: String,
     /// SHA-256 of its file, hexadecimal.
     pub sha256: String,
+    /// Whether its runs go on past an end token, where the runtime can do that.
+    pub ignore_eos: bool,
+    /// Whether its prompts stand for their sizes alone.
+    pub sweep: bool,
 }
 
-/// What all inferences of a run were made with. Sampling is greedy.
+/// What all inferences of a run were made with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parameters {
-    /// New tokens asked of each inference.
-    pub max_new_tokens: u32,
     /// Context window, tokens.
     pub max_context: u32,
     /// CPU threads of the runtime; absent: left to the runtime.
     pub threads: Option<u8>,
     /// CPU cores of the runtime, bit n is CPU n; absent: left to the runtime.
     pub cpu_mask: Option<u32>,
+    /// NPU cores that each model had to be converted for; absent: not asked.
+    pub npu_cores: Option<u8>,
     /// Deadline of an inference, seconds.
     pub timeout_s: u64,
     /// Samples wanted of each prompt.
@@ -109,7 +113,14 @@ pub struct PromptRecord {
     pub name: String,
     /// What the model read.
     pub input: Input,
-    /// Its length in tokens, chat template included, as a cold prefill computed it; absent where none could be seen.
+    /// New tokens asked of each inference.
+    pub max_new_tokens: u32,
+    /// How tokens were chosen.
+    pub sampling: Sampling,
+    /// Tokens that the KV cache held before the prompt came.
+    pub depth: u32,
+    /// Tokens that its prefill computes: the ids' count, or of text, chat template included, and of ids behind others,
+    /// what the first prefill computed; absent where none could be seen.
     pub prompt_tokens: Option<u32>,
     /// Warm-up inferences that stood, apart from the samples.
     pub warm_up: Vec<Sample>,
@@ -205,6 +216,15 @@ impl RunRecord {
         faults
     }
 
+    /// Marks the run as ended: stopped by the user, or complete.
+    pub(crate) fn end(&mut self, stopped: bool) {
+        self.status = if stopped {
+            Status::Stopped
+        } else {
+            Status::Complete
+        };
+    }
+
     /// Writes the record to `path`: beside it first, then by rename, so that `path` is whole at every moment.
     ///
     /// # Errors
@@ -244,9 +264,10 @@ impl RunRecord {
         };
         let Version { schema_version } =
             serde_json::from_str(&text).map_err(|error| refuse(error.to_string()))?;
-        if schema_version > SCHEMA_VERSION {
+        if schema_version != SCHEMA_VERSION {
             return Err(refuse(format!(
-                "it has schema version {schema_version}, this rkllm-bench knows up to {SCHEMA_VERSION}: update it"
+                "it has schema version {schema_version}, this rkllm-bench reads {SCHEMA_VERSION}: use the rkllm-bench that \
+                 wrote it, or measure again"
             )));
         }
         serde_json::from_str(&text).map_err(|error| refuse(error.to_string()))
@@ -268,12 +289,14 @@ pub(crate) mod fixtures {
             suite: SuiteRecord {
                 name: "quick".into(),
                 sha256: "00".into(),
+                ignore_eos: true,
+                sweep: false,
             },
             parameters: Parameters {
-                max_new_tokens: 8,
                 max_context: 512,
                 threads: Some(1),
                 cpu_mask: None,
+                npu_cores: None,
                 timeout_s: 60,
                 samples: 10,
                 warm_up: 1,
@@ -288,6 +311,38 @@ pub(crate) mod fixtures {
                 memory_bytes: None,
             },
             models: Vec::new(),
+        }
+    }
+
+    /// A model without prompts that was not loaded yet.
+    pub(crate) fn model(name: &str) -> ModelRecord {
+        ModelRecord {
+            name: name.into(),
+            path: name.into(),
+            bytes: 0,
+            sha256: String::new(),
+            random_weights: true,
+            loaded: None,
+            load_failure: None,
+            prompts: Vec::new(),
+        }
+    }
+
+    /// A prompt without samples.
+    pub(crate) fn prompt(id: &str) -> PromptRecord {
+        PromptRecord {
+            id: id.into(),
+            name: id.into(),
+            input: Input::Text("text".into()),
+            max_new_tokens: 8,
+            sampling: Sampling::GREEDY,
+            depth: 0,
+            prompt_tokens: None,
+            warm_up: vec![],
+            samples: vec![],
+            rejected: vec![],
+            failures: vec![],
+            given_up: None,
         }
     }
 }
@@ -310,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_schema_is_refused_by_number() {
+    fn another_schema_is_refused_by_number() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("run.json");
         RunRecord {

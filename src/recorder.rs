@@ -3,14 +3,20 @@
 //! Warm-up comes first and apart. Then the prompts are interleaved, round by round, so that a drift of the machine
 //! does not fall on one of them. A sample that fails or is rejected is tried once more at once, with the model loaded
 //! anew when its worker was lost; a second failure of the same sample gives the prompt up.
+//!
+//! Runtimes before 1.3.0 learn a run's length and sampling only at load: prompts that differ in those then take turns in
+//! groups, with a load before each.
 
-use crate::engine::{Engine, Failure, FailureKind, LoadSpec, Loaded};
+use serde::{Deserialize, Serialize};
+
+use crate::engine::{Engine, Failure, FailureKind, LoadSpec};
+use crate::ffi::Abilities;
 use crate::inference::{Inference, Request};
 use crate::ledger::{Ledger, Rejection};
-use crate::record::{ModelRecord, PromptRecord, Rejected, Sample};
+use crate::record::{ModelRecord, PromptRecord, Rejected, RunRecord, Sample};
 
 /// What to take.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Plan {
     /// The model.
     pub spec: LoadSpec,
@@ -25,11 +31,27 @@ pub struct Plan {
 /// What is told while it goes on. The recorder does not know who listens.
 pub trait Observer {
     /// The model was loaded, for the first time or again.
-    fn loaded(&mut self, _model: &ModelRecord, _loaded: &Loaded) {}
+    fn loaded(&mut self, _at: At<'_>) {}
     /// An inference is about to be made.
-    fn begins(&mut self, _model: &ModelRecord, _prompt: usize, _round: Round) {}
-    /// An inference was made, or failed; the model's record holds it now.
-    fn ended(&mut self, _model: &ModelRecord, _prompt: usize, _outcome: Outcome<'_>) {}
+    fn begins(&mut self, _at: At<'_>, _prompt: usize, _round: Round) {}
+    /// An inference was made, or failed; the record holds it now.
+    fn ended(&mut self, _at: At<'_>, _prompt: usize, _outcome: Outcome<'_>) {}
+}
+
+/// The record as far as it has got, and the model that is running.
+#[derive(Debug, Clone, Copy)]
+pub struct At<'a> {
+    /// The whole record.
+    pub record: &'a RunRecord,
+    /// Index of the model.
+    pub index: usize,
+}
+
+impl<'a> At<'a> {
+    /// The model that is running.
+    pub fn model(self) -> &'a ModelRecord {
+        &self.record.models[self.index]
+    }
 }
 
 /// Where the recorder is.
@@ -44,8 +66,8 @@ pub enum Round {
 /// What became of an inference.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Outcome<'a> {
-    /// It stands.
-    Stands(&'a Sample),
+    /// It stands, and is the prompt's last one.
+    Stands,
     /// The ledger rejected it.
     Rejected(&'a Rejection),
     /// The engine gave none.
@@ -56,53 +78,120 @@ pub enum Outcome<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stopped;
 
-/// Takes the plan's samples into `model`.
+/// Takes the plan's samples into the model `index` of `record`.
 ///
 /// # Errors
 /// [`Stopped`] when the engine says that the user asked for it.
 pub fn record(
     engine: &mut dyn Engine,
     plan: &Plan,
-    model: &mut ModelRecord,
+    record: &mut RunRecord,
+    index: usize,
     observer: &mut dyn Observer,
 ) -> Result<(), Stopped> {
     let mut recorder = Recorder {
         engine,
         plan,
-        model,
+        spec: plan.spec.clone(),
+        record,
+        index,
         observer,
-        ledger: None,
+        loaded: None,
     };
-    if let Err(failure) = recorder.load() {
-        let stopped = failure.kind == FailureKind::Stopped;
-        recorder.model.load_failure = Some(failure);
-        return if stopped { Err(Stopped) } else { Ok(()) };
-    }
-    let warm_up = (0..plan.warm_up).map(Round::WarmUp);
-    let samples = (0..plan.samples).map(Round::Sample);
-    for round in warm_up.chain(samples) {
-        for prompt in 0..plan.requests.len() {
-            recorder.take_one(prompt, round)?;
-        }
+    let mut left: Vec<usize> = (0..plan.requests.len()).collect();
+    while let Some(first) = left.first() {
+        recorder.load_for(&plan.requests[*first])?;
+        let Some(loaded) = &recorder.loaded else {
+            return Ok(()); // not loaded; the record says why
+        };
+        let (group, others): (Vec<usize>, Vec<usize>) = left
+            .into_iter()
+            .partition(|prompt| serves(loaded.can, &recorder.spec, &plan.requests[*prompt]));
+        recorder.take_all(&group)?;
+        left = others;
     }
     Ok(())
+}
+
+/// Whether what was loaded by `spec` can take `request`.
+fn serves(can: Abilities, spec: &LoadSpec, request: &Request) -> bool {
+    (can.new_tokens_per_run || spec.max_new_tokens == request.max_new_tokens)
+        && (can.sampling_per_run || spec.sampling == request.sampling)
+}
+
+/// A model that is loaded.
+struct Ready {
+    can: Abilities,
+    ledger: Ledger,
 }
 
 struct Recorder<'a> {
     engine: &'a mut dyn Engine,
     plan: &'a Plan,
-    model: &'a mut ModelRecord,
+    /// What is loaded: the plan's, with the settings of the prompts at hand.
+    spec: LoadSpec,
+    record: &'a mut RunRecord,
+    /// The model's place in the record.
+    index: usize,
     observer: &'a mut dyn Observer,
     /// Absent while no model is loaded.
-    ledger: Option<Ledger>,
+    loaded: Option<Ready>,
 }
 
 impl Recorder<'_> {
+    fn model(&mut self) -> &mut ModelRecord {
+        &mut self.record.models[self.index]
+    }
+
+    fn prompt(&mut self, prompt: usize) -> &mut PromptRecord {
+        &mut self.model().prompts[prompt]
+    }
+
+    fn tell(&mut self, what: impl FnOnce(&mut dyn Observer, At<'_>)) {
+        let at = At {
+            record: self.record,
+            index: self.index,
+        };
+        what(self.observer, at);
+    }
+
+    /// Loads the model with the settings of `request`, for runtimes that know them only at load. A failure is put
+    /// into the record.
+    fn load_for(&mut self, request: &Request) -> Result<(), Stopped> {
+        self.loaded = None;
+        self.spec.max_new_tokens = request.max_new_tokens;
+        self.spec.sampling = request.sampling;
+        match self.load() {
+            Ok(()) => Ok(()),
+            Err(failure) => {
+                let stopped = failure.kind == FailureKind::Stopped;
+                self.model().load_failure = Some(failure);
+                if stopped { Err(Stopped) } else { Ok(()) }
+            }
+        }
+    }
+
+    /// All samples of the prompts in `group`.
+    fn take_all(&mut self, group: &[usize]) -> Result<(), Stopped> {
+        let warm_up = (0..self.plan.warm_up).map(Round::WarmUp);
+        let samples = (0..self.plan.samples).map(Round::Sample);
+        for round in warm_up.chain(samples) {
+            for prompt in group {
+                self.take_one(*prompt, round)?;
+            }
+        }
+        Ok(())
+    }
+
     fn load(&mut self) -> Result<(), Failure> {
-        let loaded = self.engine.load(&self.plan.spec)?;
-        self.ledger = Some(Ledger::new(loaded.runtime.abilities));
-        self.observer.loaded(self.model, &loaded);
-        self.model.loaded.get_or_insert(loaded);
+        let loaded = self.engine.load(&self.spec)?;
+        let can = loaded.runtime.abilities;
+        self.loaded = Some(Ready {
+            can,
+            ledger: Ledger::new(can, &self.spec),
+        });
+        self.model().loaded.get_or_insert(loaded);
+        self.tell(|observer, at| observer.loaded(at));
         Ok(())
     }
 
@@ -110,11 +199,11 @@ impl Recorder<'_> {
     fn take_one(&mut self, prompt: usize, round: Round) -> Result<(), Stopped> {
         const ATTEMPTS: usize = 2;
         for _ in 0..ATTEMPTS {
-            if self.model.prompts[prompt].given_up.is_some() || self.attempt(prompt, round)? {
+            if self.prompt(prompt).given_up.is_some() || self.attempt(prompt, round)? {
                 return Ok(());
             }
         }
-        let record = &mut self.model.prompts[prompt];
+        let record = self.prompt(prompt);
         record.given_up = Some(format!(
             "one sample failed {ATTEMPTS} times in a row: {}",
             last_fault(record)
@@ -124,50 +213,51 @@ impl Recorder<'_> {
 
     /// Whether the attempt gave a sample.
     fn attempt(&mut self, prompt: usize, round: Round) -> Result<bool, Stopped> {
-        self.observer.begins(self.model, prompt, round);
+        self.tell(|observer, at| observer.begins(at, prompt, round));
         match self.infer(prompt) {
             Ok(inference) => Ok(self.judge(prompt, round, inference)),
             Err(failure) if failure.kind == FailureKind::Stopped => Err(Stopped),
             Err(failure) => {
                 if failure.kind == FailureKind::Lost {
-                    self.ledger = None;
+                    self.loaded = None;
                 }
-                self.model.prompts[prompt].failures.push(failure.clone());
-                self.observer.ended(self.model, prompt, Outcome::Failed(&failure));
+                self.prompt(prompt).failures.push(failure.clone());
+                self.tell(|observer, at| observer.ended(at, prompt, Outcome::Failed(&failure)));
                 Ok(false)
             }
         }
     }
 
     fn infer(&mut self, prompt: usize) -> Result<Inference, Failure> {
-        if self.ledger.is_none() {
+        if self.loaded.is_none() {
             self.load()?;
         }
         self.engine.infer(&self.plan.requests[prompt])
     }
 
     fn judge(&mut self, prompt: usize, round: Round, inference: Inference) -> bool {
-        let record = &mut self.model.prompts[prompt];
-        let Some(ledger) = &mut self.ledger else {
+        let request = &self.plan.requests[prompt];
+        let Some(loaded) = &mut self.loaded else {
             return false;
         };
-        match ledger.judge(&self.plan.requests[prompt], record.prompt_tokens, &inference) {
+        let record = &mut self.record.models[self.index].prompts[prompt];
+        match loaded.ledger.judge(request, record.prompt_tokens, &inference) {
             Ok(accepted) => {
                 if record.prompt_tokens.is_none() {
                     record.prompt_tokens = inference
                         .stats
                         .and_then(|stats| stats.prefill_tokens.try_into().ok());
                 }
-                let sample = Sample {
+                let samples = match round {
+                    Round::WarmUp(_) => &mut record.warm_up,
+                    Round::Sample(_) => &mut record.samples,
+                };
+                samples.push(Sample {
                     phases: accepted.phases,
                     marks: accepted.marks,
                     inference,
-                };
-                match round {
-                    Round::WarmUp(_) => record.warm_up.push(sample.clone()),
-                    Round::Sample(_) => record.samples.push(sample.clone()),
-                }
-                self.observer.ended(self.model, prompt, Outcome::Stands(&sample));
+                });
+                self.tell(|observer, at| observer.ended(at, prompt, Outcome::Stands));
                 true
             }
             Err(reason) => {
@@ -175,8 +265,7 @@ impl Recorder<'_> {
                     reason: reason.clone(),
                     inference,
                 });
-                self.observer
-                    .ended(self.model, prompt, Outcome::Rejected(&reason));
+                self.tell(|observer, at| observer.ended(at, prompt, Outcome::Rejected(&reason)));
                 false
             }
         }
@@ -192,11 +281,12 @@ fn last_fault(record: &PromptRecord) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::collections::VecDeque;
 
     use super::*;
     use crate::engine::scripted::{self, Scripted};
     use crate::inference::{Finish, Input, RuntimeStats};
+    use crate::record::fixtures;
 
     const TOKENS: u32 = 4;
 
@@ -227,41 +317,16 @@ mod tests {
         })
     }
 
-    fn model(prompts: &[&str]) -> ModelRecord {
-        let prompts = prompts.iter().map(|id| PromptRecord {
-            id: (*id).into(),
-            name: (*id).into(),
-            input: Input::Text("text".into()),
-            prompt_tokens: None,
-            warm_up: vec![],
-            samples: vec![],
-            rejected: vec![],
-            failures: vec![],
-            given_up: None,
-        });
+    fn model(ids: &[&str]) -> ModelRecord {
         ModelRecord {
-            name: "m".into(),
-            path: "m".into(),
-            bytes: 0,
-            sha256: String::new(),
-            random_weights: true,
-            loaded: None,
-            load_failure: None,
-            prompts: prompts.collect(),
+            prompts: ids.iter().map(|id| fixtures::prompt(id)).collect(),
+            ..fixtures::model("m")
         }
     }
 
     fn plan(prompts: usize, warm_up: usize, samples: usize) -> Plan {
         Plan {
-            spec: LoadSpec {
-                model_path: "m".into(),
-                max_context: 64,
-                max_new_tokens: TOKENS,
-                threads: None,
-                cpu_mask: None,
-                trust_sdk_version: None,
-                deadline: Duration::from_secs(1),
-            },
+            spec: scripted::spec(TOKENS),
             requests: (0..prompts)
                 .map(|prompt| Request {
                     input: Input::Text(format!("prompt {prompt}")),
@@ -276,7 +341,11 @@ mod tests {
     fn run(engine: &mut Scripted, plan: &Plan, model: &mut ModelRecord) -> Result<(), Stopped> {
         struct Silent;
         impl Observer for Silent {}
-        record(engine, plan, model, &mut Silent)
+        let mut whole = fixtures::empty();
+        whole.models.push(model.clone());
+        let outcome = record(engine, plan, &mut whole, 0, &mut Silent);
+        *model = whole.models.remove(0);
+        outcome
     }
 
     #[test]
@@ -311,7 +380,7 @@ mod tests {
         };
         let mut model = model(&["a"]);
         run(&mut engine, &plan(1, 0, 3), &mut model).expect("not stopped");
-        assert_eq!(engine.times_loaded, 2);
+        assert_eq!(engine.specs.len(), 2);
         assert_eq!(model.prompts[0].samples.len(), 3);
         assert_eq!(model.prompts[0].failures, [scripted::lost()]);
         assert_eq!(model.prompts[0].given_up, None);
@@ -340,7 +409,7 @@ mod tests {
                 .is_some_and(|why| why.contains("SIGSEGV"))
         );
         assert_eq!(model.prompts[1].samples.len(), 2);
-        assert_eq!(engine.times_loaded, 3);
+        assert_eq!(engine.specs.len(), 3);
     }
 
     #[test]
@@ -360,7 +429,7 @@ mod tests {
                 tokens: TOKENS as usize
             }
         );
-        assert_eq!(engine.times_loaded, 1, "a rejection does not cost the model");
+        assert_eq!(engine.specs.len(), 1, "a rejection does not cost the model");
     }
 
     #[test]
@@ -398,6 +467,37 @@ mod tests {
         run(&mut engine, &plan(1, 1, 1), &mut model).expect("not stopped");
         assert_eq!(model.load_failure, Some(Failure::refused("no such file")));
         assert!(engine.asked.is_empty());
+    }
+
+    #[test]
+    fn what_a_runtime_learns_only_at_load_is_loaded_for() {
+        let answers: VecDeque<_> = (1..=4).map(|step| clean(step * 1000)).collect();
+        let mut plan = plan(2, 0, 2);
+        plan.requests[1].sampling.temperature = 0.5;
+        let asked = |lacks: fn(&mut Abilities)| {
+            let mut engine = Scripted {
+                answers: answers.clone(),
+                lacks,
+                ..Scripted::default()
+            };
+            run(&mut engine, &plan, &mut model(&["a", "b"])).expect("not stopped");
+            let inputs: Vec<_> = engine
+                .asked
+                .iter()
+                .map(|request| request.sampling.temperature)
+                .collect();
+            let loads: Vec<_> = engine
+                .specs
+                .iter()
+                .map(|spec| spec.sampling.temperature)
+                .collect();
+            (inputs, loads)
+        };
+        assert_eq!(asked(|_| {}), (vec![1.0, 0.5, 1.0, 0.5], vec![1.0]));
+        assert_eq!(
+            asked(|can| can.sampling_per_run = false),
+            (vec![1.0, 1.0, 0.5, 0.5], vec![1.0, 0.5])
+        );
     }
 
     #[test]

@@ -6,56 +6,31 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::path::Path;
 
-use common::{
-    Place, cargo, children, is_alive, messages, program, run, scratch, send, succeed, text_of, wait_until,
-};
+use common::host::{MODEL, QUICK, TABLE, quick, turn};
+use common::{Place, run, succeed, text_of};
 use rkllm_bench::ledger::Mark;
-use rkllm_bench::record::{RunRecord, Status};
+use rkllm_bench::record::{PromptRecord, RunRecord, Status};
 use rkllm_bench::replay::{Phase, folder};
 use serde_json::Value;
-
-/// The quick bench, as `cargo bench` runs it.
-static QUICK: LazyLock<PathBuf> = LazyLock::new(|| {
-    program(
-        &messages(cargo().args(["bench", "--no-run", "--bench", "quick"])),
-        "quick",
-    )
-});
-
-/// One run at a time: they would share the cores otherwise.
-fn turn() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The built-in model in a folder of its own, where no other model can be found.
-static MODEL: LazyLock<PathBuf> = LazyLock::new(|| {
-    rkllm_bench::models::built_in_tiny(&scratch("built-in"))
-        .expect("the built-in model is made")
-        .path
-});
-
-fn quick(place: &Place) -> Command {
-    let mut command = place.bench(&QUICK);
-    command.args(["--max-new-tokens", "16", "--models"]).arg(&*MODEL);
-    command
-}
 
 fn json(path: &Path) -> Value {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_str(&text).expect("JSON")
 }
 
-/// What criterion stored of one benchmark, divided by its iteration counts.
-fn criterions_samples(place: &Place, model: &str, phase: Phase, prompt: &str, baseline: &str) -> Vec<f64> {
+/// What criterion stored of one benchmark of a record's model, divided by its iteration counts.
+fn criterions_samples(
+    place: &Place,
+    record: &RunRecord,
+    phase: Phase,
+    prompt: &str,
+    baseline: &str,
+) -> Vec<f64> {
     let dir = place
         .path("criterion")
-        .join(folder(model, "quick", phase, prompt));
+        .join(folder(&record.models[0].name, &record.suite, phase, prompt));
     let sample = json(&dir.join(baseline).join("sample.json"));
     let numbers = |key: &str| -> Vec<f64> {
         sample[key]
@@ -72,14 +47,20 @@ fn criterions_samples(place: &Place, model: &str, phase: Phase, prompt: &str, ba
         .collect()
 }
 
-/// What the run record says of each phase, in whole nanoseconds.
-fn recorded(record: &RunRecord, phase: Phase, prompt: &str) -> Vec<f64> {
-    let prompt = record.models[0]
+fn prompt_of<'a>(record: &'a RunRecord, id: &str) -> &'a PromptRecord {
+    record.models[0]
         .prompts
         .iter()
-        .find(|record| record.id == prompt)
-        .expect("recorded");
-    let figures = prompt.samples.iter().map(|sample| &sample.phases);
+        .find(|prompt| prompt.id == id)
+        .expect("recorded")
+}
+
+/// What the run record says of each phase, in whole nanoseconds.
+fn recorded(record: &RunRecord, phase: Phase, prompt: &str) -> Vec<f64> {
+    let figures = prompt_of(record, prompt)
+        .samples
+        .iter()
+        .map(|sample| &sample.phases);
     #[expect(clippy::cast_precision_loss, reason = "below 2^52")]
     let whole = |ns: u64| ns as f64;
     match phase {
@@ -115,7 +96,7 @@ fn criterion_stores_the_recording_to_the_nanosecond_and_compares_a_second_run() 
     for prompt in &model.prompts {
         assert_eq!(prompt.samples.len(), 10);
         for phase in Phase::ALL {
-            let stored = criterions_samples(&place, &model.name, phase, &prompt.id, "new");
+            let stored = criterions_samples(&place, &record, phase, &prompt.id, "new");
             assert_eq!(
                 stored,
                 recorded(&record, phase, &prompt.id),
@@ -142,9 +123,9 @@ fn baselines_are_criterions() {
     let _turn = turn();
     let place = Place::new();
     succeed(quick(&place).args(["--save-baseline", "before", "decode/question"]));
-    let model = place.record().models[0].name.clone();
+    let record = place.record();
     assert_eq!(
-        criterions_samples(&place, &model, Phase::Decode, "question", "before").len(),
+        criterions_samples(&place, &record, Phase::Decode, "question", "before").len(),
         10
     );
     let text = succeed(quick(&place).args(["--baseline", "before", "decode/question"]));
@@ -245,118 +226,137 @@ fn without_a_worker_the_figures_are_the_same_kind() {
 }
 
 #[test]
-fn a_model_that_does_not_load_does_not_keep_the_others_from_running() {
+fn quick_takes_two_samples() {
     let _turn = turn();
     let place = Place::new();
-    let models = place.path("models");
-    std::fs::create_dir(&models).expect("made");
-    std::fs::write(models.join("broken.gguf"), "not a model").expect("written");
-    std::fs::copy(&*MODEL, models.join("whole.gguf")).expect("copied");
-    let output = run(place
-        .bench(&QUICK)
-        .args(["--noplot", "--max-new-tokens", "8", "decode/question", "--models"])
-        .arg(&models));
-    let text = text_of(&output);
-    assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(
-        text.contains("broken: ") && text.contains("1 model not loaded"),
-        "{text}"
+    let text = succeed(quick(&place).args(["--noplot", "--quick", "decode/question"]));
+    assert!(text.contains("tok/s"), "{text}");
+    let record = place.record();
+    assert_eq!(record.models[0].prompts[0].samples.len(), 2);
+    assert_eq!(
+        criterions_samples(&place, &record, Phase::Decode, "question", "new"),
+        recorded(&record, Phase::Decode, "question")
     );
-    assert!(text.contains("whole/quick/decode/question"), "{text}");
-    assert_eq!(place.record().models[1].prompts[0].samples.len(), 10);
 }
 
 #[test]
-fn wrong_usage_is_64_and_says_what_is_right() {
-    let rows: [(&[&str], &str); 6] = [
-        (&["--sample-sise", "10"], "--sample-size"),
-        (&["--sample-size", "3"], "at least 10"),
-        (&["--models", "/no/such/place"], "/no/such/place"),
-        (&["("], "FILTER"),
-        (&["--max-context", "32"], "--max-context"),
-        (&["--threads", "127"], "127 threads"),
-    ];
-    for (arguments, expected) in rows {
-        let place = Place::new();
-        let output = run(place.bench(&QUICK).args(arguments));
-        let text = text_of(&output);
-        assert_eq!(output.status.code(), Some(64), "{arguments:?}: {text}");
-        assert!(text.contains(expected), "{arguments:?}: {text}");
+fn a_sweep_measures_each_size_and_draws_a_curve() {
+    let _turn = turn();
+    let place = Place::new();
+    let sizes = ["--prompt-tokens", "32,64", "--new-tokens", "8", "--depth", "0,48"];
+    let text = succeed(place.bench(&TABLE).arg("--models").arg(&*MODEL).args(sizes));
+    let record = place.record();
+    let ids: Vec<&str> = record.models[0]
+        .prompts
+        .iter()
+        .map(|prompt| prompt.id.as_str())
+        .collect();
+    assert_eq!(ids, ["p32-n8", "p64-n8", "p32-n8-d48", "p64-n8-d48"]);
+    for prompt in &record.models[0].prompts {
+        assert_eq!(prompt.samples.len(), 10);
+        for sample in &prompt.samples {
+            assert_eq!(sample.inference.tokens.len(), 8);
+            assert_eq!(sample.inference.kv_cache_before, Some(prompt.depth));
+            let stats = sample.inference.stats.expect("statistics");
+            assert_eq!(u32::try_from(stats.prefill_tokens).ok(), prompt.prompt_tokens);
+        }
+        for phase in Phase::ALL {
+            assert_eq!(
+                criterions_samples(&place, &record, phase, &prompt.id, "new"),
+                recorded(&record, phase, &prompt.id)
+            );
+        }
+    }
+    for phase in ["prefill", "decode"] {
+        let id = format!("{}/table/{phase}/p64-n8-d48", record.models[0].name);
+        let after = text.split(&id).nth(1).expect("its figures");
+        assert!(after.contains("tok/s"), "{after}");
+        let report = format!("criterion/tiny-random-weights_table_{phase}/report");
+        for picture in ["lines.svg", "lines_throughput.svg", "index.html"] {
+            assert!(place.path(&report).join(picture).is_file(), "{phase} {picture}");
+        }
     }
 }
 
 #[test]
-fn a_record_that_cannot_be_written_costs_no_figures() {
+fn every_option_is_an_environment_variable_too() {
     let _turn = turn();
     let place = Place::new();
-    std::fs::write(place.path("runs"), "a file where the folder should be").expect("written");
-    let output = run(quick(&place).args(["--noplot", "decode/question"]));
-    let text = text_of(&output);
-    assert_eq!(output.status.code(), Some(70), "{text}");
-    assert!(
-        text.contains("quick/decode/question") && text.contains("tok/s"),
-        "{text}"
+    let mut bench = common::command(&*QUICK);
+    bench.args(["--bench", "--quick", "--noplot", "decode/question"]);
+    let variables = [
+        ("MODELS", MODEL.to_str().expect("a path")),
+        ("MODEL", "tiny-random-weights"),
+        ("MAX_NEW_TOKENS", "7"),
+        ("MAX_CONTEXT", "256"),
+        ("TIMEOUT", "77"),
+        ("THREADS", "1"),
+        ("CPU_MASK", "0x1"),
+        ("OUTPUT", place.path("runs").to_str().expect("a path")),
+        ("IN_PROCESS", "1"),
+        ("PROMPTS", "prompts/quick.json"),
+    ]
+    .map(|(name, value)| (format!("RKLLM_BENCH_{name}"), value.to_owned()));
+    bench
+        .envs(variables)
+        .env("CRITERION_HOME", place.path("criterion"));
+    succeed(&mut bench);
+    let record = place.record();
+    let parameters = &record.parameters;
+    assert_eq!(
+        (
+            parameters.max_context,
+            parameters.timeout_s,
+            parameters.threads,
+            parameters.cpu_mask
+        ),
+        (256, 77, Some(1), Some(1))
     );
-    assert!(
-        text.contains(&format!("error: {}", place.path("runs").display())),
-        "{text}"
+    assert!(parameters.in_process);
+    assert_eq!(record.models[0].prompts[0].max_new_tokens, 7);
+    // A flag wins over its variable.
+    let place = Place::new();
+    succeed(
+        quick(&place)
+            .args(["--noplot", "--quick", "decode/question", "--timeout", "5"])
+            .env("RKLLM_BENCH_TIMEOUT", "77"),
     );
-}
-
-/// A long run, started and observed until it has recorded something.
-fn begin_long_run(place: &Place) -> Child {
-    let mut child = quick(place)
-        .args(["--noplot", "--sample-size", "1000"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("started");
-    wait_until(|| {
-        assert!(
-            child.try_wait().expect("known").is_none(),
-            "the run ended by itself"
-        );
-        place.records().iter().any(|path| {
-            RunRecord::load(path).is_ok_and(|record| record.models[0].prompts[0].samples.len() > 1)
-        })
-    });
-    child
+    assert_eq!(place.record().parameters.timeout_s, 5);
 }
 
 #[test]
-fn a_signal_stops_the_run_and_its_worker_with_the_record_saved() {
+fn a_flag_reaches_all_bench_targets() {
     let _turn = turn();
-    for (signal, code) in [("INT", 130), ("TERM", 143)] {
-        let place = Place::new();
-        let mut child = begin_long_run(&place);
-        let workers = children(child.id());
-        assert_eq!(workers.len(), 1);
-        send(signal, child.id());
-        let status = child.wait().expect("ended");
-        let mut said = String::new();
-        child
-            .stderr
-            .take()
-            .expect("piped")
-            .read_to_string(&mut said)
-            .expect("read");
-        assert_eq!(status.code(), Some(code), "{said}");
-        assert!(said.contains("what was recorded is in"), "{said}");
-        wait_until(|| !is_alive(workers[0]));
-        let record = place.record();
-        assert_eq!(record.status, Status::Stopped);
-        assert!(record.models[0].prompts[0].samples.len() > 1);
+    let place = Place::new();
+    let mut cargo = common::cargo();
+    cargo.args(["bench", "--bench", "quick", "--bench", "performance", "--"]);
+    cargo
+        .args(["--quick", "--noplot", "--max-new-tokens", "5", "--models"])
+        .arg(&*MODEL);
+    cargo.arg("--output").arg(place.path("runs"));
+    succeed(cargo.env("CRITERION_HOME", place.path("criterion")));
+    let mut suites: Vec<String> = place
+        .records()
+        .iter()
+        .map(|path| RunRecord::load(path).expect("whole"))
+        .inspect(|record| assert_eq!(record.models[0].prompts[0].max_new_tokens, 5))
+        .map(|record| record.suite.name)
+        .collect();
+    suites.sort();
+    assert_eq!(suites, ["performance", "quick"]);
+}
+
+#[test]
+fn help_shows_ours_and_criterions() {
+    let place = Place::new();
+    let text = succeed(place.bench(&QUICK).arg("--help"));
+    for part in [
+        "--max-context",
+        "RKLLM_BENCH_MAX_CONTEXT",
+        "--save-baseline",
+        "--profile-time",
+        "Exit codes:",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
     }
-}
-
-#[test]
-fn no_worker_outlives_a_killed_parent_and_the_record_is_whole() {
-    let _turn = turn();
-    let place = Place::new();
-    let mut child = begin_long_run(&place);
-    let workers = children(child.id());
-    send("KILL", child.id());
-    child.wait().expect("ended");
-    wait_until(|| !is_alive(workers[0]));
-    assert_eq!(place.record().status, Status::Running);
 }

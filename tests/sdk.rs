@@ -66,7 +66,8 @@ fn through_cargo_it_is_the_sdks_library_that_runs() {
             .arg(&SDK.model)
             .arg("--output")
             .arg(place.path("runs"))
-            .env("CRITERION_HOME", place.path("criterion")),
+            .env("CRITERION_HOME", place.path("criterion"))
+            .env("TMPDIR", place.path("")),
     );
     assert!(
         text.contains("librkllmrt.so 1.3.0, driver 0.9.8, platform STUB"),
@@ -106,15 +107,24 @@ fn in_doctests_it_is_the_sdks_library_that_runs() {
 #[test]
 fn in_a_downstream_crate_it_is_the_sdks_library_that_runs() {
     let place = Place::new();
-    let home = Path::new(ROOT).join("tests/fixtures/downstream");
+    let home = Path::new(ROOT).join("examples/downstream");
     let text = succeed(
         sdk_cargo(&SDK.lib)
             .current_dir(&home)
-            .args(["bench", "--bench", "mine", "--", "--noplot", "--models"])
+            .args([
+                "bench",
+                "--no-default-features",
+                "--bench",
+                "mine",
+                "--",
+                "--noplot",
+                "--models",
+            ])
             .arg(&SDK.model)
             .arg("--output")
             .arg(place.path("runs"))
-            .env("CRITERION_HOME", place.path("criterion")),
+            .env("CRITERION_HOME", place.path("criterion"))
+            .env("TMPDIR", place.path("")),
     );
     assert!(text.contains("stub-model/mine/decode/one"), "{text}");
     let runtime = &place.record().models[0].loaded.clone().expect("loaded").runtime;
@@ -407,4 +417,52 @@ fn a_build_with_two_runtimes_none_or_half_an_sdk_says_what_is_right() {
     );
     let empty = refusal(&[("RKLLM_SDK", "/opt/a")]);
     assert!(empty.contains("RKLLM_SDK=/opt/a holds no RKLLM SDK"), "{empty}");
+}
+
+#[test]
+fn npu_cores_are_compared_with_those_that_the_model_was_converted_for() {
+    let with_cores = |of_model: Option<&str>, asked: &str| {
+        let place = Place::new();
+        let mut bench = quick(&place);
+        bench.args(["--quick", "--npu-cores", asked, "decode/question"]);
+        if let Some(cores) = of_model {
+            bench.env("STUB_NPU_CORES", cores);
+        }
+        let output = run(&mut bench);
+        (output.status.code(), text_of(&output), place)
+    };
+    let (code, text, place) = with_cores(Some("3"), "3");
+    assert_eq!(code, Some(0), "{text}");
+    let loaded = place.record().models[0].loaded.clone().expect("loaded");
+    assert_eq!(loaded.npu_cores, Some(3));
+    let (code, text, _) = with_cores(Some("3"), "1");
+    assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.contains("converted for 3 NPU cores") && text.contains("num_npu_core=1"),
+        "{text}"
+    );
+    let (code, text, _) = with_cores(None, "1");
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("--npu-cores cannot be checked"), "{text}");
+}
+
+#[test]
+fn a_second_run_on_the_npu_is_refused_whatever_its_folders() {
+    let first = Place::new();
+    let mut holder = quick(&first)
+        .args(["--sample-size", "1000"])
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("started");
+    wait_until(|| !first.records().is_empty());
+    let second = Place::new();
+    let output = run(quick(&second).env("TMPDIR", first.path("")));
+    let text = text_of(&output);
+    holder.kill().expect("killed");
+    holder.wait().expect("ended");
+    assert_eq!(output.status.code(), Some(70), "{text}");
+    assert!(
+        text.contains("the NPU: in use by process") && text.contains(&holder.id().to_string()),
+        "{text}"
+    );
 }

@@ -9,15 +9,16 @@ use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex, MutexGuard};
 use std::time::Duration;
 
-use rkllm_bench::ffi::{Finish, Params, Recording, RunInput, RunOutcome, Session, library, sys};
+use rkllm_bench::ffi::{
+    Finish, Params, Recording, RunInput, RunOutcome, RunRequest, Sampling, Session, library, sys,
+};
 use rkllm_bench::{Error, models, paths};
 
 /// Long enough for a run to have begun, far too short for it to end.
 const SOON: Duration = Duration::from_millis(50);
-const LONG: Duration = Duration::from_mins(10);
 
 static MODEL: LazyLock<PathBuf> = LazyLock::new(|| {
-    models::built_in_tiny(&paths::cache_dir())
+    models::built_in("tiny", &paths::cache_dir())
         .expect("the built-in model is made")
         .path
 });
@@ -32,8 +33,7 @@ fn params() -> Params {
     Params {
         max_context_len: 4096,
         max_new_tokens: 16,
-        top_k: 1,
-        repeat_penalty: 1.0,
+        sampling: Sampling::GREEDY,
         ignore_eos: true,
         cpu_count: 1,
         ..Params::new(&MODEL).expect("defaults")
@@ -48,7 +48,7 @@ fn open() -> Session {
 fn run(session: &mut Session, input: RunInput<'_>, new_tokens: i32) -> (RunOutcome, Recording) {
     let mut recording = Recording::with_room_for(64);
     let outcome = session
-        .run(input, new_tokens, LONG, &mut recording)
+        .run(&RunRequest::new(input, new_tokens), &mut recording)
         .expect("no exception");
     (outcome, recording)
 }
@@ -60,11 +60,15 @@ fn parameters_start_from_the_runtimes_own_defaults() {
     let raw = unsafe { sys::rkllm_createDefaultParam() };
     let ours = Params::new("m".as_ref()).expect("defaults");
     assert_eq!(
-        (ours.max_context_len, ours.max_new_tokens, ours.top_k),
+        (ours.max_context_len, ours.max_new_tokens, ours.sampling.top_k),
         (raw.max_context_len, raw.max_new_tokens, raw.top_k)
     );
     assert_eq!(
-        (ours.top_p, ours.temperature, ours.repeat_penalty),
+        (
+            ours.sampling.top_p,
+            ours.sampling.temperature,
+            ours.sampling.repeat_penalty
+        ),
         (raw.top_p, raw.temperature, raw.repeat_penalty)
     );
     assert_eq!(
@@ -143,9 +147,11 @@ fn past_its_deadline_a_run_is_aborted_and_the_next_one_is_whole() {
     let mut session = open();
     let ids: Vec<i32> = (0..3500).map(|n| 3 + n % 200).collect();
     let mut recording = Recording::with_room_for(500);
-    let outcome = session
-        .run(RunInput::Tokens(&ids), 500, SOON, &mut recording)
-        .expect("no exception");
+    let request = RunRequest {
+        deadline: SOON,
+        ..RunRequest::new(RunInput::Tokens(&ids), 500)
+    };
+    let outcome = session.run(&request, &mut recording).expect("no exception");
     assert!(outcome.aborted);
     assert_ne!(recording.finish(), Finish::Finished);
     assert!(recording.tokens.len() < 500);
@@ -165,7 +171,7 @@ fn a_panic_in_the_callback_waits_until_the_runtime_has_returned() {
     let mut recording = Recording::with_room_for(8);
     recording.on_token(|_, _| panic!("from the callback"));
     let caught = catch_unwind(AssertUnwindSafe(|| {
-        let _ = session.run(RunInput::Tokens(&[3, 4, 5]), 8, LONG, &mut recording);
+        let _ = session.run(&RunRequest::new(RunInput::Tokens(&[3, 4, 5]), 8), &mut recording);
     }));
     let payload = caught.expect_err("the panic goes on after the run");
     assert_eq!(payload.downcast_ref::<&str>(), Some(&"from the callback"));
@@ -180,7 +186,7 @@ fn what_c_could_not_take_is_refused_before_it_gets_there() {
     let mut session = open();
     let mut refused = |input| {
         session
-            .run(input, 1, LONG, &mut Recording::with_room_for(1))
+            .run(&RunRequest::new(input, 1), &mut Recording::with_room_for(1))
             .map(|_| ())
     };
     assert!(matches!(

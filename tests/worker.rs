@@ -4,7 +4,6 @@
 #![allow(clippy::expect_used, reason = "helpers of tests")]
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use rkllm_bench::engine::{Engine, FailureKind, LoadSpec, Worker};
 use rkllm_bench::inference::{Input, Request};
@@ -18,22 +17,14 @@ fn turn() -> MutexGuard<'static, ()> {
 
 fn spec() -> LoadSpec {
     LoadSpec {
-        model_path: models::built_in_tiny(&paths::cache_dir()).expect("made").path,
         max_context: 512,
-        max_new_tokens: 8,
         threads: Some(1),
-        cpu_mask: None,
-        trust_sdk_version: None,
-        deadline: Duration::from_mins(10),
+        ..LoadSpec::new(models::built_in("tiny", &paths::cache_dir()).expect("made").path)
     }
 }
 
 fn request() -> Request {
-    Request {
-        input: Input::Tokens((3..43).collect()),
-        max_new_tokens: 8,
-        deadline: Duration::from_mins(10),
-    }
+    Request::new(Input::Tokens((3..43).collect()), 8)
 }
 
 /// The processes that this one started.

@@ -1,26 +1,51 @@
 //! RKLLM in this process.
 
+use std::rc::Rc;
 use std::time::Instant;
 
 use super::log::{tail, with_stdout_seen};
 use super::{Engine, Failure, FailureKind, LoadSpec, Loaded, RuntimeIdentity};
 use crate::board;
 use crate::ffi::library::{self, VersionLine};
-use crate::ffi::{Abilities, Params, Recording, RunInput, Session};
-use crate::inference::{Inference, Input, Request, RuntimeStats};
+use crate::ffi::{Abilities, Params, Recording, RunInput, RunOutcome, RunRequest, Session};
+use crate::inference::{Inference, Input, Request, RuntimeStats, Sampling, token_ids};
 
 /// The runtime in this process: nothing stands between, and nothing protects from its faults.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct InProcess {
     session: Option<Session>,
     /// A run was aborted: the runtime may still hold on to it.
     abort_pending: bool,
+    watcher: Option<Rc<dyn Fn(Moment)>>,
+}
+
+/// Where a run has got to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// The runtime is about to be called.
+    Call,
+    /// The first token has come.
+    FirstToken,
+}
+
+impl std::fmt::Debug for InProcess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("InProcess")
+            .field("session", &self.session)
+            .field("abort_pending", &self.abort_pending)
+            .finish_non_exhaustive()
+    }
 }
 
 impl InProcess {
     /// Without a model yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Has `watcher` told how far each run is. It takes part in the run's time: not for measuring.
+    pub(crate) fn watch(&mut self, watcher: impl Fn(Moment) + 'static) {
+        self.watcher = Some(Rc::new(watcher));
     }
 }
 
@@ -42,8 +67,11 @@ impl Engine for InProcess {
             message: format!("{} was not loaded: {error}", spec.model_path.display()),
             last_lines: tail(&printed),
         })?);
+        let npu_cores = library::find_npu_cores(&printed);
+        check_npu_cores(spec.npu_cores, npu_cores)?;
         Ok(Loaded {
             load_ns,
+            npu_cores,
             runtime: RuntimeIdentity {
                 library: library.clone(),
                 version_line,
@@ -69,16 +97,26 @@ impl Engine for InProcess {
         if can.clear_kv_cache {
             session.clear_kv_cache().map_err(Failure::refused)?;
         }
+        if request.depth > 0 {
+            let filled = fill_cache(session, request)?;
+            self.abort_pending = filled.aborted;
+            refuse_unfilled(&filled, request)?;
+        }
         let kv_cache_before = cache_size(session)?;
         let mut recording = Recording::with_room_for(request.max_new_tokens as usize);
         let input = match &request.input {
             Input::Text(text) => RunInput::Text(text),
             Input::Tokens(ids) => RunInput::Tokens(ids),
         };
-        let cap = i32::try_from(request.max_new_tokens).unwrap_or(i32::MAX);
-        let outcome = session
-            .run(input, cap, request.deadline, &mut recording)
-            .map_err(Failure::refused)?;
+        let run = RunRequest {
+            sampling: Some(request.sampling),
+            deadline: request.deadline,
+            ..RunRequest::new(input, i32::try_from(request.max_new_tokens).unwrap_or(i32::MAX))
+        };
+        if let Some(watcher) = &self.watcher {
+            tell(watcher, &mut recording);
+        }
+        let outcome = session.run(&run, &mut recording).map_err(Failure::refused)?;
         self.abort_pending = outcome.aborted;
         Ok(Inference {
             call_ns: outcome.call_ns,
@@ -104,6 +142,18 @@ impl Engine for InProcess {
     }
 }
 
+/// Tells the watcher of a run that is about to begin, and has the recording tell of its first token.
+fn tell(watcher: &Rc<dyn Fn(Moment)>, recording: &mut Recording) {
+    let watcher = Rc::clone(watcher);
+    watcher(Moment::Call);
+    let mut first = true;
+    recording.on_token(move |_, _| {
+        if std::mem::take(&mut first) {
+            watcher(Moment::FirstToken);
+        }
+    });
+}
+
 fn params_of(spec: &LoadSpec) -> Result<Params, Failure> {
     let number = |name: &str, value: u32| {
         i32::try_from(value)
@@ -113,16 +163,47 @@ fn params_of(spec: &LoadSpec) -> Result<Params, Failure> {
     Ok(Params {
         max_context_len: number("a context", spec.max_context)?,
         max_new_tokens: number("a token limit", spec.max_new_tokens)?,
-        // Greedy, and nothing that depends on what was generated before: two runs do the same work.
-        top_k: 1,
-        repeat_penalty: 1.0,
-        frequency_penalty: 0.0,
-        presence_penalty: 0.0,
-        ignore_eos: true,
+        sampling: spec.sampling,
+        ignore_eos: spec.ignore_eos,
         cpu_count: spec.threads.unwrap_or(defaults.cpu_count),
         cpu_mask: spec.cpu_mask.unwrap_or(defaults.cpu_mask),
         ..defaults
     })
+}
+
+/// Has the KV cache hold `request.depth` tokens, by a turn of so many that is kept. Its answer is one token, whose place
+/// in the cache is computed with the prompt that comes next, or was already.
+fn fill_cache(session: &mut Session, request: &Request) -> Result<RunOutcome, Failure> {
+    if !session.abilities().keep_history {
+        return Err(Failure::refused(
+            "this runtime cannot keep tokens in its KV cache from run to run (it can from 1.2.0 on), so no depth but 0 \
+             can be measured",
+        ));
+    }
+    let ids = token_ids(request.depth as usize);
+    let mut recording = Recording::with_room_for(1);
+    let run = RunRequest {
+        sampling: Some(Sampling::GREEDY),
+        keep_history: true,
+        deadline: request.deadline,
+        ..RunRequest::new(RunInput::Tokens(&ids), 1)
+    };
+    session.run(&run, &mut recording).map_err(Failure::refused)
+}
+
+fn refuse_unfilled(filled: &RunOutcome, request: &Request) -> Result<(), Failure> {
+    let depth = request.depth;
+    let why = match &filled.refusal {
+        _ if filled.aborted => format!(
+            "that took longer than the deadline of {} s (--timeout)",
+            request.deadline.as_secs()
+        ),
+        Some(reason) => reason.clone(),
+        None => return Ok(()),
+    };
+    Err(Failure::refused(format!(
+        "the KV cache was not filled to a depth of {depth}: {why}"
+    )))
 }
 
 fn check_version_line(line: Option<&VersionLine>, printed: &str) -> Result<(), Failure> {
@@ -131,6 +212,20 @@ fn check_version_line(line: Option<&VersionLine>, printed: &str) -> Result<(), F
         last_lines: tail(printed),
         ..Failure::refused(error)
     })
+}
+
+fn check_npu_cores(wanted: Option<u8>, of_model: Option<u8>) -> Result<(), Failure> {
+    let Some(wanted) = wanted else { return Ok(()) };
+    match of_model {
+        Some(of_model) if of_model == wanted => Ok(()),
+        Some(of_model) => Err(Failure::refused(format!(
+            "the model was converted for {of_model} NPU cores, {wanted} were asked for (--npu-cores): the count is fixed \
+             at conversion, so convert it with num_npu_core={wanted}"
+        ))),
+        None => Err(Failure::refused(
+            "the runtime did not say for how many NPU cores the model was converted, so --npu-cores cannot be checked",
+        )),
+    }
 }
 
 fn cache_size(session: &Session) -> Result<Option<u32>, Failure> {

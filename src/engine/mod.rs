@@ -13,9 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::ffi::Abilities;
 use crate::ffi::library::{Library, VersionLine};
-use crate::inference::{Inference, Request};
+use crate::inference::{Inference, Request, Sampling};
 
 pub use in_process::InProcess;
+pub(crate) use in_process::Moment;
 pub use worker::{WORKER_ARGUMENT, Worker, serve_if_worker};
 
 /// Loads a model and makes inferences with it. Nothing here assumes shared memory.
@@ -26,7 +27,8 @@ pub trait Engine {
     /// Why the model is not loaded.
     fn load(&mut self, spec: &LoadSpec) -> Result<Loaded, Failure>;
 
-    /// Makes one cold inference: the KV cache is emptied first, where the runtime can.
+    /// Makes one inference. The KV cache is emptied first, where the runtime can, and then filled to the request's
+    /// depth.
     ///
     /// # Errors
     /// Why there is none. After [`FailureKind::Lost`] the model must be loaded again.
@@ -34,7 +36,7 @@ pub trait Engine {
 }
 
 /// What to load, and how.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LoadSpec {
     /// The model file.
     pub model_path: PathBuf,
@@ -42,14 +44,39 @@ pub struct LoadSpec {
     pub max_context: u32,
     /// Cap on new tokens a run, for runtimes that only know it at load.
     pub max_new_tokens: u32,
+    /// How tokens are chosen, for runtimes that only know it at load.
+    pub sampling: Sampling,
+    /// Whether runs go on past an end token, where the runtime can do that.
+    pub ignore_eos: bool,
     /// CPU threads of the runtime; absent leaves it to the runtime.
     pub threads: Option<u8>,
     /// CPU cores of the runtime, bit n is CPU n; absent leaves it to the runtime.
     pub cpu_mask: Option<u32>,
+    /// NPU cores that the model must have been converted for; absent: any.
+    pub npu_cores: Option<u8>,
     /// Version to assume of a library whose file carries none.
     pub trust_sdk_version: Option<String>,
     /// How long loading may take.
     pub deadline: Duration,
+}
+
+impl LoadSpec {
+    /// The model at `model_path` with a context of 4096 tokens, greedy runs of fixed length, threads and cores left to
+    /// the runtime, and half an hour to load: reading gigabytes from an SD card takes minutes.
+    pub fn new(model_path: impl Into<PathBuf>) -> Self {
+        Self {
+            model_path: model_path.into(),
+            max_context: 4096,
+            max_new_tokens: 64,
+            sampling: Sampling::GREEDY,
+            ignore_eos: true,
+            threads: None,
+            cpu_mask: None,
+            npu_cores: None,
+            trust_sdk_version: None,
+            deadline: Duration::from_mins(30),
+        }
+    }
 }
 
 /// What was loaded.
@@ -57,6 +84,8 @@ pub struct LoadSpec {
 pub struct Loaded {
     /// How long `rkllm_init` took, ns.
     pub load_ns: u64,
+    /// NPU cores that the model was converted for; absent where the runtime does not say.
+    pub npu_cores: Option<u8>,
     /// The runtime behind the C API.
     pub runtime: RuntimeIdentity,
     /// Peak resident set of the process after the load, bytes; absent where it cannot be read.

@@ -14,26 +14,46 @@ pub(crate) const ABILITIES: Abilities = Abilities {
     kv_cache_size: true,
     chat_template: true,
     ignore_eos: true,
+    keep_history: true,
     new_tokens_per_run: true,
+    sampling_per_run: true,
     cpu_choice: true,
 };
 
 /// Gives its script's answers in order and remembers what it was asked.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Scripted {
     pub(crate) answers: VecDeque<Result<Inference, Failure>>,
     /// What each further load gives; an empty queue loads.
     pub(crate) loads: VecDeque<Result<(), Failure>>,
     pub(crate) asked: Vec<Request>,
-    pub(crate) times_loaded: usize,
+    /// What was loaded, in order.
+    pub(crate) specs: Vec<LoadSpec>,
+    /// What the runtime cannot do that a 1.3.0 one can.
+    pub(crate) lacks: fn(&mut Abilities),
+}
+
+impl Default for Scripted {
+    fn default() -> Self {
+        Self {
+            answers: VecDeque::new(),
+            loads: VecDeque::new(),
+            asked: Vec::new(),
+            specs: Vec::new(),
+            lacks: |_| {},
+        }
+    }
 }
 
 impl Engine for Scripted {
-    fn load(&mut self, _: &LoadSpec) -> Result<Loaded, Failure> {
-        self.times_loaded += 1;
+    fn load(&mut self, spec: &LoadSpec) -> Result<Loaded, Failure> {
+        self.specs.push(spec.clone());
+        let mut abilities = ABILITIES;
+        (self.lacks)(&mut abilities);
         self.loads.pop_front().unwrap_or(Ok(()))?;
         Ok(Loaded {
             load_ns: 1_000,
+            npu_cores: None,
             runtime: RuntimeIdentity {
                 library: Library {
                     path: "scripted".into(),
@@ -43,7 +63,7 @@ impl Engine for Scripted {
                 },
                 version_line: None,
                 header_generation: "1.3.0".into(),
-                abilities: ABILITIES,
+                abilities,
                 cpu_features: None,
             },
             peak_rss_bytes: None,
@@ -80,10 +100,15 @@ pub(crate) fn inference(call_ns: u64, stamps: &[u64], return_ns: u64) -> Inferen
 
 /// Asks for `max_new_tokens` tokens.
 pub(crate) fn request(max_new_tokens: u32) -> Request {
-    Request {
-        input: Input::Text("prompt".into()),
+    Request::new(Input::Text("prompt".into()), max_new_tokens)
+}
+
+/// Loads no file, with a context of 64 tokens and runs of fixed length.
+pub(crate) fn spec(max_new_tokens: u32) -> LoadSpec {
+    LoadSpec {
+        max_context: 64,
         max_new_tokens,
-        deadline: std::time::Duration::from_mins(1),
+        ..LoadSpec::new("m")
     }
 }
 

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::log::last_lines;
 use super::{Engine, Failure, FailureKind, InProcess, LoadSpec, Loaded};
 use crate::error::{Error, Result};
-use crate::inference::{Inference, Request};
+use crate::inference::{Finish, Inference, Request};
 use crate::signals;
 
 /// First argument of an executable that is to be a worker; the second is its parent's process id.
@@ -94,6 +94,27 @@ impl Worker {
     }
 }
 
+impl Worker {
+    /// A run that the runtime refused, with the last error that it printed.
+    fn with_last_error(&self, mut inference: Inference) -> Inference {
+        let refused = inference.refusal.is_some() || inference.finish == Finish::Error;
+        let Some(running) = self.running.as_ref().filter(|_| refused) else {
+            return inference;
+        };
+        if let Some(line) = last_lines(&running.log)
+            .iter()
+            .rev()
+            .find(|line| line.starts_with("E "))
+        {
+            let code = inference
+                .refusal
+                .unwrap_or_else(|| "the runtime reported an error".into());
+            inference.refusal = Some(format!("{code}: {line}"));
+        }
+        inference
+    }
+}
+
 fn join_lines(lines: Vec<String>, running: &Running) -> Vec<String> {
     if lines.is_empty() {
         last_lines(&running.log)
@@ -114,7 +135,7 @@ impl Engine for Worker {
 
     fn infer(&mut self, request: &Request) -> std::result::Result<Inference, Failure> {
         match self.exchange(&Ask::Infer(request.clone()), request.deadline + GRACE)? {
-            Reply::Inferred(inference) => Ok(inference),
+            Reply::Inferred(inference) => Ok(self.with_last_error(inference)),
             other => Err(out_of_step(&other)),
         }
     }
@@ -156,6 +177,8 @@ impl Running {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(stderr)
+            // When llama.cpp aborts it would start a debugger, whose lines push its own out of the log's end.
+            .env("GGML_NO_BACKTRACE", "1")
             // A Ctrl-C in the terminal is for the parent, which decides what becomes of the worker.
             .process_group(0)
             .spawn()
@@ -318,6 +341,7 @@ fn die_with(parent: Option<i32>) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::scripted;
 
     #[test]
     fn the_way_a_worker_ended_is_put_in_words() {
@@ -334,16 +358,7 @@ mod tests {
     #[test]
     fn an_executable_that_is_no_worker_is_reported_as_gone() {
         let mut worker = Worker::of_executable("/bin/true");
-        let spec = LoadSpec {
-            model_path: "m".into(),
-            max_context: 1,
-            max_new_tokens: 1,
-            threads: None,
-            cpu_mask: None,
-            trust_sdk_version: None,
-            deadline: Duration::from_mins(1),
-        };
-        let failure = worker.load(&spec).expect_err("true answers nothing");
+        let failure = worker.load(&scripted::spec(1)).expect_err("true answers nothing");
         assert_eq!(failure.kind, FailureKind::Lost);
         assert!(failure.message.contains("exit code 0"), "{failure}");
     }

@@ -104,6 +104,7 @@ template <class Param, class Result, class Input, class Infer, class Handle> rkb
     can.keep_history = requires(Infer i) { i.keep_history; };
     can.ignore_eos = requires(Param p) { p.ignore_eos_token; };
     can.new_tokens_per_run = requires(Infer i) { i.max_new_tokens; };
+    can.sampling_per_run = requires(Infer i) { i.sampling_params; };
     can.cpu_choice = requires(Param p) { p.extend_param.enabled_cpus_mask; };
     return can;
 }
@@ -175,15 +176,25 @@ int call_init(int (*init)(LLMHandle *, RKLLMParam *, Third), rkb_session &sessio
 
 // ---- our plain structs from and into the generation's ----
 
-template <class Param> void read_params(const Param &from, rkb_params &to) {
-    to.max_context_len = from.max_context_len;
-    to.max_new_tokens = from.max_new_tokens;
+// RKLLMParam and, from 1.3.0 on, RKLLMSamplingParam name these fields alike.
+template <class From> rkb_sampling read_sampling(const From &from) {
+    return {from.top_k,          from.top_p,           from.temperature,
+            from.repeat_penalty, from.frequency_penalty, from.presence_penalty};
+}
+
+template <class To> void write_sampling(const rkb_sampling &from, To &to) {
     to.top_k = from.top_k;
     to.top_p = from.top_p;
     to.temperature = from.temperature;
     to.repeat_penalty = from.repeat_penalty;
     to.frequency_penalty = from.frequency_penalty;
     to.presence_penalty = from.presence_penalty;
+}
+
+template <class Param> void read_params(const Param &from, rkb_params &to) {
+    to.max_context_len = from.max_context_len;
+    to.max_new_tokens = from.max_new_tokens;
+    to.sampling = read_sampling(from);
     to.skip_special_token = from.skip_special_token;
     to.base_domain_id = from.extend_param.base_domain_id;
     if constexpr (requires { from.ignore_eos_token; }) {
@@ -199,12 +210,7 @@ template <class Param> void read_params(const Param &from, rkb_params &to) {
 template <class Param> void write_params(const rkb_params &from, Param &to) {
     to.max_context_len = from.max_context_len;
     to.max_new_tokens = from.max_new_tokens;
-    to.top_k = from.top_k;
-    to.top_p = from.top_p;
-    to.temperature = from.temperature;
-    to.repeat_penalty = from.repeat_penalty;
-    to.frequency_penalty = from.frequency_penalty;
-    to.presence_penalty = from.presence_penalty;
+    write_sampling(from.sampling, to);
     to.skip_special_token = from.skip_special_token != 0;
     to.is_async = false;
     to.extend_param.base_domain_id = from.base_domain_id;
@@ -242,13 +248,28 @@ template <class Input> void write_input(const rkb_run_request &from, Input &to) 
     }
 }
 
-template <class Infer> void write_infer(const rkb_run_request &from, Infer &to) {
+// What `to` points at for the length of a run.
+template <class Infer> struct infer_parts {};
+template <class Infer>
+    requires requires(Infer i) { i.sampling_params; }
+struct infer_parts<Infer> {
+    std::remove_pointer_t<decltype(Infer::sampling_params)> sampling;
+};
+
+template <class Infer> void write_infer(const rkb_run_request &from, Infer &to, infer_parts<Infer> &parts) {
     to.mode = RKLLM_INFER_GENERATE;
     if constexpr (requires { to.keep_history; }) {
         to.keep_history = from.keep_history;
     }
     if constexpr (requires { to.max_new_tokens; }) {
         to.max_new_tokens = from.max_new_tokens;
+    }
+    if constexpr (requires { to.sampling_params; }) {
+        if (from.sampling != nullptr) {
+            parts.sampling = {};
+            write_sampling(*from.sampling, parts.sampling);
+            to.sampling_params = &parts.sampling;
+        }
     }
 }
 
@@ -379,7 +400,8 @@ int32_t rkb_run(rkb_session *session, const rkb_run_request *request, rkb_on_eve
     RKLLMInput input{};
     RKLLMInferParam infer{};
     write_input(*request, input);
-    write_infer(*request, infer);
+    infer_parts<RKLLMInferParam> parts;
+    write_infer(*request, infer, parts);
     ticket *mine = begin_run(*session, handler, context);
     const int32_t status = guarded(why, [&] {
         out->call_ns = now_ns();

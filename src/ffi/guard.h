@@ -43,20 +43,26 @@ typedef struct {
     uint8_t keep_history;
     uint8_t ignore_eos;
     uint8_t new_tokens_per_run;
+    uint8_t sampling_per_run;
     uint8_t cpu_choice;
 } rkb_abilities;
 
-/* What a model is loaded with. A field that the generation lacks is left at 0 by rkb_default_params and ignored. */
+/* How a token is chosen. */
 typedef struct {
-    const char *model_path;
-    int32_t max_context_len; /* tokens */
-    int32_t max_new_tokens;  /* tokens a run */
     int32_t top_k;
     float top_p;
     float temperature;
     float repeat_penalty;
     float frequency_penalty;
     float presence_penalty;
+} rkb_sampling;
+
+/* What a model is loaded with. A field that the generation lacks is left at 0 by rkb_default_params and ignored. */
+typedef struct {
+    const char *model_path;
+    int32_t max_context_len; /* tokens */
+    int32_t max_new_tokens;  /* tokens a run */
+    rkb_sampling sampling;
     uint8_t skip_special_token;
     uint8_t ignore_eos;
     uint8_t embed_flash;
@@ -92,8 +98,9 @@ typedef struct {
     const char *text;
     const int32_t *tokens;
     size_t n_tokens;
-    int32_t max_new_tokens; /* 0: as at init */
-    uint8_t keep_history;
+    int32_t max_new_tokens;       /* 0: as at init; ignored where it cannot be set for a run */
+    const rkb_sampling *sampling; /* NULL: as at init; ignored where it cannot be set for a run */
+    uint8_t keep_history;         /* 1: the turn stays in the KV cache; needs the ability of that name */
 } rkb_run_request;
 
 /* How a run went. Stamps are CLOCK_MONOTONIC nanoseconds right before the call and right after the return. */

@@ -109,6 +109,15 @@ pub fn find_version_line(log: &str) -> Option<VersionLine> {
     })
 }
 
+/// Finds for how many NPU cores the model was converted in what `rkllm_init` printed (`npu_core_num: 3`).
+pub fn find_npu_cores(log: &str) -> Option<u8> {
+    static PATTERN: OnceCell<Regex> = OnceCell::new();
+    let pattern = PATTERN
+        .get_or_try_init(|| Regex::new(r"npu_core_num: (\d+)"))
+        .ok()?;
+    pattern.captures(log)?.get(1)?.as_str().parse().ok()
+}
+
 /// Compares the version that the runtime itself printed with the header.
 ///
 /// # Errors
@@ -267,6 +276,13 @@ mod tests {
                 platform: None
             })
         );
+    }
+
+    #[test]
+    fn npu_cores_of_a_model() {
+        let line = "I rkllm: toolkit version: 1.2.3, max_context_limit: 4096, npu_core_num: 3, target_platform: RK3588\n";
+        assert_eq!(find_npu_cores(line), Some(3));
+        assert_eq!(find_npu_cores("I rkllm: loaded\n"), None);
     }
 
     #[test]

@@ -16,9 +16,9 @@ use std::ffi::CStr;
 
 use crate::error::{Error, Result};
 
-pub use params::{Abilities, Params};
+pub use params::{Abilities, Params, Sampling};
 pub use recording::{Finish, Recording, TokenEvent};
-pub use session::{RunInput, RunOutcome, Session};
+pub use session::{RunInput, RunOutcome, RunRequest, Session};
 
 /// Raw bindings: the RKLLM API of the header in use (`rkllm_*`, `RKLLM*`) and the guard (`rkb_*`).
 ///

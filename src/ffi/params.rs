@@ -26,8 +26,12 @@ pub struct Abilities {
     pub chat_template: bool,
     /// End tokens can be ignored (from 1.3.0).
     pub ignore_eos: bool,
+    /// A turn can be kept in the KV cache for the next (from 1.2.0).
+    pub keep_history: bool,
     /// The cap on new tokens can be set for each run (from 1.3.0).
     pub new_tokens_per_run: bool,
+    /// Sampling can be set for each run (from 1.3.0).
+    pub sampling_per_run: bool,
     /// CPU cores can be chosen (from 1.2.0).
     pub cpu_choice: bool,
 }
@@ -45,8 +49,61 @@ impl Abilities {
             kv_cache_size: can.kv_cache_size != 0,
             chat_template: can.chat_template != 0,
             ignore_eos: can.ignore_eos != 0,
+            keep_history: can.keep_history != 0,
             new_tokens_per_run: can.new_tokens_per_run != 0,
+            sampling_per_run: can.sampling_per_run != 0,
             cpu_choice: can.cpu_choice != 0,
+        }
+    }
+}
+
+/// How a token is chosen: [`Sampling::GREEDY`] unless a prompt says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Sampling {
+    /// Candidates kept, the likeliest first; 1 is greedy.
+    pub top_k: i32,
+    /// Probability mass kept, above 0, at most 1.
+    pub top_p: f32,
+    /// Temperature; above 0.
+    pub temperature: f32,
+    /// Penalty on repeated tokens; above 0, 1.0 is none.
+    pub repeat_penalty: f32,
+    /// Penalty by frequency, -2.0 to 2.0; 0.0 is none.
+    pub frequency_penalty: f32,
+    /// Penalty by presence, -2.0 to 2.0; 0.0 is none.
+    pub presence_penalty: f32,
+}
+
+impl Sampling {
+    /// The likeliest token, and nothing that depends on what was generated before: two runs do the same work.
+    pub const GREEDY: Self = Self {
+        top_k: 1,
+        top_p: 1.0,
+        temperature: 1.0,
+        repeat_penalty: 1.0,
+        frequency_penalty: 0.0,
+        presence_penalty: 0.0,
+    };
+
+    fn from_raw(raw: sys::rkb_sampling) -> Self {
+        Self {
+            top_k: raw.top_k,
+            top_p: raw.top_p,
+            temperature: raw.temperature,
+            repeat_penalty: raw.repeat_penalty,
+            frequency_penalty: raw.frequency_penalty,
+            presence_penalty: raw.presence_penalty,
+        }
+    }
+
+    pub(super) fn to_raw(self) -> sys::rkb_sampling {
+        sys::rkb_sampling {
+            top_k: self.top_k,
+            top_p: self.top_p,
+            temperature: self.temperature,
+            repeat_penalty: self.repeat_penalty,
+            frequency_penalty: self.frequency_penalty,
+            presence_penalty: self.presence_penalty,
         }
     }
 }
@@ -60,18 +117,8 @@ pub struct Params {
     pub max_context_len: i32,
     /// Cap on new tokens of a run.
     pub max_new_tokens: i32,
-    /// Candidates kept for sampling; 1 is greedy.
-    pub top_k: i32,
-    /// Probability mass kept for sampling, 0 to 1.
-    pub top_p: f32,
-    /// Sampling temperature; above 0.
-    pub temperature: f32,
-    /// Penalty on repeated tokens; 1.0 is none.
-    pub repeat_penalty: f32,
-    /// Penalty by frequency, -2.0 to 2.0; 0.0 is none.
-    pub frequency_penalty: f32,
-    /// Penalty by presence, -2.0 to 2.0; 0.0 is none.
-    pub presence_penalty: f32,
+    /// How tokens are chosen where a run does not say otherwise.
+    pub sampling: Sampling,
     /// Whether special tokens are delivered without text.
     pub skip_special_token: bool,
     /// Whether a run goes on past an end token. No effect before 1.3.0.
@@ -102,12 +149,7 @@ impl Params {
             model_path: model_path.to_owned(),
             max_context_len: raw.max_context_len,
             max_new_tokens: raw.max_new_tokens,
-            top_k: raw.top_k,
-            top_p: raw.top_p,
-            temperature: raw.temperature,
-            repeat_penalty: raw.repeat_penalty,
-            frequency_penalty: raw.frequency_penalty,
-            presence_penalty: raw.presence_penalty,
+            sampling: Sampling::from_raw(raw.sampling),
             skip_special_token: raw.skip_special_token != 0,
             ignore_eos: raw.ignore_eos != 0,
             embed_flash: raw.embed_flash != 0,
@@ -122,12 +164,7 @@ impl Params {
             model_path: model_path.as_ptr(),
             max_context_len: self.max_context_len,
             max_new_tokens: self.max_new_tokens,
-            top_k: self.top_k,
-            top_p: self.top_p,
-            temperature: self.temperature,
-            repeat_penalty: self.repeat_penalty,
-            frequency_penalty: self.frequency_penalty,
-            presence_penalty: self.presence_penalty,
+            sampling: self.sampling.to_raw(),
             skip_special_token: self.skip_special_token.into(),
             ignore_eos: self.ignore_eos.into(),
             embed_flash: self.embed_flash.into(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::deadline::with_deadline;
 use super::recording::{PanicPayload, on_event};
-use super::{Abilities, Params, Recording, check, sys};
+use super::{Abilities, Params, Recording, Sampling, check, sys};
 use crate::error::{Error, Result};
 use crate::ffi::library;
 
@@ -19,6 +19,34 @@ pub enum RunInput<'a> {
     Text(&'a str),
     /// Token ids, taken as they are.
     Tokens(&'a [i32]),
+}
+
+/// One run to make.
+#[derive(Debug, Clone, Copy)]
+pub struct RunRequest<'a> {
+    /// The prompt.
+    pub input: RunInput<'a>,
+    /// Cap on new tokens where the runtime can set it for a run (from 1.3.0), else that of the load holds.
+    pub max_new_tokens: i32,
+    /// How tokens are chosen where the runtime can set it for a run (from 1.3.0), else as at load; absent: as at load.
+    pub sampling: Option<Sampling>,
+    /// Whether prompt and answer stay in the KV cache for the next run (from 1.2.0).
+    pub keep_history: bool,
+    /// How long it may take before it is aborted.
+    pub deadline: Duration,
+}
+
+impl<'a> RunRequest<'a> {
+    /// A run with the load's sampling that leaves nothing behind and has five minutes to end.
+    pub fn new(input: RunInput<'a>, max_new_tokens: i32) -> Self {
+        Self {
+            input,
+            max_new_tokens,
+            sampling: None,
+            keep_history: false,
+            deadline: Duration::from_mins(5),
+        }
+    }
 }
 
 /// When a run was called and when it came back, `CLOCK_MONOTONIC` nanoseconds.
@@ -92,10 +120,8 @@ impl Session {
         self.abilities
     }
 
-    /// Runs `input` and records every token into `recording`. Blocks until the runtime returns; past `deadline` it
+    /// Makes `run` and records every token into `recording`. Blocks until the runtime returns; past the deadline it
     /// is asked to abort, which it may take its time to do (about 1.4 s were seen in prefill on a board).
-    ///
-    /// `max_new_tokens` caps this run where the runtime can (from 1.3.0), else the cap given at load holds.
     ///
     /// # Errors
     /// [`Error::BadParameter`] for text with a NUL byte or no tokens; [`Error::Runtime`] when an exception left the
@@ -103,14 +129,8 @@ impl Session {
     ///
     /// # Panics
     /// With the panic of a callback, after the runtime has returned.
-    pub fn run(
-        &mut self,
-        input: RunInput<'_>,
-        max_new_tokens: i32,
-        deadline: Duration,
-        recording: &mut Recording,
-    ) -> Result<RunOutcome> {
-        let (text, tokens) = match input {
+    pub fn run(&mut self, run: &RunRequest<'_>, recording: &mut Recording) -> Result<RunOutcome> {
+        let (text, tokens) = match run.input {
             RunInput::Text(text) => (
                 Some(
                     CString::new(text)
@@ -121,16 +141,21 @@ impl Session {
             RunInput::Tokens([]) => return Err(Error::BadParameter("the prompt has no tokens".into())),
             RunInput::Tokens(tokens) => (None, Some(tokens)),
         };
+        let sampling = run.sampling.map(Sampling::to_raw);
         let request = sys::rkb_run_request {
             text: text.as_ref().map_or(std::ptr::null(), |text| text.as_ptr()),
             tokens: tokens.map_or(std::ptr::null(), <[i32]>::as_ptr),
             n_tokens: tokens.map_or(0, <[i32]>::len),
-            max_new_tokens,
-            keep_history: 0,
+            max_new_tokens: run.max_new_tokens,
+            sampling: sampling.as_ref().map_or(std::ptr::null(), std::ptr::from_ref),
+            keep_history: run.keep_history.into(),
         };
         let abort = AbortHandle(self.raw);
-        let (result, aborted) =
-            with_deadline(deadline, move || abort.abort(), || self.call(&request, recording));
+        let (result, aborted) = with_deadline(
+            run.deadline,
+            move || abort.abort(),
+            || self.call(&request, recording),
+        );
         if let Some(PanicPayload(payload)) = recording.panic.take() {
             resume_unwind(payload);
         }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use crate::engine::RuntimeIdentity;
+use crate::figures::Figures;
 use crate::record::{ModelRecord, PromptRecord, RunRecord, Sample};
 
 /// Where the wall time of a run went.
@@ -110,6 +111,8 @@ pub fn model_table(model: &ModelRecord) -> String {
     };
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
+    // Folds to the width of a terminal; elsewhere lines are as long as they are.
+    table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header([
         "prompt",
         "tokens in/out",
@@ -148,70 +151,60 @@ fn row(prompt: &PromptRecord) -> [String; 6] {
     ]
 }
 
-/// Medians over the samples of one prompt; absent where there is nothing to take one of.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Figures {
-    /// Time to the first token, ms.
-    pub ttft_ms: Option<f64>,
-    /// Prompt tokens a second of prefill.
-    pub prefill_tok_per_s: Option<f64>,
-    /// Tokens a second after the first.
-    pub decode_tok_per_s: Option<f64>,
-}
-
-impl Figures {
-    /// Of one prompt.
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a run's nanoseconds fit the 52 bits of a float"
-    )]
-    pub fn of(prompt: &PromptRecord) -> Self {
-        let ttft_ns = median(
-            prompt
-                .samples
-                .iter()
-                .map(|sample| sample.phases.ttft_ns as f64)
-                .collect(),
-        );
-        let decode_ns = median(
-            prompt
-                .samples
-                .iter()
-                .filter_map(|s| s.phases.decode_ns_per_token)
-                .collect(),
-        );
-        let prefill = prompt
-            .prompt_tokens
-            .zip(ttft_ns)
-            .map(|(tokens, ns)| f64::from(tokens) * 1e9 / ns);
-        Self {
-            ttft_ms: ttft_ns.map(|ns| ns / 1e6),
-            prefill_tok_per_s: prefill,
-            decode_tok_per_s: decode_ns.map(|ns| 1e9 / ns),
+/// What went wrong, each cause once, and counted.
+pub fn faults(record: &RunRecord) -> String {
+    let mut lines = Vec::new();
+    for model in &record.models {
+        if let Some(failure) = &model.load_failure {
+            lines.push(format!("{}: {failure}", model.name));
+        }
+        for prompt in &model.prompts {
+            for (cause, count) in causes(prompt) {
+                lines.push(format!("{} {}: {count} x {cause}", model.name, prompt.id));
+            }
+            if let Some(why) = &prompt.given_up {
+                lines.push(format!(
+                    "{} {}: given up with {} of {} samples: {why}",
+                    model.name,
+                    prompt.id,
+                    prompt.samples.len(),
+                    record.parameters.samples
+                ));
+            }
         }
     }
+    // The runtime's own name for it, in Rockchip's messages and in the host runtime's.
+    if lines.iter().any(|line| line.contains("max_context[")) {
+        lines.push(
+            "The context window is set with --max-context: prompt and new tokens must fit into it, and it into the \
+             model's limit."
+                .into(),
+        );
+    }
+    lines.push(record.faults().to_string());
+    lines.join("\n")
 }
 
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => None,
-        odd if odd % 2 == 1 => Some(values[middle]),
-        _ => Some(f64::midpoint(values[middle - 1], values[middle])),
+/// The different causes of a prompt's faults, in the order they came first, with their counts.
+fn causes(prompt: &PromptRecord) -> Vec<(String, usize)> {
+    let mut causes: Vec<(String, usize)> = Vec::new();
+    let failures = prompt.failures.iter().map(ToString::to_string);
+    let rejections = prompt
+        .rejected
+        .iter()
+        .map(|rejected| format!("rejected: {}", rejected.reason));
+    for cause in failures.chain(rejections) {
+        match causes.iter_mut().find(|(known, _)| *known == cause) {
+            Some((_, count)) => *count += 1,
+            None => causes.push((cause, 1)),
+        }
     }
+    causes
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn medians() {
-        assert_eq!(median(vec![]), None);
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
-        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), Some(2.5));
-    }
 
     #[test]
     fn the_last_line_adds_up() {

@@ -8,6 +8,9 @@
     reason = "a helper of tests"
 )]
 
+#[cfg(feature = "host")]
+pub mod host;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::LazyLock;
@@ -20,12 +23,13 @@ use serde_json::Value;
 pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Variables that choose a runtime or steer a bench; a test sets those it means.
-const STEERING: [&str; 8] = [
+const STEERING: [&str; 9] = [
     "RKLLM_SDK",
     "RKLLM_INCLUDE_DIR",
     "RKLLM_LIB_DIR",
     "RKLLM_LIBRARY",
     "RKLLM_BENCH_MODELS",
+    "RKLLM_BENCH_MODEL",
     "LD_LIBRARY_PATH",
     "CARGO_MANIFEST_DIR",
     "STUB_FAULT",
@@ -127,6 +131,8 @@ impl Place {
             .arg("--bench")
             .args(["--output".as_ref(), self.path("runs").as_os_str()]);
         command.env("CRITERION_HOME", self.path("criterion"));
+        // The lock of the machine's one NPU is there: each place has an NPU of its own.
+        command.env("TMPDIR", self.dir.path());
         command
     }
 
@@ -143,7 +149,11 @@ impl Place {
         let Ok(entries) = std::fs::read_dir(self.path("runs")) else {
             return Vec::new();
         };
-        entries.map(|entry| entry.expect("listed").path()).collect()
+        // A run that was killed may leave half a file of another name.
+        let records = entries.map(|entry| entry.expect("listed").path());
+        records
+            .filter(|path| path.extension().is_some_and(|ending| ending == "json"))
+            .collect()
     }
 }
 

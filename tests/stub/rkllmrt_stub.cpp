@@ -3,7 +3,8 @@
 // It stands in for an SDK's library where the question is which library runs and what a faulty one does; it measures
 // nothing. STUB_VERSION names its release at compile time. STUB_FAULT=<kind>:<n> in the environment makes every n-th
 // run of a process go wrong: segv, exit, hang (an abort does not end it), slow (an abort ends it), throw, refuse,
-// no-finish, stale, warm, nan, late. STUB_INIT_FAILS, STUB_INIT_LIES and STUB_PRINTED_VERSION are about its init.
+// no-finish, stale, warm, nan, late. STUB_INIT_FAILS, STUB_INIT_LIES, STUB_PRINTED_VERSION and STUB_NPU_CORES are about
+// its init.
 #include "rkllm.h"
 
 #include <atomic>
@@ -137,6 +138,9 @@ int rkllm_init(LLMHandle *handle, RKLLMParam *param, RKLLMCallback *callback) {
     const char *version = std::getenv("STUB_PRINTED_VERSION");
     std::printf("I rkllm: rkllm-runtime version: %s, rknpu driver version: 0.9.8, platform: STUB\n",
                 version != nullptr ? version : STUB_VERSION);
+    if (const char *cores = std::getenv("STUB_NPU_CORES"); cores != nullptr) {
+        std::printf("I rkllm: max_context_limit: 4096, npu_core_num: %s, target_platform: STUB\n", cores);
+    }
     if (std::getenv("STUB_INIT_LIES") != nullptr) {
         return 0; // as 1.1.x did without having loaded
     }

@@ -3,125 +3,20 @@
 //! What our own clock and counts disprove rejects the sample and says why; it is never averaged in. Disagreement with
 //! a counter of the runtime whose meaning is unconfirmed is only marked.
 
-use serde::{Deserialize, Serialize};
+mod verdict;
 
+use std::cmp::Ordering;
+
+use crate::engine::LoadSpec;
 use crate::ffi::Abilities;
-use crate::inference::{Finish, Inference, Phases, Request, RuntimeStats};
+use crate::inference::{Finish, Inference, Input, Phases, Request, RuntimeStats};
+
+pub use verdict::{Mark, Rejection};
 
 /// Absolute part of the tolerance between the runtime's times and ours, ms. The larger of both parts counts.
 pub const TOLERANCE_MS: f64 = 2.0;
 /// Relative part of the tolerance between the runtime's times and ours.
 pub const TOLERANCE_RATIO: f64 = 0.05;
-
-/// Why an inference is no sample.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
-#[serde(rename_all = "snake_case", tag = "law")]
-#[non_exhaustive]
-pub enum Rejection {
-    /// The call returned a refusal or the runtime reported an error.
-    #[error("the run failed: {reason}")]
-    RunFailed {
-        /// The runtime's words.
-        reason: String,
-    },
-    /// The deadline passed.
-    #[error(
-        "the run passed its deadline of {deadline_s} s and was aborted after {tokens} tokens (--timeout)"
-    )]
-    DeadlinePassed {
-        /// The deadline, seconds.
-        deadline_s: u64,
-        /// Tokens until then.
-        tokens: usize,
-    },
-    /// No token came.
-    #[error("no token came")]
-    NoTokens,
-    /// Callbacks ended without FINISH.
-    #[error("no FINISH came after {tokens} tokens")]
-    LostFinish {
-        /// Tokens that came.
-        tokens: usize,
-    },
-    /// Stamps of our own clock are out of order.
-    #[error("the stamps of call, tokens and return are out of order")]
-    TimeRunsBackwards,
-    /// More or fewer tokens than were asked for.
-    #[error("{got} tokens came where {asked} were asked for")]
-    TokenCount {
-        /// Tokens asked for.
-        asked: u32,
-        /// Tokens that came.
-        got: usize,
-    },
-    /// Prefill computed another number of tokens than the prompt has, as when the KV cache held a prefix.
-    #[error("prefill computed {computed} tokens of a prompt of {prompt}: the KV cache was not cold")]
-    WarmPrefill {
-        /// Tokens that the runtime says it computed.
-        computed: i32,
-        /// Tokens of the prompt.
-        prompt: u32,
-    },
-    /// The runtime's statistics are those of the run before.
-    #[error("the runtime's statistics are those of the run before")]
-    StaleStats,
-    /// One of the runtime's times cannot be.
-    #[error("the runtime reports {field} = {value} ms for {tokens} tokens")]
-    ImpossibleTime {
-        /// Field of the statistics.
-        field: String,
-        /// Its value, as text since it may be NaN.
-        value: String,
-        /// Tokens it stands for.
-        tokens: i32,
-    },
-    /// The runtime's times do not fit into what our clock measured around the call.
-    #[error("the runtime reports {reported_ms:.3} ms of {what}, our clock measured {measured_ms:.3} ms")]
-    TimeOverrun {
-        /// Which times.
-        what: String,
-        /// The runtime's, ms.
-        reported_ms: f64,
-        /// Ours, ms.
-        measured_ms: f64,
-    },
-    /// A callback came after its run had returned.
-    #[error("a callback came after its run had returned")]
-    LateCallback,
-}
-
-/// What is odd about a sample that stands.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "mark")]
-#[non_exhaustive]
-pub enum Mark {
-    /// The runtime has no statistics, so prefill could not be proven cold.
-    NoStats,
-    /// The KV cache held something before the run.
-    CacheNotEmpty {
-        /// Positions held.
-        positions: u32,
-    },
-    /// `generate_tokens` is neither the number of tokens nor one below.
-    GenerateTokens {
-        /// As reported.
-        reported: i32,
-        /// Tokens that came.
-        counted: usize,
-    },
-    /// The runtime's times leave part of the run unexplained.
-    UnexplainedTime {
-        /// Our time less the runtime's, ms.
-        ms: f64,
-    },
-    /// The run ended by itself; this runtime cannot be told to go on.
-    EndedEarly {
-        /// Tokens asked for.
-        asked: u32,
-        /// Tokens that came.
-        got: usize,
-    },
-}
 
 /// An inference that stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -135,16 +30,22 @@ pub struct Accepted {
 /// The laws, and what they need to remember between the runs of one loaded model.
 #[derive(Debug, Clone)]
 pub struct Ledger {
-    can: Abilities,
+    /// Whether each run is to give as many tokens as were asked for.
+    fixed_length: bool,
+    /// Whether the runtime can be told to.
+    can_ignore_eos: bool,
+    max_context: u32,
     last_stats: Option<RuntimeStats>,
     late_callbacks: u64,
 }
 
 impl Ledger {
-    /// For a freshly loaded model.
-    pub fn new(can: Abilities) -> Self {
+    /// For a model freshly loaded by `spec` into a runtime of these abilities.
+    pub fn new(can: Abilities, spec: &LoadSpec) -> Self {
         Self {
-            can,
+            fixed_length: spec.ignore_eos,
+            can_ignore_eos: can.ignore_eos,
+            max_context: spec.max_context,
             last_stats: None,
             late_callbacks: 0,
         }
@@ -174,9 +75,14 @@ impl Ledger {
             return Err(Rejection::TimeRunsBackwards);
         }
         let mut marks = Vec::new();
-        self.judge_count(request, inference, &mut marks)?;
+        let prefilled = inference
+            .stats
+            .and_then(|stats| stats.prefill_tokens.try_into().ok());
+        self.judge_count(request, prompt_tokens.or(prefilled), inference, &mut marks)?;
+        judge_cache(request.depth, inference.kv_cache_before, &mut marks)?;
         match &inference.stats {
             Some(stats) => judge_stats(
+                request,
                 stats,
                 before.as_ref(),
                 prompt_tokens,
@@ -186,29 +92,58 @@ impl Ledger {
             )?,
             None => marks.push(Mark::NoStats),
         }
-        if let Some(positions @ 1..) = inference.kv_cache_before {
-            marks.push(Mark::CacheNotEmpty { positions });
-        }
         Ok(Accepted { phases, marks })
     }
 
     fn judge_count(
         &self,
         request: &Request,
+        prompt_tokens: Option<u32>,
         inference: &Inference,
         marks: &mut Vec<Mark>,
     ) -> Result<(), Rejection> {
         let asked = request.max_new_tokens;
         let got = inference.tokens.len() + inference.overflow as usize;
         match got.cmp(&(asked as usize)) {
-            std::cmp::Ordering::Equal => Ok(()),
-            std::cmp::Ordering::Less if !self.can.ignore_eos => {
+            Ordering::Equal => return Ok(()),
+            Ordering::Greater => return Err(Rejection::TokenCount { asked, got }),
+            Ordering::Less => {}
+        }
+        let held = request.depth + prompt_tokens.unwrap_or(0) + u32::try_from(got).unwrap_or(u32::MAX);
+        // The last token need not have its place in the context.
+        if held + 1 >= self.max_context {
+            let context = self.max_context;
+            return Err(Rejection::ContextFull {
+                asked,
+                got,
+                context,
+                held,
+            });
+        }
+        match (self.fixed_length, self.can_ignore_eos) {
+            (true, true) => Err(Rejection::TokenCount { asked, got }),
+            (true, false) => {
                 marks.push(Mark::EndedEarly { asked, got });
                 Ok(())
             }
-            _ => Err(Rejection::TokenCount { asked, got }),
+            (false, _) => Ok(()),
         }
     }
+}
+
+/// What the KV cache held before the run: `depth` tokens, or one more, since it is unconfirmed whether the last token
+/// of a turn gets its place in that turn or in the next one.
+fn judge_cache(depth: u32, held: Option<u32>, marks: &mut Vec<Mark>) -> Result<(), Rejection> {
+    match (depth, held) {
+        (0, None | Some(0)) => {}
+        (0, Some(positions)) => marks.push(Mark::CacheNotEmpty { positions }),
+        (_, None) => marks.push(Mark::DepthUnproven),
+        (_, Some(held)) if held != depth && held != depth + 1 => {
+            return Err(Rejection::Depth { depth, held });
+        }
+        (_, Some(_)) => {}
+    }
+    Ok(())
 }
 
 fn judge_ending(request: &Request, inference: &Inference) -> Result<(), Rejection> {
@@ -235,6 +170,7 @@ fn judge_ending(request: &Request, inference: &Inference) -> Result<(), Rejectio
 }
 
 fn judge_stats(
+    request: &Request,
     stats: &RuntimeStats,
     before: Option<&RuntimeStats>,
     prompt_tokens: Option<u32>,
@@ -249,9 +185,7 @@ fn judge_stats(
     }) {
         return Err(Rejection::StaleStats);
     }
-    if let Some(prompt) = prompt_tokens
-        && i64::from(stats.prefill_tokens) != i64::from(prompt)
-    {
+    if let Some(prompt) = prefill_disproven(request, prompt_tokens, stats.prefill_tokens) {
         return Err(Rejection::WarmPrefill {
             computed: stats.prefill_tokens,
             prompt,
@@ -297,6 +231,18 @@ fn judge_stats(
         });
     }
     Ok(())
+}
+
+/// The prompt's length, when a prefill of `computed` tokens cannot have been that of the whole prompt. Behind a kept
+/// turn that turn's last token may be computed too.
+fn prefill_disproven(request: &Request, prompt_tokens: Option<u32>, computed: i32) -> Option<u32> {
+    let (prompt, more) = match (prompt_tokens, &request.input) {
+        (Some(known), _) => (known, 0),
+        (None, Input::Tokens(ids)) => (u32::try_from(ids.len()).ok()?, u32::from(request.depth > 0)),
+        (None, Input::Text(_)) => return None,
+    };
+    let whole = i64::from(prompt)..=i64::from(prompt) + i64::from(more);
+    (!whole.contains(&i64::from(computed))).then_some(prompt)
 }
 
 fn possible_time(field: &str, value: f32, must_be_positive: bool, tokens: i32) -> Result<f64, Rejection> {
@@ -359,7 +305,7 @@ mod tests {
     }
 
     fn judge(inference: &Inference) -> Result<Accepted, Rejection> {
-        Ledger::new(scripted::ABILITIES).judge(&scripted::request(8), Some(12), inference)
+        Ledger::new(scripted::ABILITIES, &scripted::spec(8)).judge(&scripted::request(8), Some(12), inference)
     }
 
     #[test]
@@ -503,7 +449,7 @@ mod tests {
 
     #[test]
     fn statistics_of_the_run_before_are_stale_even_when_a_rejected_run_lies_between() {
-        let mut ledger = Ledger::new(scripted::ABILITIES);
+        let mut ledger = Ledger::new(scripted::ABILITIES, &scripted::spec(8));
         let request = scripted::request(8);
         assert!(ledger.judge(&request, Some(12), &good()).is_ok());
         assert_eq!(
@@ -523,7 +469,7 @@ mod tests {
 
     #[test]
     fn a_late_callback_costs_one_sample() {
-        let mut ledger = Ledger::new(scripted::ABILITIES);
+        let mut ledger = Ledger::new(scripted::ABILITIES, &scripted::spec(8));
         let request = scripted::request(8);
         let late = Inference {
             late_callbacks: 1,
@@ -602,7 +548,7 @@ mod tests {
             tokens: good().tokens[..7].to_vec(),
             ..good()
         };
-        let accepted = Ledger::new(can)
+        let accepted = Ledger::new(can, &scripted::spec(8))
             .judge(&scripted::request(8), Some(12), &early)
             .expect("stands");
         assert_eq!(accepted.marks, [Mark::EndedEarly { asked: 8, got: 7 }]);

@@ -1,0 +1,34 @@
+//! What a bench target prints. A reader that has left, as `head` does, is no error: what is measured goes on.
+
+use std::io::{Read, Write};
+use std::process::Child;
+
+/// Prints `text` and a line's end to stderr: messages.
+pub(crate) fn say(text: impl std::fmt::Display) {
+    let _ = std::io::stderr().lock().write_all(format!("{text}\n").as_bytes());
+}
+
+/// Prints `text` as it is to stdout: results.
+pub(crate) fn print(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// Passes on what `child` prints into pipes, and goes on reading when nobody else does.
+pub(crate) fn pass_on(child: &mut Child) {
+    std::thread::scope(|scope| {
+        if let Some(stderr) = child.stderr.take() {
+            scope.spawn(|| copy(stderr, std::io::stderr()));
+        }
+        if let Some(stdout) = child.stdout.take() {
+            copy(stdout, std::io::stdout());
+        }
+    });
+}
+
+fn copy(mut from: impl Read, mut to: impl Write) {
+    let mut buffer = [0; 8192];
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        let _ = to.write_all(&buffer[..count]).and_then(|()| to.flush());
+    }
+}

@@ -1,0 +1,240 @@
+//! A bench target from its start to its exit code.
+//!
+//! One executable plays three parts, told apart by how it is started: the parent, which reads the options, records
+//! and reports; the worker, which runs the model; and criterion's process, which replays the record or runs the model
+//! under the profiler.
+
+mod criterion;
+mod saving;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser as _;
+
+use self::criterion::Task;
+use self::saving::{RecordFile, Saving};
+use crate::console::{print, say};
+use crate::engine::serve_if_worker;
+use crate::error::{Error, Result};
+use crate::options::{Mode, Options};
+use crate::progress::Progress;
+use crate::prompts::{Suite, Sweep};
+use crate::record::{Faults, RunRecord};
+use crate::replay::{self, MIN_SAMPLES, Phase, QUICK_SAMPLES};
+use crate::report::terminal::{self, TimeSpent};
+use crate::run::Run;
+use crate::{lock, models, paths, signals};
+
+/// Exit codes, as `--help` lists them.
+mod exit {
+    pub(super) const FAILED: u8 = 1;
+    pub(super) const USAGE: u8 = 64;
+    pub(super) const INTERNAL: u8 = 70;
+    pub(super) const SIGNAL: u8 = 128;
+}
+
+/// The body of a bench target's `main`; [`main!`](crate::main) calls it. `suite` names a suite that comes with
+/// rkllm-bench, or a JSON file relative to `base`, the folder of the target's package.
+pub fn bench_main(suite: &str, base: &str) -> ExitCode {
+    if let Some(code) = serve_if_worker() {
+        return code;
+    }
+    let outcome = match Task::of_this_process() {
+        Some(task) => task.and_then(Task::run).map(|()| ExitCode::SUCCESS),
+        None => match Options::try_parse() {
+            // A copied executable runs where the folder it was built in does not exist.
+            Ok(options) => parent(&options, suite, existing(base)),
+            Err(error) => {
+                let _ = error.print();
+                return if error.use_stderr() {
+                    ExitCode::from(exit::USAGE)
+                } else {
+                    ExitCode::SUCCESS
+                };
+            }
+        },
+    };
+    outcome.unwrap_or_else(|error| {
+        say(format_args!("error: {error}"));
+        ExitCode::from(code_of(&error))
+    })
+}
+
+fn existing(base: &str) -> &Path {
+    let base = Path::new(base);
+    if base.is_dir() { base } else { ".".as_ref() }
+}
+
+fn code_of(error: &Error) -> u8 {
+    match error {
+        Error::BadParameter(_) | Error::Suite { .. } | Error::Model(_) => exit::USAGE,
+        _ => exit::INTERNAL,
+    }
+}
+
+fn parent(options: &Options, suite: &str, base: &Path) -> Result<ExitCode> {
+    let start = Instant::now();
+    let mode = options.mode();
+    let run = set_up(options, suite, base)?;
+    let selects = options.selects()?;
+    let record = run.begin(&*selects)?;
+    if record.models.is_empty() {
+        say(format_args!(
+            "{}: no identifier <model>/{}/<phase>/<prompt> matches the filter; --list shows them",
+            run.suite.name, run.suite.name
+        ));
+    }
+    if let Some(baseline) = options.baseline.as_ref().filter(|_| mode != Mode::List) {
+        check_baseline(baseline, &record, &*selects)?;
+    }
+    if mode == Mode::List {
+        return criterion::start(options, &Task::replay(record, options.quick));
+    }
+    let _locks = lock::take_all()?;
+    match mode {
+        Mode::LoadBaseline => criterion::start(options, &Task::replay(record, false)),
+        Mode::Profile => {
+            let plans = record.models.iter().map(|model| run.plan(model)).collect();
+            criterion::start(options, &Task::Profile { record, plans })
+        }
+        _ => measure(options, &run, record, start),
+    }
+}
+
+/// The run that was asked for.
+fn set_up(options: &Options, suite: &str, base: &Path) -> Result<Run> {
+    let parameters = options.parameters()?;
+    let mut suite = match &options.prompts {
+        Some(file) => Suite::from_file(&base.join(file), suite)?,
+        None if suite == "table" => Suite::table(&options.sweep()),
+        None => Suite::find(suite, base)?,
+    };
+    if suite.name == "table" {
+        if options.mode() == Mode::Test {
+            options
+                .new_tokens_of_all()
+                .into_iter()
+                .for_each(|tokens| suite.set_max_new_tokens(tokens));
+        }
+    } else {
+        options
+            .new_tokens_of_all()
+            .into_iter()
+            .for_each(|tokens| suite.set_max_new_tokens(tokens));
+        if options.sweep() != Sweep::default() {
+            say(format_args!(
+                "{}: --prompt-tokens, --new-tokens and --depth are for the suite table and have no effect here",
+                suite.name
+            ));
+        }
+    }
+    let built_in_alone = options.models.is_none() && options.model.is_empty();
+    let models = models::select(options.models.as_deref(), base, &options.model)?;
+    if built_in_alone && models.iter().all(|model| model.random_weights) {
+        say(format_args!(
+            "no model in {}/: running the built-in tiny one, with random weights. scripts/fetch-model gets a real one.",
+            models::DEFAULT_DIR
+        ));
+    }
+    Ok(Run {
+        parameters,
+        trust_sdk_version: options.trust_sdk_version.clone(),
+        ..Run::new(suite, models)
+    })
+}
+
+/// Records, replays, reports.
+fn measure(options: &Options, run: &Run, mut record: RunRecord, start: Instant) -> Result<ExitCode> {
+    signals::listen().map_err(|error| Error::Worker(format!("no signal handlers: {error}")))?;
+    let folder = options.output.clone().unwrap_or_else(paths::runs_dir);
+    let mut file = RecordFile::new(folder.join(format!("{}.json", record.run_id)));
+    file.save(&record);
+    let mut observer = Saving {
+        file: &mut file,
+        progress: Progress::of(&record),
+    };
+    let stopped = run.take(&mut record, &mut observer).is_err();
+    drop(observer);
+    record.end(stopped);
+    file.save(&record);
+    if stopped {
+        let signal = signals::stop_signal().unwrap_or_default();
+        say(format_args!(
+            "\nstopped; what was recorded is in {}",
+            file.path().display()
+        ));
+        return file
+            .trouble()
+            .map_or(Ok(ExitCode::from(exit::SIGNAL + signal)), Err);
+    }
+    let before_criterion = Instant::now();
+    let mode = options.mode();
+    let code = criterion::start(
+        options,
+        &Task::replay(replayable(&record, fewest(options)), options.quick),
+    );
+    if mode == Mode::Bench {
+        let spent = TimeSpent::of_record(&record, before_criterion.elapsed(), start.elapsed());
+        print_figures(&record, file.path(), spent);
+    }
+    let faults = record.faults();
+    if faults != Faults::default() {
+        say(terminal::faults(&record));
+    }
+    match file.trouble() {
+        Some(error) => Err(error),
+        None if faults.are_fatal() => Ok(ExitCode::from(exit::FAILED)),
+        None => code,
+    }
+}
+
+/// Samples of a prompt from which on criterion can do something with them.
+fn fewest(options: &Options) -> usize {
+    match options.mode() {
+        Mode::Test => 1,
+        _ if options.quick => QUICK_SAMPLES,
+        _ => MIN_SAMPLES,
+    }
+}
+
+/// Criterion would notice a missing baseline only after everything has been measured.
+fn check_baseline(baseline: &str, record: &RunRecord, selects: &dyn Fn(&str) -> bool) -> Result<()> {
+    let home = paths::criterion_home();
+    for model in &record.models {
+        for prompt in &model.prompts {
+            for phase in Phase::ALL {
+                let id = replay::identifier(&model.name, &record.suite.name, phase, &prompt.id);
+                let folder = home.join(replay::folder(&model.name, &record.suite, phase, &prompt.id));
+                if selects(&id) && !folder.join(baseline).join("estimates.json").is_file() {
+                    return Err(Error::BadParameter(format!(
+                        "there is no baseline {baseline:?} of {id} in {}: make one with --save-baseline {baseline}, \
+                         or compare where there is one with --baseline-lenient {baseline}",
+                        home.display()
+                    )));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What criterion can replay: prompts with at least `fewest` samples.
+fn replayable(record: &RunRecord, fewest: usize) -> RunRecord {
+    let mut record = record.clone();
+    for model in &mut record.models {
+        model.prompts.retain(|prompt| prompt.samples.len() >= fewest);
+    }
+    record
+}
+
+fn print_figures(record: &RunRecord, path: &Path, spent: TimeSpent) {
+    let figures = terminal::figures(record);
+    let report = paths::criterion_home().join("report/index.html");
+    print(&format!(
+        "\n{figures}record: {}\nreport: {}\n{spent}\n",
+        path.display(),
+        report.display()
+    ));
+}

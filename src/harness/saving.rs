@@ -1,0 +1,64 @@
+//! The run record's file, kept up to date while the run goes on.
+
+use std::path::{Path, PathBuf};
+
+use crate::console::say;
+use crate::error::Error;
+use crate::progress::Progress;
+use crate::record::RunRecord;
+use crate::recorder::{At, Observer, Outcome, Round};
+
+/// Where the record goes. A failure to write is told once and kept for the end: what is measured goes on being
+/// measured and shown.
+pub(super) struct RecordFile {
+    path: PathBuf,
+    trouble: Option<Error>,
+}
+
+impl RecordFile {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path, trouble: None }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn save(&mut self, record: &RunRecord) {
+        if let Err(error) = record.save(&self.path)
+            && self.trouble.is_none()
+        {
+            say(format_args!(
+                "the run record is not written: {error}\nMeasuring goes on; the figures will be shown, and the exit code \
+                 will not be 0."
+            ));
+            self.trouble = Some(error);
+        }
+    }
+
+    /// What kept the record from being written.
+    pub(super) fn trouble(self) -> Option<Error> {
+        self.trouble
+    }
+}
+
+/// Saves the record after each inference, so that nothing measured is lost, and passes all on to the progress bar.
+pub(super) struct Saving<'a> {
+    pub(super) file: &'a mut RecordFile,
+    pub(super) progress: Progress,
+}
+
+impl Observer for Saving<'_> {
+    fn loaded(&mut self, at: At<'_>) {
+        self.progress.loaded(at);
+    }
+
+    fn begins(&mut self, at: At<'_>, prompt: usize, round: Round) {
+        self.progress.begins(at, prompt, round);
+    }
+
+    fn ended(&mut self, at: At<'_>, prompt: usize, outcome: Outcome<'_>) {
+        self.progress.ended(at, prompt, outcome);
+        self.file.save(at.record);
+    }
+}

@@ -1,0 +1,138 @@
+//! What the ledger can say of an inference.
+
+use serde::{Deserialize, Serialize};
+
+/// Why an inference is no sample.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case", tag = "law")]
+#[non_exhaustive]
+pub enum Rejection {
+    /// The call returned a refusal or the runtime reported an error.
+    #[error("the run failed: {reason}")]
+    RunFailed {
+        /// The runtime's words.
+        reason: String,
+    },
+    /// The deadline passed.
+    #[error(
+        "the run passed its deadline of {deadline_s} s and was aborted after {tokens} tokens (--timeout)"
+    )]
+    DeadlinePassed {
+        /// The deadline, seconds.
+        deadline_s: u64,
+        /// Tokens until then.
+        tokens: usize,
+    },
+    /// No token came.
+    #[error("no token came")]
+    NoTokens,
+    /// Callbacks ended without FINISH.
+    #[error("no FINISH came after {tokens} tokens")]
+    LostFinish {
+        /// Tokens that came.
+        tokens: usize,
+    },
+    /// Stamps of our own clock are out of order.
+    #[error("the stamps of call, tokens and return are out of order")]
+    TimeRunsBackwards,
+    /// More or fewer tokens than were asked for.
+    #[error("{got} tokens came where {asked} were asked for")]
+    TokenCount {
+        /// Tokens asked for.
+        asked: u32,
+        /// Tokens that came.
+        got: usize,
+    },
+    /// The run ended because its context was full.
+    #[error(
+        "{got} of {asked} tokens came, then the context of {context} was full with {held} tokens: raise --max-context \
+         or lower --max-new-tokens"
+    )]
+    ContextFull {
+        /// Tokens asked for.
+        asked: u32,
+        /// Tokens that came.
+        got: usize,
+        /// The context window.
+        context: u32,
+        /// Tokens in it at the end.
+        held: u32,
+    },
+    /// The KV cache did not hold what the prompt was to come behind.
+    #[error("the KV cache held {held} tokens where a depth of {depth} was asked for")]
+    Depth {
+        /// Tokens asked for.
+        depth: u32,
+        /// Tokens held before the call.
+        held: u32,
+    },
+    /// Prefill computed another number of tokens than the prompt has, as when the KV cache held a prefix.
+    #[error("prefill computed {computed} tokens of a prompt of {prompt}: the KV cache was not cold")]
+    WarmPrefill {
+        /// Tokens that the runtime says it computed.
+        computed: i32,
+        /// Tokens of the prompt.
+        prompt: u32,
+    },
+    /// The runtime's statistics are those of the run before.
+    #[error("the runtime's statistics are those of the run before")]
+    StaleStats,
+    /// One of the runtime's times cannot be.
+    #[error("the runtime reports {field} = {value} ms for {tokens} tokens")]
+    ImpossibleTime {
+        /// Field of the statistics.
+        field: String,
+        /// Its value, as text since it may be NaN.
+        value: String,
+        /// Tokens it stands for.
+        tokens: i32,
+    },
+    /// The runtime's times do not fit into what our clock measured around the call.
+    #[error("the runtime reports {reported_ms:.3} ms of {what}, our clock measured {measured_ms:.3} ms")]
+    TimeOverrun {
+        /// Which times.
+        what: String,
+        /// The runtime's, ms.
+        reported_ms: f64,
+        /// Ours, ms.
+        measured_ms: f64,
+    },
+    /// A callback came after its run had returned.
+    #[error("a callback came after its run had returned")]
+    LateCallback,
+}
+
+/// What is odd about a sample that stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "mark")]
+#[non_exhaustive]
+pub enum Mark {
+    /// The runtime has no statistics, so prefill could not be proven cold.
+    NoStats,
+    /// The KV cache held something before the run.
+    CacheNotEmpty {
+        /// Positions held.
+        positions: u32,
+    },
+    /// `generate_tokens` is neither the number of tokens nor one below.
+    GenerateTokens {
+        /// As reported.
+        reported: i32,
+        /// Tokens that came.
+        counted: usize,
+    },
+    /// The runtime's times leave part of the run unexplained.
+    UnexplainedTime {
+        /// Our time less the runtime's, ms.
+        ms: f64,
+    },
+    /// The KV cache's size cannot be asked, so the depth could not be proven.
+    DepthUnproven,
+    /// The run ended by itself; this runtime cannot be told to go on.
+    EndedEarly {
+        /// Tokens asked for.
+        asked: u32,
+        /// Tokens that came.
+        got: usize,
+    },
+}

@@ -1,0 +1,106 @@
+//! One run at a time: two on one target folder would overwrite each other's results, two on one NPU each other's
+//! figures.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::ffi::library::IS_HOST;
+use crate::paths;
+
+/// Held until it is dropped, or until its process ends, however that happens.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+/// Takes what a measuring run must have for itself.
+///
+/// # Errors
+/// [`Error::Busy`] with the holder's process, [`Error::NoResults`] when a lock cannot be made.
+pub(crate) fn take_all() -> Result<Vec<Lock>> {
+    let results = paths::criterion_home();
+    let mut locks = vec![Lock::take(
+        &results.join("rkllm-bench.lock"),
+        &format!("the results in {}", results.display()),
+        "wait for it, or give this run a folder of its own: CRITERION_HOME=<folder>",
+    )?];
+    if !IS_HOST {
+        locks.push(Lock::take(
+            &npu_lock(),
+            "the NPU",
+            "wait for it: two runs on one NPU slow each other down",
+        )?);
+    }
+    Ok(locks)
+}
+
+/// The same for every user and every target folder of the machine.
+fn npu_lock() -> PathBuf {
+    std::env::temp_dir().join("rkllm-bench-npu.lock")
+}
+
+impl Lock {
+    /// Locks the file at `path`, which is made where it is missing, and writes this process's id into it.
+    fn take(path: &Path, what: &str, remedy: &str) -> Result<Self> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(refuse(folder))?;
+        }
+        let mut file = open(path).map_err(refuse(path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let _ = file.read_to_string(&mut holder);
+                return Err(Error::Busy {
+                    what: what.to_owned(),
+                    holder: holder.trim().to_owned(),
+                    remedy: remedy.to_owned(),
+                });
+            }
+            Err(TryLockError::Error(source)) => {
+                return Err(refuse(path)(source));
+            }
+        }
+        // Whoever is refused reads it. That it could not be written, as on a full disk, is no reason not to run.
+        let _ = file
+            .set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| writeln!(file, "{}", std::process::id()));
+        Ok(Self { _file: file })
+    }
+}
+
+fn refuse(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::NoResults { path, source }
+}
+
+/// A lock file of another user may not be writable; to lock it, reading is enough.
+fn open(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    options.open(path).or_else(|_| File::open(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_holder_is_refused_with_the_firsts_process() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("new/lock");
+        let first = Lock::take(&path, "the results", "wait").expect("free");
+        let text = Lock::take(&path, "the results", "wait")
+            .expect_err("held")
+            .to_string();
+        assert!(
+            text.contains("the results") && text.contains(&std::process::id().to_string()),
+            "{text}"
+        );
+        drop(first);
+        Lock::take(&path, "the results", "wait").expect("free again");
+    }
+}

@@ -1,0 +1,254 @@
+//! Flamegraphs: criterion's `--profile-time` runs live inference in this process, under a sampling profiler.
+//!
+//! Nothing is measured here. Each picture is of one prompt and has two frames at its root, `prefill` and `decode`:
+//! what was sampled before and after the first token of a run, on any thread. The runtime's own frames could not tell
+//! them apart, since its worker threads do not know, and since an NPU runtime has no symbols.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use criterion::profiler::Profiler;
+use pprof::flamegraph::Options as Drawing;
+use pprof::{Frames, ProfilerGuard, ProfilerGuardBuilder, Report, Symbol, UnresolvedReport};
+
+use crate::console::say;
+use crate::engine::{Engine as _, Failure, InProcess, Moment};
+use crate::error::{Error, Result};
+use crate::inference::Request;
+use crate::record::RunRecord;
+use crate::recorder::Plan;
+use crate::replay::{self, Phase, Place, TokenTime};
+
+/// Samples a second of CPU time: fine enough for a second's run, and odd, so as not to keep step with a clock.
+const FREQUENCY: i32 = 499;
+
+/// Libraries in which a thread may hold a lock that unwinding its stack would wait for.
+const NOT_UNWOUND: [&str; 4] = ["libc", "libgcc", "pthread", "vdso"];
+
+/// Runs each prompt of `record` by its model's plan while criterion, which reads this process's arguments, asks for
+/// more; `selects` decides which identifiers run.
+///
+/// # Errors
+/// [`Error::Profile`] when something could not be run or drawn; the others were.
+pub(crate) fn profile(record: &RunRecord, plans: &[Plan], selects: &dyn Fn(&str) -> bool) -> Result<()> {
+    // A process started by way of /proc/self/exe has the name "exe".
+    let _ = rustix::thread::set_name(c"main");
+    let flamegraph = Flamegraph::default();
+    let mut criterion = replay::criterion(TokenTime::default()).with_profiler(flamegraph.clone());
+    let mut failed = 0;
+    for (model, plan) in record.models.iter().zip(plans) {
+        for (prompt, request) in model.prompts.iter().zip(&plan.requests) {
+            // A run has all phases, so one picture a prompt: under the whole run, or what the filter leaves of it.
+            let phases = [Phase::Total, Phase::Prefill, Phase::Decode, Phase::Ttft];
+            let id = |phase| replay::identifier(&model.name, &record.suite.name, phase, &prompt.id);
+            let Some(phase) = phases.into_iter().find(|phase| selects(&id(*phase))) else {
+                continue;
+            };
+            let place = Place::of(&model.name, &record.suite, phase, &prompt.id);
+            let mut group = criterion.benchmark_group(place.group);
+            let outcome = load(plan, request, &flamegraph).and_then(|mut engine| {
+                let mut outcome = Ok(());
+                group.bench_function(place.id, |bencher| {
+                    bencher.iter_custom(|runs| {
+                        let start = Instant::now();
+                        for _ in 0..runs {
+                            if outcome.is_ok() {
+                                outcome = engine.infer(request).map(|_| ());
+                                flamegraph.settle(Some(Part::Decode));
+                            }
+                        }
+                        // Criterion goes on until time has passed: after a failure it is to believe so.
+                        if outcome.is_ok() {
+                            start.elapsed()
+                        } else {
+                            Duration::from_hours(1)
+                        }
+                    });
+                });
+                outcome
+            });
+            if let Err(failure) = outcome {
+                say(format_args!("{}: {failure}", id(phase)));
+                failed += 1;
+            }
+        }
+    }
+    failed += flamegraph.0.borrow().failed;
+    if failed == 0 {
+        Ok(())
+    } else {
+        Err(Error::Profile { failed })
+    }
+}
+
+/// The model, loaded for `request`, and telling `flamegraph` how far each run is.
+fn load(plan: &Plan, request: &Request, flamegraph: &Flamegraph) -> Result<InProcess, Failure> {
+    let mut spec = plan.spec.clone();
+    spec.max_new_tokens = request.max_new_tokens;
+    spec.sampling = request.sampling;
+    let mut engine = InProcess::new();
+    engine.load(&spec)?;
+    let flamegraph = flamegraph.clone();
+    engine.watch(move |moment| match moment {
+        Moment::Call => flamegraph.settle(None),
+        Moment::FirstToken => flamegraph.settle(Some(Part::Prefill)),
+    });
+    Ok(engine)
+}
+
+/// The parts of a run that a picture tells apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Prefill,
+    Decode,
+}
+
+impl Part {
+    const ALL: [Self; 2] = [Self::Prefill, Self::Decode];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Prefill => "prefill",
+            Self::Decode => "decode",
+        }
+    }
+}
+
+/// Criterion's profiler, shared with the runs that it profiles.
+#[derive(Debug, Clone, Default)]
+struct Flamegraph(Rc<RefCell<State>>);
+
+#[derive(Default)]
+struct State {
+    sampling: Option<Sampling>,
+    failed: usize,
+}
+
+/// What was sampled since the start: all of it, and what was assigned to a part.
+struct Sampling {
+    guard: ProfilerGuard<'static>,
+    all: UnresolvedReport,
+    parts: [UnresolvedReport; 2],
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State")
+            .field("sampling", &self.sampling.is_some())
+            .field("failed", &self.failed)
+            .finish()
+    }
+}
+
+impl Flamegraph {
+    /// Assigns what was sampled since the last call to `part`, or to none.
+    fn settle(&self, part: Option<Part>) {
+        if let Some(sampling) = &mut self.0.borrow_mut().sampling {
+            sampling.settle(part);
+        }
+    }
+}
+
+impl Sampling {
+    fn start() -> pprof::Result<Self> {
+        let guard = ProfilerGuardBuilder::default()
+            .frequency(FREQUENCY)
+            .blocklist(&NOT_UNWOUND)
+            .build()?;
+        let empty = || guard.report().build_unresolved();
+        let (all, parts) = (empty()?, [empty()?, empty()?]);
+        Ok(Self { guard, all, parts })
+    }
+
+    fn settle(&mut self, part: Option<Part>) {
+        let Ok(now) = self.guard.report().build_unresolved() else {
+            return; // the profiler is gone, and nothing can have been sampled
+        };
+        if let Some(part) = part {
+            let counts = &mut self.parts[part as usize].data;
+            for (stack, count) in &now.data {
+                let new = count - self.all.data.get(stack).copied().unwrap_or_default();
+                if new > 0 {
+                    *counts.entry(stack.clone()).or_default() += new;
+                }
+            }
+        }
+        self.all = now;
+    }
+
+    /// All stacks with the part's name at the root and the thread's after it.
+    fn into_report(self) -> Report {
+        let timing = self.all.timing;
+        let mut data = std::collections::HashMap::new();
+        for (part, report) in Part::ALL.into_iter().zip(self.parts) {
+            for (stack, count) in report.data {
+                let mut frames = Frames::from(stack);
+                let thread = std::mem::replace(&mut frames.thread_name, part.name().into());
+                frames.frames.push(vec![named(&thread)]);
+                *data.entry(frames).or_default() += count;
+            }
+        }
+        Report { data, timing }
+    }
+}
+
+fn named(name: &str) -> Symbol {
+    Symbol {
+        name: Some(name.as_bytes().to_vec()),
+        addr: None,
+        lineno: None,
+        filename: None,
+    }
+}
+
+impl Profiler for Flamegraph {
+    fn start_profiling(&mut self, id: &str, _: &Path) {
+        let mut state = self.0.borrow_mut();
+        match Sampling::start() {
+            Ok(sampling) => state.sampling = Some(sampling),
+            Err(error) => {
+                say(format_args!("{id}: the profiler did not start: {error}"));
+                state.failed += 1;
+            }
+        }
+    }
+
+    fn stop_profiling(&mut self, id: &str, folder: &Path) {
+        let mut state = self.0.borrow_mut();
+        let Some(sampling) = state.sampling.take() else {
+            return;
+        };
+        let path = folder.join("flamegraph.svg");
+        match draw(&sampling.into_report(), id, &path) {
+            Ok(samples) => say(format_args!("{id}: {samples} samples in {}", path.display())),
+            Err(error) => {
+                say(format_args!("{id}: no flamegraph: {error}"));
+                state.failed += 1;
+            }
+        }
+    }
+}
+
+/// Draws `report` and gives the number of its samples.
+fn draw(report: &Report, title: &str, path: &Path) -> Result<isize> {
+    let samples = report.data.values().sum();
+    if samples == 0 {
+        return Err(Error::BadParameter(
+            "nothing was sampled; profile for longer (--profile-time)".into(),
+        ));
+    }
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    }
+    let file = BufWriter::new(File::create(path).map_err(Error::io(path))?);
+    let mut drawing = Drawing::default();
+    title.clone_into(&mut drawing.title);
+    report
+        .flamegraph_with_options(file, &mut drawing)
+        .map_err(|error| Error::BadParameter(error.to_string()))?;
+    Ok(samples)
+}

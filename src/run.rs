@@ -1,0 +1,242 @@
+//! One suite over some models, set up by a bench target or by a program of your own.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::board::{self, Board};
+use crate::engine::{Engine, Failure, InProcess, LoadSpec, Worker};
+use crate::error::{Error, Result};
+use crate::ffi::library::IS_HOST;
+use crate::inference::{Input, Request};
+use crate::models::{self, Model};
+use crate::prompts::{Prompt, Suite};
+use crate::record::{ModelRecord, Parameters, PromptRecord, RunRecord, SCHEMA_VERSION, Status, SuiteRecord};
+use crate::recorder::{self, Observer, Plan, Stopped};
+use crate::replay::{self, MIN_SAMPLES, Phase};
+
+/// New tokens of each inference where neither prompt nor suite says otherwise.
+const DEFAULT_NEW_TOKENS: u32 = 64;
+/// The same where answers end by themselves, and are to.
+const DEFAULT_MOST_NEW_TOKENS: u32 = 1024;
+
+/// One suite over some models.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// What is run.
+    pub suite: Suite,
+    /// What runs it, in this order.
+    pub models: Vec<Model>,
+    /// With what.
+    pub parameters: Parameters,
+    /// Version to assume of an SDK library whose file carries none.
+    pub trust_sdk_version: Option<String>,
+    /// The program that is the worker process, unless `parameters.in_process`: one whose `main` begins with
+    /// [`serve_if_worker`](crate::engine::serve_if_worker).
+    pub worker: PathBuf,
+}
+
+impl Run {
+    /// With the default parameters: in this process, since a program is a worker only where it says so.
+    pub fn new(suite: Suite, models: Vec<Model>) -> Self {
+        Self {
+            suite,
+            models,
+            parameters: Parameters {
+                max_context: 4096,
+                threads: default_threads(),
+                cpu_mask: None,
+                npu_cores: None,
+                timeout_s: 300,
+                samples: MIN_SAMPLES,
+                warm_up: 1,
+                in_process: true,
+            },
+            trust_sdk_version: None,
+            worker: "/proc/self/exe".into(),
+        }
+    }
+
+    /// Takes all samples and gives the record. What failed is in it: see [`RunRecord::faults`].
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] for a prompt that the context has no room for.
+    pub fn record(&self) -> Result<RunRecord> {
+        struct Silent;
+        impl Observer for Silent {}
+        let mut record = self.begin(&|_| true)?;
+        let outcome = self.take(&mut record, &mut Silent);
+        record.end(outcome.is_err());
+        Ok(record)
+    }
+
+    /// The record before its first inference, with the benchmarks whose identifiers `selects` takes.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] for a prompt that the context has no room for.
+    pub(crate) fn begin(&self, selects: &dyn Fn(&str) -> bool) -> Result<RunRecord> {
+        let mut models = Vec::new();
+        for model in &self.models {
+            let record = self.model_record(model, selects)?;
+            if !record.prompts.is_empty() {
+                models.push(record);
+            }
+        }
+        Ok(RunRecord {
+            schema_version: SCHEMA_VERSION,
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            run_id: run_id(&self.suite.name),
+            started_at: jiff::Timestamp::now().to_string(),
+            status: Status::Running,
+            suite: SuiteRecord {
+                name: self.suite.name.clone(),
+                sha256: self.suite.sha256.clone(),
+                ignore_eos: self.suite.ignore_eos,
+                sweep: self.suite.sweep,
+            },
+            parameters: self.parameters.clone(),
+            board: Board::read(),
+            models,
+        })
+    }
+
+    /// Takes the samples of each model in `record`.
+    ///
+    /// # Errors
+    /// [`Stopped`] when the user asked for it.
+    pub(crate) fn take(&self, record: &mut RunRecord, observer: &mut dyn Observer) -> Result<(), Stopped> {
+        for index in 0..record.models.len() {
+            let model = &mut record.models[index];
+            match models::measure(&model.path) {
+                Ok((bytes, sha256)) => (model.bytes, model.sha256) = (bytes, sha256),
+                Err(error) => {
+                    model.load_failure = Some(Failure::refused(error));
+                    continue;
+                }
+            }
+            let plan = self.plan(model);
+            let mut engine: Box<dyn Engine> = if self.parameters.in_process {
+                Box::new(InProcess::new())
+            } else {
+                Box::new(Worker::of_executable(&self.worker))
+            };
+            recorder::record(&mut *engine, &plan, record, index, observer)?;
+        }
+        Ok(())
+    }
+
+    /// How one model of a record is loaded and asked.
+    pub(crate) fn plan(&self, model: &ModelRecord) -> Plan {
+        let request = |prompt: &PromptRecord| Request {
+            input: prompt.input.clone(),
+            max_new_tokens: prompt.max_new_tokens,
+            sampling: prompt.sampling,
+            depth: prompt.depth,
+            deadline: Duration::from_secs(self.parameters.timeout_s),
+        };
+        Plan {
+            // Length and sampling are the recorder's to fill in, from the requests.
+            spec: LoadSpec {
+                max_context: self.parameters.max_context,
+                ignore_eos: self.suite.ignore_eos,
+                threads: self.parameters.threads,
+                cpu_mask: self.parameters.cpu_mask,
+                npu_cores: self.parameters.npu_cores,
+                trust_sdk_version: self.trust_sdk_version.clone(),
+                ..LoadSpec::new(&model.path)
+            },
+            requests: model.prompts.iter().map(request).collect(),
+            warm_up: self.parameters.warm_up,
+            samples: self.parameters.samples,
+        }
+    }
+
+    fn model_record(&self, model: &Model, selects: &dyn Fn(&str) -> bool) -> Result<ModelRecord> {
+        let wanted = |prompt: &&Prompt| {
+            Phase::ALL.iter().any(|phase| {
+                selects(&replay::identifier(
+                    &model.name,
+                    &self.suite.name,
+                    *phase,
+                    &prompt.id,
+                ))
+            })
+        };
+        let prompts = self.suite.prompts.iter().filter(wanted);
+        Ok(ModelRecord {
+            name: model.name.clone(),
+            path: model.path.clone(),
+            bytes: 0,
+            sha256: String::new(),
+            random_weights: model.random_weights,
+            loaded: None,
+            load_failure: None,
+            prompts: prompts
+                .map(|prompt| self.prompt_record(prompt))
+                .collect::<Result<_>>()?,
+        })
+    }
+
+    fn prompt_record(&self, prompt: &Prompt) -> Result<PromptRecord> {
+        let max_new_tokens = prompt.max_new_tokens.unwrap_or(if self.suite.ignore_eos {
+            DEFAULT_NEW_TOKENS
+        } else {
+            DEFAULT_MOST_NEW_TOKENS
+        });
+        // The length of a text is known only after its first run; it has one token at least.
+        let prompt_tokens = match &prompt.input {
+            Input::Text(_) => None,
+            Input::Tokens(ids) => u32::try_from(ids.len()).ok(),
+        };
+        let least =
+            u64::from(prompt.depth) + u64::from(prompt_tokens.unwrap_or(1)) + u64::from(max_new_tokens);
+        if least > u64::from(self.parameters.max_context) {
+            return Err(Error::BadParameter(format!(
+                "prompt {}: a context of {} tokens has no room for {}{} and {max_new_tokens} new ones: raise \
+                 --max-context, or lower the number of new tokens",
+                prompt.id,
+                self.parameters.max_context,
+                if prompt.depth > 0 {
+                    format!("a depth of {}, ", prompt.depth)
+                } else {
+                    String::new()
+                },
+                prompt_tokens.map_or_else(
+                    || "a prompt".to_owned(),
+                    |tokens| format!("a prompt of {tokens} tokens")
+                ),
+            )));
+        }
+        Ok(PromptRecord {
+            id: prompt.id.clone(),
+            name: prompt.name.clone(),
+            input: prompt.input.clone(),
+            max_new_tokens,
+            sampling: prompt.sampling,
+            depth: prompt.depth,
+            // Behind a kept turn prefill may compute one more: the first run tells.
+            prompt_tokens: prompt_tokens.filter(|_| prompt.depth == 0),
+            warm_up: Vec::new(),
+            samples: Vec::new(),
+            rejected: Vec::new(),
+            failures: Vec::new(),
+            given_up: None,
+        })
+    }
+}
+
+/// CPU threads of the runtime unless the user says otherwise. On the host one core is left free: with a thread on
+/// every core, one busy process made decode 4 to 36 times slower (measured on two cores).
+pub(crate) fn default_threads() -> Option<u8> {
+    let threads = u8::try_from(board::cores().saturating_sub(1)).unwrap_or(127);
+    IS_HOST.then_some(threads.clamp(1, 127))
+}
+
+fn run_id(suite: &str) -> String {
+    let now = jiff::Timestamp::now();
+    let seed = format!("{} {}", now.as_nanosecond(), std::process::id());
+    let digest = Sha256::digest(seed.as_bytes());
+    let nonce = hex::encode(&digest[..3]);
+    format!("{}-{suite}-{nonce}", now.strftime("%Y%m%dT%H%M%SZ"))
+}

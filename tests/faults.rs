@@ -1,0 +1,376 @@
+//! What bad input and bad surroundings get, end to end on the host runtime: an error that says what to do, an exit code
+//! that is not 0, and all that was recorded until then on disk.
+
+#![cfg(feature = "host")]
+#![allow(clippy::expect_used, reason = "helpers of tests")]
+
+mod common;
+
+use std::io::Read as _;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use common::host::{MODEL, QUICK, TABLE, quick, turn};
+use common::{Place, children, command, is_alive, run, send, text_of, wait_until};
+use rkllm_bench::record::{RunRecord, Status};
+
+#[test]
+fn wrong_usage_is_64_and_says_what_is_right() {
+    let rows: [(&[&str], &str); 16] = [
+        (&["--sample-sise", "10"], "--sample-size"),
+        (&["--sample-size", "3"], "at least 10"),
+        (&["--sample-size", "0"], "at least 10"),
+        (&["--warm-up-time", "3"], "--sample-size"),
+        (&["--models", "/no/such/place"], "/no/such/place"),
+        (&["--model", "tiny"], "builtin:tiny"),
+        (&["--model", "builtin:tini"], "did you mean builtin:tiny"),
+        (&["--prompts", "/no/such/file.json"], "/no/such/file.json"),
+        (&["("], "FILTER"),
+        (&["--max-context", "64"], "--max-context"),
+        (&["--threads", "127"], "127 threads"),
+        (&["--npu-cores", "3"], "host runtime"),
+        (&["--cpu-mask", "0"], "names no core"),
+        (&["--profile-time", "0"], "--profile-time"),
+        (&["--quick", "--sample-size", "20"], "cannot be used with"),
+        (&["--depth", "many"], "--depth"),
+    ];
+    for (arguments, expected) in rows {
+        let place = Place::new();
+        let mut bench = place.bench(&QUICK);
+        if !arguments.iter().any(|argument| argument.starts_with("--model")) {
+            bench.arg("--models").arg(&*MODEL);
+        }
+        let output = run(bench.args(arguments));
+        let text = text_of(&output);
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}: {text}");
+        assert!(text.contains(expected), "{arguments:?}: {text}");
+        assert!(place.records().is_empty(), "{arguments:?} left a record");
+    }
+}
+
+#[test]
+fn a_model_for_the_other_runtime_is_named_as_one() {
+    let place = Place::new();
+    let models = place.path("models");
+    std::fs::create_dir(&models).expect("made");
+    let npu = models.join("qwen.rkllm");
+    std::fs::write(&npu, "x").expect("written");
+    for models in [&models, &npu] {
+        let output = run(place.bench(&QUICK).arg("--models").arg(models));
+        let text = text_of(&output);
+        assert_eq!(output.status.code(), Some(64), "{text}");
+        assert!(
+            text.contains("qwen.rkllm") && text.contains("NPU runtime") && text.contains("RKLLM_SDK"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_prompt_that_the_context_is_too_small_for_is_given_up_with_the_remedy() {
+    let _turn = turn();
+    // The prompt has 35 tokens: with 16 more it is too long for 48, and alone for 32.
+    for context in ["48", "32"] {
+        let place = Place::new();
+        let output = run(quick(&place).args(["--noplot", "--max-context", context, "total/question"]));
+        let text = text_of(&output);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(
+            text.contains("--max-context") && text.contains("1 prompt given up"),
+            "{text}"
+        );
+        assert_eq!(place.record().status, Status::Complete);
+    }
+    let place = Place::new();
+    let sizes = ["--prompt-tokens", "512", "--depth", "4096"];
+    let output = run(place.bench(&TABLE).arg("--models").arg(&*MODEL).args(sizes));
+    let text = text_of(&output);
+    assert_eq!(output.status.code(), Some(64), "ids are counted before: {text}");
+    assert!(
+        text.contains("a depth of 4096") && text.contains("raise --max-context"),
+        "{text}"
+    );
+}
+
+/// Runs a bench in a shell that does something to it, with `$0` for the bench and `$@` for its arguments.
+fn in_shell(script: &str, bench: &Command) -> Command {
+    let mut shell = command("bash");
+    shell
+        .arg("-c")
+        .arg(script)
+        .arg(bench.get_program())
+        .args(bench.get_args());
+    for (name, value) in bench.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    shell
+}
+
+#[test]
+fn a_reader_that_leaves_costs_nothing() {
+    let _turn = turn();
+    for script in [
+        r#""$0" "$@" | head -n 1; exit ${PIPESTATUS[0]}"#,
+        r#""$0" "$@" 2>&1 | true; exit ${PIPESTATUS[0]}"#,
+        r#"exec "$0" "$@" >&- 2>&-"#,
+    ] {
+        let place = Place::new();
+        let mut bench = quick(&place);
+        bench.args(["--noplot", "decode/question"]);
+        let output = run(&mut in_shell(script, &bench));
+        assert_eq!(output.status.code(), Some(0), "{script}: {}", text_of(&output));
+        assert_eq!(place.record().status, Status::Complete, "{script}");
+        let saved = "tiny-random-weights/quick_decode/question/new/estimates.json";
+        assert!(
+            place.path("criterion").join(saved).is_file(),
+            "{script}: criterion's results"
+        );
+    }
+}
+
+#[test]
+fn on_a_full_disk_the_figures_are_still_shown() {
+    let _turn = turn();
+    let place = Place::new();
+    let mut bench = quick(&place);
+    bench.args(["--noplot", "decode/question"]);
+    // No file may grow beyond 4 KiB, which is less than a record.
+    let output = run(&mut in_shell(
+        r#"trap "" XFSZ; ulimit -f 4; exec "$0" "$@""#,
+        &bench,
+    ));
+    let text = text_of(&output);
+    assert_eq!(output.status.code(), Some(70), "{text}");
+    assert!(
+        text.contains("the run record is not written") && text.contains("Measuring goes on"),
+        "{text}"
+    );
+    assert!(
+        text.contains("question") && text.contains("% inference)"),
+        "{text}"
+    );
+    for record in place.records() {
+        RunRecord::load(&record).expect("what is there is whole");
+    }
+}
+
+#[test]
+fn a_target_folder_that_cannot_be_written_is_told_before_anything_is_measured() {
+    let place = Place::new();
+    let output = run(quick(&place).env("CRITERION_HOME", "/proc/no/such"));
+    let text = text_of(&output);
+    assert_eq!(output.status.code(), Some(70), "{text}");
+    assert!(
+        text.contains("/proc/no") && text.contains("CRITERION_HOME=<folder>"),
+        "{text}"
+    );
+    assert!(place.records().is_empty());
+}
+
+#[test]
+fn a_second_run_on_one_folder_is_refused_with_the_holders_process() {
+    let _turn = turn();
+    let place = Place::new();
+    let mut first = begin_long_run(&place);
+    let second = Place::new();
+    let output = run(quick(&second).env("CRITERION_HOME", place.path("criterion")));
+    let text = text_of(&output);
+    assert_eq!(output.status.code(), Some(70), "{text}");
+    assert!(
+        text.contains(&format!("process {}", first.id())) && text.contains("CRITERION_HOME"),
+        "{text}"
+    );
+    // A list reads and writes nothing.
+    let listed = run(quick(&second)
+        .arg("--list")
+        .env("CRITERION_HOME", place.path("criterion")));
+    assert!(listed.status.success(), "{}", text_of(&listed));
+    send("KILL", first.id());
+    first.wait().expect("ended");
+    let output = run(quick(&second)
+        .args(["--test"])
+        .env("CRITERION_HOME", place.path("criterion")));
+    assert!(
+        output.status.success(),
+        "a dead holder holds nothing: {}",
+        text_of(&output)
+    );
+}
+
+#[test]
+fn killed_at_any_moment_a_run_leaves_records_that_are_whole() {
+    let _turn = turn();
+    let mut most = 0;
+    for moment in 0..20 {
+        let place = Place::new();
+        let mut child = long_run(&place).stderr(Stdio::null()).spawn().expect("started");
+        // Spread over the first second: start, load, warm-up, samples.
+        std::thread::sleep(Duration::from_millis(moment * 53));
+        send("KILL", child.id());
+        child.wait().expect("ended");
+        for path in place.records() {
+            let record = RunRecord::load(&path).expect("whole");
+            assert_eq!(record.status, Status::Running);
+            most = most.max(record.models[0].prompts[0].samples.len());
+        }
+    }
+    assert!(most > 0, "none of the runs got as far as a sample");
+}
+
+#[test]
+fn on_a_narrow_terminal_the_table_folds_and_no_line_is_cut() {
+    let _turn = turn();
+    let place = Place::new();
+    let mut bench = quick(&place);
+    bench.args(["--noplot", "decode/question"]);
+    let shown = in_shell(r#"stty cols 44; exec "$0" "$@""#, &bench);
+    let words: Vec<String> = std::iter::once(shown.get_program())
+        .chain(shown.get_args())
+        .map(|word| format!("'{}'", word.to_string_lossy()))
+        .collect();
+    let mut script = command("script");
+    script.args(["-q", "-e", "-c", &words.join(" "), "/dev/null"]);
+    script
+        .env("CRITERION_HOME", place.path("criterion"))
+        .stdin(Stdio::null());
+    let output = run(&mut script);
+    let text = text_of(&output);
+    assert!(output.status.success(), "{text}");
+    let table: Vec<&str> = text
+        .lines()
+        .skip_while(|line| !line.contains("medians"))
+        .skip(1)
+        .take_while(|line| !line.trim().is_empty())
+        .collect();
+    assert!(table.len() > 2, "the header is folded: {text}");
+    assert!(table.iter().all(|line| line.trim_end().len() <= 44), "{table:#?}");
+}
+
+#[test]
+fn what_is_no_model_is_refused_by_name_and_the_next_one_runs() {
+    let _turn = turn();
+    let place = Place::new();
+    let models = place.path("models");
+    std::fs::create_dir_all(models.join("folder.gguf")).expect("made");
+    std::fs::write(models.join("empty.gguf"), "").expect("written");
+    std::os::unix::fs::symlink("/no/such/file", models.join("gone.gguf")).expect("linked");
+    std::fs::copy(&*MODEL, models.join("whole.gguf")).expect("copied");
+    let whole = std::fs::read(&*MODEL).expect("read");
+    std::fs::write(models.join("half.gguf"), &whole[..whole.len() / 2]).expect("written");
+    let output = run(place
+        .bench(&QUICK)
+        .args(["--noplot", "--max-new-tokens", "8", "decode/question", "--models"])
+        .arg(&models));
+    let text = text_of(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("3 models not loaded"), "{text}");
+    for name in ["empty", "gone", "half"] {
+        assert!(text.contains(&format!("{name}: ")), "{name}: {text}");
+    }
+    assert!(text.contains("whole/quick/decode/question"), "{text}");
+}
+
+#[test]
+fn a_model_that_does_not_load_does_not_keep_the_others_from_running() {
+    let _turn = turn();
+    let place = Place::new();
+    let models = place.path("models");
+    std::fs::create_dir(&models).expect("made");
+    std::fs::write(models.join("broken.gguf"), "not a model").expect("written");
+    std::fs::copy(&*MODEL, models.join("whole.gguf")).expect("copied");
+    let output = run(place
+        .bench(&QUICK)
+        .args(["--noplot", "--max-new-tokens", "8", "decode/question", "--models"])
+        .arg(&models));
+    let text = text_of(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("broken: ") && text.contains("1 model not loaded"),
+        "{text}"
+    );
+    assert!(text.contains("whole/quick/decode/question"), "{text}");
+    assert_eq!(place.record().models[1].prompts[0].samples.len(), 10);
+}
+
+#[test]
+fn a_record_that_cannot_be_written_costs_no_figures() {
+    let _turn = turn();
+    let place = Place::new();
+    std::fs::write(place.path("runs"), "a file where the folder should be").expect("written");
+    let output = run(quick(&place).args(["--noplot", "decode/question"]));
+    let text = text_of(&output);
+    assert_eq!(output.status.code(), Some(70), "{text}");
+    assert!(
+        text.contains("quick/decode/question") && text.contains("tok/s"),
+        "{text}"
+    );
+    assert!(
+        text.contains(&format!("error: {}", place.path("runs").display())),
+        "{text}"
+    );
+}
+
+/// A run that would take minutes.
+fn long_run(place: &Place) -> Command {
+    let mut command = quick(place);
+    command
+        .args(["--noplot", "--sample-size", "1000"])
+        .stdout(Stdio::null());
+    command
+}
+
+/// A long run, started and observed until it has recorded something.
+fn begin_long_run(place: &Place) -> Child {
+    let mut child = long_run(place).stderr(Stdio::piped()).spawn().expect("started");
+    wait_until(|| {
+        assert!(
+            child.try_wait().expect("known").is_none(),
+            "the run ended by itself"
+        );
+        place.records().iter().any(|path| {
+            RunRecord::load(path).is_ok_and(|record| record.models[0].prompts[0].samples.len() > 1)
+        })
+    });
+    child
+}
+
+#[test]
+fn a_signal_stops_the_run_and_its_worker_with_the_record_saved() {
+    let _turn = turn();
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let place = Place::new();
+        let mut child = begin_long_run(&place);
+        let workers = children(child.id());
+        assert_eq!(workers.len(), 1);
+        send(signal, child.id());
+        let status = child.wait().expect("ended");
+        let mut said = String::new();
+        child
+            .stderr
+            .take()
+            .expect("piped")
+            .read_to_string(&mut said)
+            .expect("read");
+        assert_eq!(status.code(), Some(code), "{said}");
+        assert!(said.contains("what was recorded is in"), "{said}");
+        wait_until(|| !is_alive(workers[0]));
+        let record = place.record();
+        assert_eq!(record.status, Status::Stopped);
+        assert!(record.models[0].prompts[0].samples.len() > 1);
+    }
+}
+
+#[test]
+fn no_worker_outlives_a_killed_parent_and_the_record_is_whole() {
+    let _turn = turn();
+    let place = Place::new();
+    let mut child = begin_long_run(&place);
+    let workers = children(child.id());
+    send("KILL", child.id());
+    child.wait().expect("ended");
+    wait_until(|| !is_alive(workers[0]));
+    assert_eq!(place.record().status, Status::Running);
+}

@@ -1,0 +1,65 @@
+//! `--profile-time`, end to end: live inference under the profiler.
+
+#![cfg(feature = "host")]
+#![allow(clippy::expect_used, reason = "helpers of tests")]
+
+mod common;
+
+use common::host::{quick, turn};
+use common::{Place, run, succeed, text_of};
+
+#[test]
+fn a_flamegraph_tells_prefill_and_decode_apart_down_to_the_kernels() {
+    let _turn = turn();
+    let place = Place::new();
+    // As many threads as cores, so that one is the runtime's own.
+    let mut bench = quick(&place);
+    bench.args(["--profile-time", "2", "--threads", "2", "total/summary"]);
+    let text = succeed(&mut bench);
+    let folder = place.path("criterion/tiny-random-weights/quick_total/summary/profile");
+    let picture = std::fs::read_to_string(folder.join("flamegraph.svg")).expect("drawn");
+    assert!(text.contains("samples in"), "{text}");
+    for frame in [
+        ">prefill (",
+        ">decode (",
+        "rkllm_bench::ffi::session::Session::run",
+        ">rkb_run (",
+        ">rkllm_run (",
+        "llama_context::decode",
+        "ggml_vec_dot",
+        "ggml_graph_compute_secondary_thread",
+    ] {
+        assert!(picture.contains(frame), "no {frame} in {picture}");
+    }
+    assert!(
+        place.records().is_empty(),
+        "nothing was measured under the profiler"
+    );
+}
+
+#[test]
+fn a_filter_chooses_the_phase_whose_folder_gets_the_picture() {
+    let _turn = turn();
+    let place = Place::new();
+    succeed(quick(&place).args(["--profile-time", "1", "decode/question"]));
+    let folder = place.path("criterion/tiny-random-weights/quick_decode/question/profile");
+    assert!(folder.join("flamegraph.svg").is_file());
+    assert!(!place.path("criterion/tiny-random-weights/quick_total").exists());
+}
+
+#[test]
+fn a_model_that_does_not_load_is_told() {
+    let place = Place::new();
+    let model = place.path("broken.gguf");
+    std::fs::write(&model, "not a model").expect("written");
+    let mut bench = place.bench(&common::host::QUICK);
+    let output = run(bench
+        .args(["--profile-time", "1", "total/question", "--models"])
+        .arg(&model));
+    let text = text_of(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("broken/quick/total/question") && text.contains("1 prompts were not profiled"),
+        "{text}"
+    );
+}
