@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use common::host::{MODEL, QUICK, TABLE, quick, turn};
 use common::{Place, children, command, is_alive, run, send, text_of, wait_until};
+use rkllm_bench::engine::FailureKind;
 use rkllm_bench::record::{RunRecord, Status};
 
 #[test]
@@ -247,6 +248,187 @@ fn on_a_narrow_terminal_the_table_folds_and_no_line_is_cut() {
         .collect();
     assert!(table.len() > 2, "the header is folded: {text}");
     assert!(table.iter().all(|line| line.trim_end().len() <= 44), "{table:#?}");
+}
+
+/// A GGUF file's head: how many tensors and keys follow, then what `rest` is.
+fn gguf(version: u32, tensors: u64, keys: u64, rest: &[u8]) -> Vec<u8> {
+    [
+        b"GGUF".as_slice(),
+        &version.to_le_bytes(),
+        &tensors.to_le_bytes(),
+        &keys.to_le_bytes(),
+        rest,
+    ]
+    .concat()
+}
+
+/// A string as GGUF has it, which claims to be `length` bytes long.
+fn gguf_text(text: &str, length: u64) -> Vec<u8> {
+    [&length.to_le_bytes(), text.as_bytes()].concat()
+}
+
+/// One key with a value of a GGUF type.
+fn gguf_key(name: &str, kind: u32, value: &[u8]) -> Vec<u8> {
+    [
+        &gguf_text(name, name.len() as u64),
+        kind.to_le_bytes().as_slice(),
+        value,
+    ]
+    .concat()
+}
+
+/// Files that are no models, by name: cut off, damaged, or made to do harm.
+fn hostile_files(whole: &[u8]) -> Vec<(String, Vec<u8>)> {
+    const U32: u32 = 4;
+    const TEXT: u32 = 8;
+    const ARRAY: u32 = 9;
+    let length = |text: &str| text.len() as u64;
+    let architecture = gguf_key("general.architecture", TEXT, &gguf_text("llama", length("llama")));
+    let with_count = |key: &str, count: u32| {
+        let at = whole
+            .windows(key.len())
+            .position(|bytes| bytes == key.as_bytes())
+            .expect("the built-in model has the key");
+        let value = at + key.len() + 4;
+        let mut bytes = whole.to_vec();
+        bytes[value..value + 4].copy_from_slice(&count.to_le_bytes());
+        bytes
+    };
+    let array = |count: u64| [TEXT.to_le_bytes().as_slice(), &count.to_le_bytes(), b"x"].concat();
+    let tensor = |dimensions: [u64; 2], kind: u32, offset: u64| {
+        let name = gguf_text("token_embd.weight", length("token_embd.weight"));
+        let [a, b] = dimensions.map(u64::to_le_bytes);
+        let info = [&name, 2_u32.to_le_bytes().as_slice(), &a, &b].concat();
+        let info = [&info, kind.to_le_bytes().as_slice(), &offset.to_le_bytes()].concat();
+        gguf(3, 1, 1, &[architecture.as_slice(), &info, &[0; 256]].concat())
+    };
+    let mut files: Vec<(&str, Vec<u8>)> = vec![
+        ("empty", vec![]),
+        ("magic", b"GGML and more".to_vec()),
+        ("version-0", gguf(0, 0, 0, b"")),
+        ("version-99", gguf(99, 0, 0, b"")),
+        ("no-architecture", gguf(3, 0, 0, b"")),
+        ("tensors-2e63", gguf(3, 1 << 63, 0, b"")),
+        ("tensors-2e40", gguf(3, 1 << 40, 0, b"")),
+        ("keys-2e63", gguf(3, 0, 1 << 63, b"")),
+        ("keys-2e40", gguf(3, 0, 1 << 40, b"")),
+        ("key-2e60", gguf(3, 0, 1, &gguf_text("x", 1 << 60))),
+        (
+            "text-2e60",
+            gguf(
+                3,
+                0,
+                1,
+                &gguf_key("general.architecture", TEXT, &gguf_text("x", 1 << 60)),
+            ),
+        ),
+        (
+            "array-2e60",
+            gguf(
+                3,
+                0,
+                1,
+                &gguf_key("tokenizer.ggml.tokens", ARRAY, &array(1 << 60)),
+            ),
+        ),
+        (
+            "array-2e38",
+            gguf(
+                3,
+                0,
+                1,
+                &gguf_key("tokenizer.ggml.tokens", ARRAY, &array(1 << 38)),
+            ),
+        ),
+        ("type-99", gguf(3, 0, 1, &gguf_key("x", 99, b"x"))),
+        (
+            "alignment-0",
+            gguf(3, 0, 1, &gguf_key("general.alignment", U32, &[0; 4])),
+        ),
+        ("no-vocabulary", gguf(3, 0, 1, &architecture)),
+        ("dimensions", tensor([1 << 40, 1 << 40], 0, 0)),
+        ("tensor-2e35", tensor([64, 1 << 35], 0, 0)),
+        ("tensor-type", tensor([64, 4], 250, 0)),
+        ("tensor-offset", tensor([64, 4], 0, 1 << 62)),
+        ("layers-2e31", with_count("llama.block_count", 1 << 31)),
+        ("layers-9", with_count("llama.block_count", 9)),
+        ("width-0", with_count("llama.embedding_length", 0)),
+        ("width-2e32", with_count("llama.embedding_length", u32::MAX)),
+        ("heads-0", with_count("llama.attention.head_count", 0)),
+        ("heads-2e32", with_count("llama.attention.head_count", u32::MAX)),
+    ];
+    let cuts = [
+        1,
+        4,
+        8,
+        20,
+        24,
+        100,
+        1000,
+        20_000,
+        100_000,
+        whole.len() / 2,
+        whole.len() - 1,
+    ];
+    let cut_names = cuts.map(|at| format!("cut-{at}"));
+    for (name, at) in cut_names.iter().zip(cuts) {
+        files.push((name, whole[..at].to_vec()));
+    }
+    files
+        .into_iter()
+        .map(|(name, bytes)| (name.to_owned(), bytes))
+        .collect()
+}
+
+#[test]
+fn hostile_model_files_are_refused_without_a_crash_and_the_whole_one_runs() {
+    let _turn = turn();
+    let place = Place::new();
+    let models = place.path("models");
+    std::fs::create_dir(&models).expect("made");
+    let files = hostile_files(&std::fs::read(&*MODEL).expect("read"));
+    for (name, bytes) in &files {
+        std::fs::write(models.join(format!("{name}.gguf")), bytes).expect("written");
+    }
+    std::fs::copy(&*MODEL, models.join("whole.gguf")).expect("copied");
+    let mut bench = place.bench(&QUICK);
+    bench.args([
+        "--quick",
+        "--noplot",
+        "--max-new-tokens",
+        "4",
+        "decode/question",
+        "--models",
+    ]);
+    // Little address space: a file must not be believed that it needs much.
+    let output = run(&mut in_shell(
+        r#"ulimit -v 4000000; exec "$0" "$@""#,
+        bench.arg(&models),
+    ));
+    let text = text_of(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains(&format!("{} models not loaded", files.len())),
+        "{text}"
+    );
+    let record = place.record();
+    for model in &record.models {
+        if model.name == "whole" {
+            assert_eq!(model.prompts[0].samples.len(), 2);
+            continue;
+        }
+        let failure = model
+            .load_failure
+            .as_ref()
+            .unwrap_or_else(|| panic!("{} was loaded", model.name));
+        assert_eq!(failure.kind, FailureKind::Refused, "{}: {failure}", model.name);
+        let last = failure.last_lines.last().expect("the runtime's line");
+        assert!(
+            last.starts_with("E rkllm: ") && last.contains(&format!("{}.gguf", model.name)),
+            "{}: {last}",
+            model.name
+        );
+    }
 }
 
 #[test]

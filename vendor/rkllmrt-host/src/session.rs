@@ -65,8 +65,9 @@ impl Session {
     pub(crate) fn open(settings: Settings, abort: Arc<AtomicBool>) -> Result<Self, String> {
         let path = settings.model_path.to_string_lossy().into_owned();
         log::info(format_args!("loading the model {path}"));
-        let model =
-            Model::load(&settings.model_path).map_err(|error| format!("cannot load {path}: {error}"))?;
+        let model = Model::load(&settings.model_path).map_err(|error| {
+            format!("cannot load {path}: {error}; a file that was cut off or damaged must be copied again")
+        })?;
         if let Some(reason) = model.unsuitable() {
             return Err(format!("cannot use {path}: {reason}"));
         }

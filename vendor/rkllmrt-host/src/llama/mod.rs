@@ -3,6 +3,7 @@
 mod chain;
 mod context;
 mod log;
+mod metadata;
 mod model;
 mod threads;
 

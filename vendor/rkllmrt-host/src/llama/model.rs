@@ -5,7 +5,7 @@ use std::ptr::{self, NonNull};
 
 use llama_cpp_sys_2 as sys;
 
-use super::{Token, capture_errors};
+use super::{Token, capture_errors, metadata};
 
 /// Weights and vocabulary, read only once loaded.
 #[derive(Debug)]
@@ -19,8 +19,9 @@ pub(crate) struct Model {
 unsafe impl Send for Model {}
 
 impl Model {
-    /// Loads weights for the CPU, memory-mapped. The error is what llama.cpp said.
+    /// Loads weights for the CPU, memory-mapped. The error is what llama.cpp said, or would have aborted on.
     pub(crate) fn load(path: &CStr) -> Result<Self, String> {
+        metadata::check(path)?;
         // SAFETY: no condition.
         let mut params = unsafe { sys::llama_model_default_params() };
         params.n_gpu_layers = 0;
