@@ -8,7 +8,7 @@ use crate::cpu::Unpin;
 use crate::delivery::{Delivery, Reply};
 use crate::generation::{Generation, Tally};
 use crate::input::{Prompt, Request};
-use crate::llama::{Context, DecodeError, Model, ThreadPool, Token};
+use crate::llama::{ComputeError, Context, Model, ThreadPool, Token};
 use crate::log;
 use crate::params::Settings;
 use crate::sampler::Sampler;
@@ -27,11 +27,11 @@ impl From<String> for Stop {
     }
 }
 
-impl From<DecodeError> for Stop {
-    fn from(error: DecodeError) -> Self {
+impl From<ComputeError> for Stop {
+    fn from(error: ComputeError) -> Self {
         match error {
-            DecodeError::Aborted => Self::Aborted,
-            DecodeError::Failed(message) => Self::Failed(message),
+            ComputeError::Aborted => Self::Aborted,
+            ComputeError::Failed(message) => Self::Failed(message),
         }
     }
 }
@@ -256,9 +256,12 @@ impl Session {
     }
 
     /// Computes `prompt` from `reused` on and keeps the logits behind it.
+    ///
+    /// Never inlined: a profile of the calling thread is to tell prefill from decode by the names on its stacks.
+    #[inline(never)]
     fn prefill(&mut self, prompt: &[Token], reused: usize) -> Result<(), Stop> {
         self.prompt_logits_at = 0;
-        let result = self.context.decode(&prompt[reused..]);
+        let result = self.context.compute(&prompt[reused..]);
         let held = if result.is_ok() {
             prompt.len()
         } else {
@@ -285,7 +288,7 @@ impl Session {
         loop {
             let token = match next.take() {
                 Some(token) => token,
-                None => match self.advance(generation)? {
+                None => match self.decode(generation)? {
                     Some(token) => token,
                     None => return Ok(Rest::Finished),
                 },
@@ -308,12 +311,15 @@ impl Session {
     }
 
     /// Computes the token delivered last and chooses the next; `None`: the reply ends here.
-    fn advance(&mut self, generation: &mut Generation) -> Result<Option<Token>, Stop> {
+    ///
+    /// Never inlined, for the same reason as `prefill`.
+    #[inline(never)]
+    fn decode(&mut self, generation: &mut Generation) -> Result<Option<Token>, Stop> {
         let ended = !self.settings.ignore_end && self.context.model().ends_reply(generation.last);
         if ended || generation.remaining == Some(0) || self.cache.len() == self.settings.window {
             return Ok(None);
         }
-        self.context.decode_one(generation.last)?;
+        self.context.compute_one(generation.last)?;
         self.cache.push(generation.last);
         let token = generation.sampler.choose(self.context.logits());
         token

@@ -12,7 +12,7 @@ use super::{Model, ThreadPool, Token, capture_errors};
 
 /// Why tokens were not computed.
 #[derive(Debug)]
-pub(crate) enum DecodeError {
+pub(crate) enum ComputeError {
     /// The abort flag was seen.
     Aborted,
     /// llama.cpp's words and status.
@@ -90,25 +90,25 @@ impl Context {
     }
 
     /// Computes one token behind those in the cache; its logits are the last.
-    pub(crate) fn decode_one(&mut self, token: Token) -> Result<(), DecodeError> {
-        self.decode_batch(&[token], true)
+    pub(crate) fn compute_one(&mut self, token: Token) -> Result<(), ComputeError> {
+        self.compute_batch(&[token], true)
     }
 
     /// Computes tokens behind those in the cache, with logits of the last one only. What was done before a failure
     /// stays in the cache: see `positions`.
-    pub(crate) fn decode(&mut self, tokens: &[Token]) -> Result<(), DecodeError> {
+    pub(crate) fn compute(&mut self, tokens: &[Token]) -> Result<(), ComputeError> {
         let n_batch = self.outputs.len();
         let n_batches = tokens.len().div_ceil(n_batch);
         for (index, batch) in tokens.chunks(n_batch).enumerate() {
-            self.decode_batch(batch, index + 1 == n_batches)?;
+            self.compute_batch(batch, index + 1 == n_batches)?;
         }
         Ok(())
     }
 
-    fn decode_batch(&mut self, tokens: &[Token], logits: bool) -> Result<(), DecodeError> {
+    fn compute_batch(&mut self, tokens: &[Token], logits: bool) -> Result<(), ComputeError> {
         let n_vocab = self.model.n_vocab();
         if let Some(token) = tokens.iter().find(|token| !(0..n_vocab).contains(*token)) {
-            return Err(DecodeError::Failed(format!(
+            return Err(ComputeError::Failed(format!(
                 "token {token} is not of this model (0 to {})",
                 n_vocab - 1
             )));
@@ -132,9 +132,9 @@ impl Context {
         self.outputs[last] = 0;
         match status {
             0 => Ok(()),
-            2 => Err(DecodeError::Aborted),
-            1 => Err(DecodeError::Failed("no room in the KV cache".to_owned())),
-            status => Err(DecodeError::Failed(format!(
+            2 => Err(ComputeError::Aborted),
+            1 => Err(ComputeError::Failed("no room in the KV cache".to_owned())),
+            status => Err(ComputeError::Failed(format!(
                 "llama.cpp failed with {status}: {errors}"
             ))),
         }
@@ -147,7 +147,7 @@ impl Context {
         if row.is_null() {
             return &[];
         }
-        // SAFETY: a row has an entry for each token of the vocabulary and stays until the next decode, which
+        // SAFETY: a row has an entry for each token of the vocabulary and stays until the next computation, which
         // needs `&mut self` again.
         unsafe { slice::from_raw_parts(row, self.model.n_vocab().unsigned_abs() as usize) }
     }

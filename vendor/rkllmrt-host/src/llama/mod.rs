@@ -14,7 +14,7 @@ use std::sync::Once;
 use llama_cpp_sys_2 as sys;
 
 pub(crate) use chain::{Chain, Link};
-pub(crate) use context::{Context, DecodeError};
+pub(crate) use context::{ComputeError, Context};
 pub(crate) use log::capture as capture_errors;
 pub(crate) use model::{Model, apply_chat_template};
 pub(crate) use threads::{ThreadPool, Threads};
