@@ -360,3 +360,45 @@ fn help_shows_ours_and_criterions() {
         assert!(text.contains(part), "{part}: {text}");
     }
 }
+
+#[test]
+fn a_built_in_model_is_made_when_asked_for_kept_and_removed_by_one_command() {
+    let _turn = turn();
+    let place = Place::new();
+    let home = place.path("target");
+    let path = home.join("rkllm-bench/models/r2/qwen2-0.5b-random-weights.gguf");
+    let mut bench = place.bench(&QUICK);
+    bench.args([
+        "--quick",
+        "--noplot",
+        "--max-new-tokens",
+        "2",
+        "--model",
+        "builtin:qwen2-0.5b",
+    ]);
+    let text = succeed(bench.arg("total/question").env("CARGO_TARGET_DIR", &home));
+    assert!(
+        text.contains("qwen2-0.5b-random-weights/quick/total/question"),
+        "{text}"
+    );
+    assert!(text.contains("random weights: the speed is real"), "{text}");
+    let bytes = std::fs::metadata(&path).expect("kept").len();
+    assert!(bytes > 500_000_000, "vocabulary included: {bytes} bytes");
+    let program = |arguments: &[&str]| {
+        let mut command = common::command(env!("CARGO_BIN_EXE_rkllm-bench"));
+        succeed(command.args(arguments).env("CARGO_TARGET_DIR", &home))
+    };
+    let listed = program(&["models"]);
+    assert!(
+        listed.contains(&format!("builtin:qwen2-0.5b\t{}", path.display())),
+        "{listed}"
+    );
+    assert!(
+        listed.contains("builtin:tinyllama-1.1b\tmade when it is asked for"),
+        "{listed}"
+    );
+    let removed = program(&["models", "--remove-built-in"]);
+    assert_eq!(removed, format!("removed {} MB\n", bytes / 1_000_000));
+    assert!(!path.exists());
+    assert_eq!(program(&["models", "--remove-built-in"]), "removed 0 MB\n");
+}
