@@ -29,7 +29,7 @@ fn build() -> Result<(), String> {
     let runtime = find_runtime()?;
     let include = header_dir(&runtime)?;
     generate_bindings(&include)?;
-    compile_guard(&include);
+    compile_guard(&runtime, &include);
     match &runtime {
         Runtime::Host => declare_host(),
         Runtime::Sdk { library, .. } => link_sdk(library)?,
@@ -175,9 +175,13 @@ fn generate_bindings(include: &Path) -> Result<(), String> {
         .map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn compile_guard(include: &Path) {
+fn compile_guard(runtime: &Runtime, include: &Path) {
     println!("cargo::rerun-if-changed=src/ffi/guard.cpp");
-    cc::Build::new()
+    let mut guard = cc::Build::new();
+    if matches!(runtime, Runtime::Sdk { .. }) {
+        guard.define("RKB_SHARED_LIBRARY", None);
+    }
+    guard
         .cpp(true)
         .std("c++20") // `requires` asks what a generation declares; g++ has it from 10, clang from 10
         .include(include)

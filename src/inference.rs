@@ -73,6 +73,16 @@ pub struct RuntimeStats {
     pub memory_usage_mb: f32,
 }
 
+impl RuntimeStats {
+    /// Whether nothing was filled in. A prompt found whole in the KV cache has no prefill either, but it has a decode.
+    pub fn are_zero(&self) -> bool {
+        self.prefill_tokens == 0
+            && self.generate_tokens == 0
+            && self.prefill_time_ms == 0.0
+            && self.generate_time_ms == 0.0
+    }
+}
+
 /// What one inference gave. Times are `CLOCK_MONOTONIC` nanoseconds of one clock.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Inference {

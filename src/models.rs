@@ -56,7 +56,10 @@ pub fn select(place: Option<&Path>, base: &Path, wanted: &[String]) -> Result<Ve
         models.push(built_in(&name[BUILT_IN.len()..], &paths::cache_dir())?);
     }
     let folder = base.join(place.unwrap_or(DEFAULT_DIR.as_ref()));
-    if !names.is_empty() {
+    if let Some(first) = names.first() {
+        if place.is_none() && !folder.exists() {
+            return Err(unknown(first, &[], &folder));
+        }
         models.extend(find(&folder, &names)?);
     } else if built_in_names.is_empty() {
         let nothing_said = place.is_none();

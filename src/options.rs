@@ -50,6 +50,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "SECONDS", env = "RKLLM_BENCH_TIMEOUT", default_value_t = 300, help_heading = OURS,
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) timeout: u64,
+    /// Seconds that a model may take to load
+    #[arg(long, value_name = "SECONDS", env = "RKLLM_BENCH_LOAD_TIMEOUT", default_value_t = 1800, help_heading = OURS,
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) load_timeout: u64,
     /// CPU threads of the runtime [default: the cores of the mask, else one less than there are; with an NPU runtime, its own]
     #[arg(long, value_name = "N", env = "RKLLM_BENCH_THREADS", help_heading = OURS,
           value_parser = clap::value_parser!(u8).range(1..=127))]
@@ -235,6 +239,7 @@ impl Options {
             cpu_mask: self.cpu_mask,
             npu_cores: self.npu_cores,
             timeout_s: self.timeout,
+            load_timeout_s: self.load_timeout,
             samples,
             warm_up: usize::from(!test),
             in_process: self.in_process,
@@ -454,7 +459,7 @@ mod tests {
             assert!(row.is_some_and(|row| row.contains(variable)), "--{flag}");
             count += 1;
         }
-        assert_eq!(count, 15);
+        assert_eq!(count, 16);
     }
 
     #[test]

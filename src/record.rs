@@ -75,6 +75,8 @@ pub struct Parameters {
     pub npu_cores: Option<u8>,
     /// Deadline of an inference, seconds.
     pub timeout_s: u64,
+    /// Deadline of a load, seconds.
+    pub load_timeout_s: u64,
     /// Samples wanted of each prompt.
     pub samples: usize,
     /// Warm-up inferences of each prompt, made first and kept out of the samples.
@@ -100,6 +102,8 @@ pub struct ModelRecord {
     pub loaded: Option<Loaded>,
     /// Why the model was not loaded, when it was not.
     pub load_failure: Option<Failure>,
+    /// What went wrong when the model was freed, its samples taken.
+    pub unload_failure: Option<Failure>,
     /// One entry a prompt, in the suite's order.
     pub prompts: Vec<PromptRecord>,
 }
@@ -159,6 +163,8 @@ pub struct Rejected {
 pub struct Faults {
     /// Models that were not loaded.
     pub models_not_loaded: usize,
+    /// Models whose unloading failed.
+    pub models_not_unloaded: usize,
     /// Inferences that an engine's failure cost.
     pub failed: usize,
     /// Inferences that the ledger rejected.
@@ -171,7 +177,7 @@ impl Faults {
     /// Whether the run is to end with a failure: something died, was not loaded or was given up. A rejected
     /// inference that was made good by another one is reported, not punished.
     pub fn are_fatal(&self) -> bool {
-        self.models_not_loaded + self.failed + self.given_up > 0
+        self.models_not_loaded + self.models_not_unloaded + self.failed + self.given_up > 0
     }
 }
 
@@ -182,6 +188,11 @@ impl std::fmt::Display for Faults {
         };
         let parts: Vec<String> = [
             part(self.models_not_loaded, "model not loaded", "models not loaded"),
+            part(
+                self.models_not_unloaded,
+                "model failed on unloading",
+                "models failed on unloading",
+            ),
             part(self.failed, "inference failed", "inferences failed"),
             part(
                 self.rejected,
@@ -207,6 +218,7 @@ impl RunRecord {
         let mut faults = Faults::default();
         for model in &self.models {
             faults.models_not_loaded += usize::from(model.load_failure.is_some());
+            faults.models_not_unloaded += usize::from(model.unload_failure.is_some());
             for prompt in &model.prompts {
                 faults.failed += prompt.failures.len();
                 faults.rejected += prompt.rejected.len();
@@ -298,6 +310,7 @@ pub(crate) mod fixtures {
                 cpu_mask: None,
                 npu_cores: None,
                 timeout_s: 60,
+                load_timeout_s: 60,
                 samples: 10,
                 warm_up: 1,
                 in_process: false,
@@ -324,6 +337,7 @@ pub(crate) mod fixtures {
             random_weights: true,
             loaded: None,
             load_failure: None,
+            unload_failure: None,
             prompts: Vec::new(),
         }
     }

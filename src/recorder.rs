@@ -107,7 +107,9 @@ pub fn record(
         let (group, others): (Vec<usize>, Vec<usize>) = left
             .into_iter()
             .partition(|prompt| serves(loaded.can, &recorder.spec, &plan.requests[*prompt]));
-        recorder.take_all(&group)?;
+        let taken = recorder.take_all(&group);
+        recorder.unload();
+        taken?;
         left = others;
     }
     Ok(())
@@ -168,6 +170,15 @@ impl Recorder<'_> {
                 self.model().load_failure = Some(failure);
                 if stopped { Err(Stopped) } else { Ok(()) }
             }
+        }
+    }
+
+    /// Frees the model, where one is loaded. Its samples are taken, but a runtime that dies now is to be told of.
+    fn unload(&mut self) {
+        if self.loaded.take().is_some()
+            && let Err(failure) = self.engine.unload()
+        {
+            self.model().unload_failure.get_or_insert(failure);
         }
     }
 
@@ -246,6 +257,7 @@ impl Recorder<'_> {
                 if record.prompt_tokens.is_none() {
                     record.prompt_tokens = inference
                         .stats
+                        .filter(|stats| !stats.are_zero())
                         .and_then(|stats| stats.prefill_tokens.try_into().ok());
                 }
                 let samples = match round {
@@ -498,6 +510,19 @@ mod tests {
             asked(|can| can.sampling_per_run = false),
             (vec![1.0, 1.0, 0.5, 0.5], vec![1.0, 0.5])
         );
+    }
+
+    #[test]
+    fn a_death_on_unloading_costs_no_sample_and_is_recorded() {
+        let mut engine = Scripted {
+            answers: [clean(1000)].into(),
+            unload: Err(scripted::lost()),
+            ..Scripted::default()
+        };
+        let mut model = model(&["a"]);
+        run(&mut engine, &plan(1, 0, 1), &mut model).expect("not stopped");
+        assert_eq!(model.prompts[0].samples.len(), 1);
+        assert_eq!(model.unload_failure, Some(scripted::lost()));
     }
 
     #[test]

@@ -49,6 +49,7 @@ impl Run {
                 cpu_mask: None,
                 npu_cores: None,
                 timeout_s: 300,
+                load_timeout_s: 1800,
                 samples: MIN_SAMPLES,
                 warm_up: 1,
                 in_process: true,
@@ -144,6 +145,7 @@ impl Run {
                 cpu_mask: self.parameters.cpu_mask,
                 npu_cores: self.parameters.npu_cores,
                 trust_sdk_version: self.trust_sdk_version.clone(),
+                deadline: Duration::from_secs(self.parameters.load_timeout_s),
                 ..LoadSpec::new(&model.path)
             },
             requests: model.prompts.iter().map(request).collect(),
@@ -172,6 +174,7 @@ impl Run {
             random_weights: model.random_weights,
             loaded: None,
             load_failure: None,
+            unload_failure: None,
             prompts: prompts
                 .map(|prompt| self.prompt_record(prompt))
                 .collect::<Result<_>>()?,

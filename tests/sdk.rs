@@ -1,19 +1,17 @@
-//! With an SDK chosen it is the SDK's library that runs, however the program is started; a wrong one stops it; and
-//! what a faulty runtime does costs samples, not runs.
+//! With an SDK chosen it is the SDK's library that runs, however the program is started; a wrong one stops it.
 //!
 //! The SDK is a stub of the same ABI (`tests/stub`): no board and no `librkllmrt.so` are needed.
 
 mod common;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use common::{
-    Place, ROOT, SDK, children, command, is_alive, run, scratch, sdk_cargo, send, stub, succeed, text_of,
-    wait_until,
+    NEWEST, Place, ROOT, SDK, assert_every_prompt_has_its_figures, command, compile_stub, run, scratch,
+    succeed, text_of, wait_until,
 };
-use rkllm_bench::record::{RunRecord, Status};
+use rkllm_bench::record::Status;
 
 /// The quick bench on the stub, started by hand.
 fn quick(place: &Place) -> Command {
@@ -24,34 +22,12 @@ fn quick(place: &Place) -> Command {
     command
 }
 
-/// Runs the quick bench with a fault in every n-th run and gives its exit code, text and record.
-#[track_caller]
-fn with_fault(fault: &str, more: &[&str]) -> (Option<i32>, String, RunRecord) {
-    let place = Place::new();
-    let output = run(quick(&place).args(more).env("STUB_FAULT", fault));
-    let text = text_of(&output);
-    assert!(!place.records().is_empty(), "{text}");
-    (output.status.code(), text, place.record())
-}
-
-#[track_caller]
-fn assert_every_prompt_has_its_figures(record: &RunRecord, text: &str) {
-    let prompts = &record.models[0].prompts;
-    assert_eq!(prompts.len(), 3);
-    for prompt in prompts {
-        assert_eq!(prompt.samples.len(), 10, "{}: {text}", prompt.id);
-        for phase in ["ttft", "total", "prefill", "decode"] {
-            let id = format!("stub-model/quick/{phase}/{}", prompt.id);
-            assert!(text.contains(&id), "{id} is not in:\n{text}");
-        }
-    }
-}
-
 #[test]
 fn through_cargo_it_is_the_sdks_library_that_runs() {
     let place = Place::new();
     let text = succeed(
-        sdk_cargo(&SDK.lib)
+        NEWEST
+            .cargo()
             .args([
                 "bench",
                 "--no-default-features",
@@ -97,7 +73,11 @@ fn by_direct_execution_it_is_the_sdks_library_that_runs() {
 #[test]
 fn in_doctests_it_is_the_sdks_library_that_runs() {
     let text =
-        succeed(sdk_cargo(&SDK.lib).args(["test", "--release", "--doc", "--no-default-features", "library"]));
+        succeed(
+            NEWEST
+                .cargo()
+                .args(["test", "--release", "--doc", "--no-default-features", "library"]),
+        );
     assert!(
         text.contains("1 passed"),
         "the doctest of ffi::library did not run:\n{text}"
@@ -109,7 +89,8 @@ fn in_a_downstream_crate_it_is_the_sdks_library_that_runs() {
     let place = Place::new();
     let home = Path::new(ROOT).join("examples/downstream");
     let text = succeed(
-        sdk_cargo(&SDK.lib)
+        NEWEST
+            .cargo()
             .current_dir(&home)
             .args([
                 "bench",
@@ -140,7 +121,7 @@ fn in_a_downstream_crate_it_is_the_sdks_library_that_runs() {
 #[test]
 fn another_library_on_the_path_stops_the_run_until_it_is_chosen() {
     let other = scratch("stub-1.3.0-other");
-    stub(&other, "1.3.0");
+    compile_stub(&other, NEWEST, "1.3.0");
     // Same release, other bytes: a note at the end of the file.
     let library = other.join("librkllmrt.so");
     let mut bytes = std::fs::read(&library).expect("read");
@@ -177,28 +158,10 @@ fn another_library_on_the_path_stops_the_run_until_it_is_chosen() {
 }
 
 #[test]
-fn a_library_of_another_generation_is_stopped_with_both_versions() {
-    let old = scratch("stub-1.2.3");
-    stub(&old, "1.2.3");
-    let library = old.join("librkllmrt.so");
-    let place = Place::new();
-    let output = run(quick(&place)
-        .env("LD_LIBRARY_PATH", &old)
-        .env("RKLLM_LIBRARY", &library));
-    let text = text_of(&output);
-    assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("version 1.2.3 (read from the file)"), "{text}");
-    assert!(text.contains("of generation 1.3.0"), "{text}");
-    assert!(
-        text.contains("RKLLM_SDK=<rknn-llm checkout of release 1.2.3>"),
-        "{text}"
-    );
-}
-
-#[test]
 fn the_version_that_init_prints_is_checked_too() {
     let place = Place::new();
-    let output = run(quick(&place).env("STUB_PRINTED_VERSION", "1.2.3"));
+    let script = place.script(&["version 1.2.3"]);
+    let output = run(quick(&place).env("STUB_SCRIPT", script));
     let text = text_of(&output);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("version 1.2.3 (printed by rkllm_init)"), "{text}");
@@ -208,14 +171,14 @@ fn the_version_that_init_prints_is_checked_too() {
 #[test]
 fn a_library_without_a_version_needs_the_users_word() {
     let nameless = scratch("stub-nameless");
-    stub(&nameless, "unknown");
+    compile_stub(&nameless, NEWEST, "unknown");
     let library = nameless.join("librkllmrt.so");
     let start = |place: &Place| {
         let mut command = quick(place);
         command
             .env("LD_LIBRARY_PATH", &nameless)
             .env("RKLLM_LIBRARY", &library);
-        command.env("STUB_PRINTED_VERSION", "1.3.0");
+        command.env("STUB_SCRIPT", place.script(&["version 1.3.0"]));
         command
     };
     let place = Place::new();
@@ -248,136 +211,6 @@ fn a_library_without_a_version_needs_the_users_word() {
         text.contains("version 1.2.3 (given by --trust-sdk-version)"),
         "{text}"
     );
-}
-
-#[test]
-fn a_segfault_at_every_third_run_still_gives_every_prompts_figures() {
-    let (code, text, record) = with_fault("segv:3", &[]);
-    assert_eq!(code, Some(1), "{text}");
-    assert_every_prompt_has_its_figures(&record, &text);
-    // 33 inferences that stand, and a death after every two of them.
-    assert_eq!(record.faults().failed, 16, "{text}");
-    assert!(text.contains("16 inferences failed"), "{text}");
-    let failure = &record.models[0]
-        .prompts
-        .iter()
-        .find_map(|prompt| prompt.failures.first())
-        .expect("failed");
-    assert_eq!(failure.message, "the worker was killed by SIGSEGV (signal 11)");
-    assert_eq!(
-        failure.last_lines.last().expect("a line"),
-        "E rkllm: about to touch memory that is not there"
-    );
-}
-
-#[test]
-fn a_worker_that_exits_costs_the_sample_at_hand() {
-    let (code, text, record) = with_fault("exit:20", &[]);
-    assert_eq!(code, Some(1), "{text}");
-    assert_every_prompt_has_its_figures(&record, &text);
-    assert!(
-        text.contains("the worker ended by itself with exit code 7"),
-        "{text}"
-    );
-    assert_eq!(record.faults().failed, 1);
-}
-
-#[test]
-fn a_hang_that_no_abort_ends_is_killed_past_the_deadline() {
-    let (code, text, record) = with_fault("hang:20", &["--timeout", "1"]);
-    assert_eq!(code, Some(1), "{text}");
-    assert_every_prompt_has_its_figures(&record, &text);
-    assert!(text.contains("was silent for 6 s and was killed"), "{text}");
-}
-
-#[test]
-fn a_slow_run_is_aborted_at_the_deadline_and_the_model_stays_loaded() {
-    let (code, text, record) = with_fault("slow:20", &["--timeout", "1"]);
-    assert_eq!(code, Some(0), "{text}");
-    assert_every_prompt_has_its_figures(&record, &text);
-    assert!(text.contains("passed its deadline of 1 s"), "{text}");
-}
-
-#[test]
-fn an_exception_and_a_refusal_are_failures_with_their_cause() {
-    let (code, text, record) = with_fault("throw:20", &[]);
-    assert_eq!(code, Some(1), "{text}");
-    assert_every_prompt_has_its_figures(&record, &text);
-    assert!(text.contains("C++ exception: thrown by the stub"), "{text}");
-
-    let (_, text, record) = with_fault("refuse:20", &[]);
-    assert_every_prompt_has_its_figures(&record, &text);
-    assert!(text.contains("the run failed: the runtime returned -1"), "{text}");
-}
-
-#[test]
-fn faulty_statistics_are_rejected_by_name_and_made_good() {
-    let rows = [
-        ("no-finish:20", "no FINISH came after 8 tokens"),
-        ("stale:20", "are those of the run before"),
-        ("warm:20", "the KV cache was not cold"),
-        ("nan:20", "generate_time_ms = NaN"),
-        ("late:20", "a callback came after its run had returned"),
-    ];
-    for (fault, reason) in rows {
-        let (code, text, record) = with_fault(fault, &[]);
-        assert_eq!(code, Some(0), "{fault}: {text}");
-        assert_every_prompt_has_its_figures(&record, &text);
-        assert!(text.contains(reason), "{fault}: {text}");
-        assert!(
-            text.contains("1 inference rejected by the ledger"),
-            "{fault}: {text}"
-        );
-    }
-}
-
-#[test]
-fn a_worker_that_hangs_does_not_outlive_a_killed_parent() {
-    let place = Place::new();
-    let mut parent = quick(&place)
-        .env("STUB_FAULT", "hang:3")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("started");
-    wait_until(|| {
-        let recorded = |path: &PathBuf| {
-            RunRecord::load(path).is_ok_and(|run| run.models[0].prompts[1].warm_up.len() == 1)
-        };
-        place.records().iter().any(recorded)
-    });
-    let workers = children(parent.id());
-    assert_eq!(workers.len(), 1);
-    // The third run is under way or about to be; it never ends, so that only the kernel can end the worker.
-    std::thread::sleep(Duration::from_millis(100));
-    send("KILL", parent.id());
-    parent.wait().expect("ended");
-    wait_until(|| !is_alive(workers[0]));
-}
-
-#[test]
-fn a_prompt_that_fails_twice_in_a_row_is_given_up_and_counted() {
-    let (code, text, record) = with_fault("segv:1", &[]);
-    assert_eq!(code, Some(1), "{text}");
-    assert_eq!(record.faults().given_up, 3, "{text}");
-    assert!(text.contains("3 prompts given up"), "{text}");
-}
-
-#[test]
-fn an_init_that_lies_or_fails_is_a_model_that_was_not_loaded() {
-    for (variable, reason) in [
-        ("STUB_INIT_LIES", "returned 0 but gave no handle"),
-        ("STUB_INIT_FAILS", "E rkllm: invalid rkllm model!"),
-    ] {
-        let place = Place::new();
-        let output = run(quick(&place).env(variable, "1"));
-        let text = text_of(&output);
-        assert_eq!(output.status.code(), Some(1), "{text}");
-        assert!(
-            text.contains(reason) && text.contains("1 model not loaded"),
-            "{text}"
-        );
-    }
 }
 
 #[test]
@@ -426,7 +259,7 @@ fn npu_cores_are_compared_with_those_that_the_model_was_converted_for() {
         let mut bench = quick(&place);
         bench.args(["--quick", "--npu-cores", asked, "decode/question"]);
         if let Some(cores) = of_model {
-            bench.env("STUB_NPU_CORES", cores);
+            bench.env("STUB_SCRIPT", place.script(&[&format!("npu-cores {cores}")]));
         }
         let output = run(&mut bench);
         (output.status.code(), text_of(&output), place)

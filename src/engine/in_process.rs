@@ -7,15 +7,17 @@ use super::log::{tail, with_stdout_seen};
 use super::{Engine, Failure, FailureKind, LoadSpec, Loaded, RuntimeIdentity};
 use crate::board;
 use crate::ffi::library::{self, VersionLine};
-use crate::ffi::{Abilities, Params, Recording, RunInput, RunOutcome, RunRequest, Session};
+use crate::ffi::{Abilities, Finish, Params, Recording, RunInput, RunOutcome, RunRequest, Session};
 use crate::inference::{Inference, Input, Request, RuntimeStats, Sampling, token_ids};
 
 /// The runtime in this process: nothing stands between, and nothing protects from its faults.
 #[derive(Default)]
 pub struct InProcess {
     session: Option<Session>,
-    /// A run was aborted: the runtime may still hold on to it.
+    /// The last run did not come to its end: the runtime may still hold on to it.
     abort_pending: bool,
+    /// Runs made, over all loads.
+    runs: usize,
     watcher: Option<Rc<dyn Fn(Moment)>>,
 }
 
@@ -68,10 +70,12 @@ impl Engine for InProcess {
             last_lines: tail(&printed),
         })?);
         let npu_cores = library::find_npu_cores(&printed);
+        let toolkit = library::find_toolkit(&printed);
         check_npu_cores(spec.npu_cores, npu_cores)?;
         Ok(Loaded {
             load_ns,
             npu_cores,
+            toolkit,
             runtime: RuntimeIdentity {
                 library: library.clone(),
                 version_line,
@@ -104,7 +108,8 @@ impl Engine for InProcess {
         }
         let kv_cache_before = cache_size(session)?;
         let mut recording = Recording::with_room_for(request.max_new_tokens as usize);
-        let input = match &request.input {
+        let varied = (!can.clear_kv_cache).then(|| varied(&request.input, self.runs));
+        let input = match varied.as_ref().unwrap_or(&request.input) {
             Input::Text(text) => RunInput::Text(text),
             Input::Tokens(ids) => RunInput::Tokens(ids),
         };
@@ -117,7 +122,9 @@ impl Engine for InProcess {
             tell(watcher, &mut recording);
         }
         let outcome = session.run(&run, &mut recording).map_err(Failure::refused)?;
-        self.abort_pending = outcome.aborted;
+        self.runs += 1;
+        // Aborted, or paused: the next run would go on with it instead of reading its own prompt.
+        self.abort_pending = recording.finish() != Finish::Finished;
         Ok(Inference {
             call_ns: outcome.call_ns,
             return_ns: outcome.return_ns,
@@ -139,6 +146,29 @@ impl Engine for InProcess {
             text: String::from_utf8_lossy(&recording.text).into_owned(),
             tokens: recording.tokens,
         })
+    }
+
+    fn unload(&mut self) -> Result<(), Failure> {
+        match self.session.take() {
+            Some(session) => session.close().map_err(Failure::refused),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The prompt with another beginning in each run, for runtimes whose KV cache cannot be cleared (1.1.x): what a run
+/// leaves there must not be a prefix of the next. A letter in front of text is one token in most vocabularies.
+fn varied(input: &Input, run: usize) -> Input {
+    const LETTERS: &[u8; 26] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    match input {
+        Input::Text(text) => Input::Text(format!("{} {text}", char::from(LETTERS[run % LETTERS.len()]))),
+        Input::Tokens(ids) => {
+            let mut ids = ids.clone();
+            if let (Some(first), Some(other)) = (ids.first_mut(), token_ids(run % 3000 + 1).last()) {
+                *first = *other;
+            }
+            Input::Tokens(ids)
+        }
     }
 }
 

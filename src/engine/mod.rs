@@ -33,6 +33,12 @@ pub trait Engine {
     /// # Errors
     /// Why there is none. After [`FailureKind::Lost`] the model must be loaded again.
     fn infer(&mut self, request: &Request) -> Result<Inference, Failure>;
+
+    /// Frees the model. Without one nothing happens.
+    ///
+    /// # Errors
+    /// What went wrong; the model is gone all the same.
+    fn unload(&mut self) -> Result<(), Failure>;
 }
 
 /// What to load, and how.
@@ -86,6 +92,8 @@ pub struct Loaded {
     pub load_ns: u64,
     /// NPU cores that the model was converted for; absent where the runtime does not say.
     pub npu_cores: Option<u8>,
+    /// Version of the toolkit that converted the model; absent where the runtime does not say.
+    pub toolkit: Option<String>,
     /// The runtime behind the C API.
     pub runtime: RuntimeIdentity,
     /// Peak resident set of the process after the load, bytes; absent where it cannot be read.

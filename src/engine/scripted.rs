@@ -29,6 +29,8 @@ pub(crate) struct Scripted {
     pub(crate) asked: Vec<Request>,
     /// What was loaded, in order.
     pub(crate) specs: Vec<LoadSpec>,
+    /// What unloading gives.
+    pub(crate) unload: Result<(), Failure>,
     /// What the runtime cannot do that a 1.3.0 one can.
     pub(crate) lacks: fn(&mut Abilities),
 }
@@ -40,6 +42,7 @@ impl Default for Scripted {
             loads: VecDeque::new(),
             asked: Vec::new(),
             specs: Vec::new(),
+            unload: Ok(()),
             lacks: |_| {},
         }
     }
@@ -54,6 +57,7 @@ impl Engine for Scripted {
         Ok(Loaded {
             load_ns: 1_000,
             npu_cores: None,
+            toolkit: None,
             runtime: RuntimeIdentity {
                 library: Library {
                     path: "scripted".into(),
@@ -73,6 +77,10 @@ impl Engine for Scripted {
     fn infer(&mut self, request: &Request) -> Result<Inference, Failure> {
         self.asked.push(request.clone());
         self.answers.pop_front().expect("the script is long enough")
+    }
+
+    fn unload(&mut self) -> Result<(), Failure> {
+        self.unload.clone()
     }
 }
 

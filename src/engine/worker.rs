@@ -28,6 +28,8 @@ pub const WORKER_ARGUMENT: &str = "--rkllm-bench-worker";
 /// How long past its deadline a worker may stay silent before it is killed: an abort during prefill was seen to take
 /// effect after 1.4 s on a board.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long a model may take to be freed.
+const UNLOAD_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a worker has to free its model and leave when nothing more is asked of it.
 const GOODBYE: Duration = Duration::from_secs(2);
 /// How often a wait looks whether the user asked to stop.
@@ -37,12 +39,14 @@ const TICK: Duration = Duration::from_millis(50);
 enum Ask {
     Load(LoadSpec),
     Infer(Request),
+    Unload,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 enum Reply {
     Loaded(Loaded),
     Inferred(Inference),
+    Unloaded,
     Failed(Failure),
 }
 
@@ -86,7 +90,7 @@ impl Worker {
             }),
             Ok(reply) => Ok(reply),
             Err(silence) => {
-                let failure = running.obituary(silence, patience);
+                let failure = running.obituary(silence, ask, patience);
                 self.running = None;
                 Err(failure)
             }
@@ -136,6 +140,18 @@ impl Engine for Worker {
     fn infer(&mut self, request: &Request) -> std::result::Result<Inference, Failure> {
         match self.exchange(&Ask::Infer(request.clone()), request.deadline + GRACE)? {
             Reply::Inferred(inference) => Ok(self.with_last_error(inference)),
+            other => Err(out_of_step(&other)),
+        }
+    }
+
+    fn unload(&mut self) -> std::result::Result<(), Failure> {
+        if self.running.is_none() {
+            return Ok(());
+        }
+        let reply = self.exchange(&Ask::Unload, UNLOAD_DEADLINE);
+        self.running = None;
+        match reply? {
+            Reply::Unloaded => Ok(()),
             other => Err(out_of_step(&other)),
         }
     }
@@ -219,7 +235,7 @@ impl Running {
     }
 
     /// Makes sure that the worker is gone and says how it went.
-    fn obituary(&mut self, silence: Silence, patience: Duration) -> Failure {
+    fn obituary(&mut self, silence: Silence, asked: &Ask, patience: Duration) -> Failure {
         if silence != Silence::Gone {
             let _ = self.child.kill(); // it may have gone by itself meanwhile
         }
@@ -227,8 +243,13 @@ impl Running {
         let message = match (silence, status) {
             (Silence::Stopped, _) => "stopped by the user".into(),
             (Silence::TooLong, _) => {
+                let remedy = if matches!(asked, Ask::Infer(_)) {
+                    " (--timeout)"
+                } else {
+                    ""
+                };
                 format!(
-                    "the worker was silent for {} s and was killed (--timeout)",
+                    "the worker was silent for {} s and was killed{remedy}",
                     patience.as_secs()
                 )
             }
@@ -267,7 +288,12 @@ fn describe(status: ExitStatus) -> String {
     match (status.signal(), status.code()) {
         (Some(signal), _) => {
             let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal without a name");
-            format!("was killed by {name} (signal {signal})")
+            let likely = if signal == signal_hook::consts::SIGKILL {
+                ", as the kernel does when memory is short"
+            } else {
+                ""
+            };
+            format!("was killed by {name} (signal {signal}){likely}")
         }
         (None, Some(code)) => format!("ended by itself with exit code {code}"),
         (None, None) => format!("ended: {status}"),
@@ -319,6 +345,7 @@ fn serve(parent: Option<i32>) -> std::io::Result<()> {
         let reply = match serde_json::from_str(&line?)? {
             Ask::Load(spec) => engine.load(&spec).map(Reply::Loaded),
             Ask::Infer(request) => engine.infer(&request).map(Reply::Inferred),
+            Ask::Unload => engine.unload().map(|()| Reply::Unloaded),
         };
         serde_json::to_writer(&mut replies, &reply.unwrap_or_else(Reply::Failed))?;
         replies.write_all(b"\n")?;

@@ -13,6 +13,14 @@
 #include <string>
 #include <type_traits>
 
+#ifdef RKB_SHARED_LIBRARY
+// A library older than the header lacks these. The program must start all the same, to say so; it calls none of them
+// before the library's version was compared with the header's.
+#pragma weak rkllm_clear_kv_cache
+#pragma weak rkllm_get_kv_cache_size
+#pragma weak rkllm_set_chat_template
+#endif
+
 // What a run hands to the runtime as userdata. Each run has its own, so that a callback of an earlier run is told
 // from those of the run under way.
 struct ticket {

@@ -118,6 +118,16 @@ pub fn find_npu_cores(log: &str) -> Option<u8> {
     pattern.captures(log)?.get(1)?.as_str().parse().ok()
 }
 
+/// Finds by which toolkit the model was converted in what `rkllm_init` printed (`toolkit version: 1.2.3`); absent when
+/// that is unknown to the runtime.
+pub fn find_toolkit(log: &str) -> Option<String> {
+    static PATTERN: OnceCell<Regex> = OnceCell::new();
+    let pattern = PATTERN
+        .get_or_try_init(|| Regex::new(r"toolkit version: (\d[^\s,]*)"))
+        .ok()?;
+    Some(pattern.captures(log)?.get(1)?.as_str().to_owned())
+}
+
 /// Compares the version that the runtime itself printed with the header.
 ///
 /// # Errors
@@ -279,9 +289,14 @@ mod tests {
     }
 
     #[test]
-    fn npu_cores_of_a_model() {
+    fn npu_cores_and_toolkit_of_a_model() {
         let line = "I rkllm: toolkit version: 1.2.3, max_context_limit: 4096, npu_core_num: 3, target_platform: RK3588\n";
         assert_eq!(find_npu_cores(line), Some(3));
+        assert_eq!(find_toolkit(line), Some("1.2.3".into()));
+        assert_eq!(
+            find_toolkit("I rkllm: toolkit version: unknown, npu_core_num: 1\n"),
+            None
+        );
         assert_eq!(find_npu_cores("I rkllm: loaded\n"), None);
     }
 

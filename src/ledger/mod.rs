@@ -34,6 +34,8 @@ pub struct Ledger {
     fixed_length: bool,
     /// Whether the runtime can be told to.
     can_ignore_eos: bool,
+    /// Whether prompts vary, since the KV cache cannot be cleared.
+    varies_prompts: bool,
     max_context: u32,
     last_stats: Option<RuntimeStats>,
     late_callbacks: u64,
@@ -45,6 +47,7 @@ impl Ledger {
         Self {
             fixed_length: spec.ignore_eos,
             can_ignore_eos: can.ignore_eos,
+            varies_prompts: !can.clear_kv_cache,
             max_context: spec.max_context,
             last_stats: None,
             late_callbacks: 0,
@@ -80,7 +83,10 @@ impl Ledger {
             .and_then(|stats| stats.prefill_tokens.try_into().ok());
         self.judge_count(request, prompt_tokens.or(prefilled), inference, &mut marks)?;
         judge_cache(request.depth, inference.kv_cache_before, &mut marks)?;
-        match &inference.stats {
+        if self.varies_prompts {
+            marks.push(Mark::PromptVaried);
+        }
+        match inference.stats.as_ref().filter(|stats| !stats.are_zero()) {
             Some(stats) => judge_stats(
                 request,
                 stats,
@@ -105,7 +111,12 @@ impl Ledger {
         let asked = request.max_new_tokens;
         let got = inference.tokens.len() + inference.overflow as usize;
         match got.cmp(&(asked as usize)) {
-            Ordering::Equal => return Ok(()),
+            Ordering::Equal => {
+                if !self.fixed_length {
+                    marks.push(Mark::ReachedLimit { limit: asked });
+                }
+                return Ok(());
+            }
             Ordering::Greater => return Err(Rejection::TokenCount { asked, got }),
             Ordering::Less => {}
         }

@@ -107,7 +107,7 @@ pub enum Rejection {
 #[serde(rename_all = "snake_case", tag = "mark")]
 #[non_exhaustive]
 pub enum Mark {
-    /// The runtime has no statistics, so prefill could not be proven cold.
+    /// The runtime gave no statistics, or zeroes alone, so prefill could not be proven cold.
     NoStats,
     /// The KV cache held something before the run.
     CacheNotEmpty {
@@ -128,6 +128,13 @@ pub enum Mark {
     },
     /// The KV cache's size cannot be asked, so the depth could not be proven.
     DepthUnproven,
+    /// The prompt began with another token than in the run before: this runtime's KV cache cannot be cleared.
+    PromptVaried,
+    /// The answer was to end by itself and went on to the limit.
+    ReachedLimit {
+        /// The limit, tokens.
+        limit: u32,
+    },
     /// The run ended by itself; this runtime cannot be told to go on.
     EndedEarly {
         /// Tokens asked for.

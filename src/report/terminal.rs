@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use crate::engine::RuntimeIdentity;
+use crate::engine::{Loaded, RuntimeIdentity};
 use crate::figures::Figures;
 use crate::record::{ModelRecord, PromptRecord, RunRecord, Sample};
 
@@ -96,10 +96,24 @@ pub fn figures(record: &RunRecord) -> String {
             text += &runtime_line(&loaded.runtime);
             text += "\n";
             text += &model_table(model);
+            text += &end_token_note(loaded).unwrap_or_default();
             text += "\n";
         }
     }
     text
+}
+
+/// What is known of runtime 1.3.0 with models of these toolkits (noc7c9/rkllm-eos-repro, logs of both versions): it reads
+/// the end token in another integer type than they wrote it.
+fn end_token_note(loaded: &Loaded) -> Option<String> {
+    let runtime = &loaded.runtime.version_line.as_ref()?.runtime;
+    let toolkit = loaded.toolkit.as_deref()?;
+    (runtime == "1.3.0" && ["1.2.2", "1.2.3"].contains(&toolkit)).then(|| {
+        format!(
+            "note: runtime 1.3.0 is known to miss the end token of models that toolkit {toolkit} converted; answers that are to \
+             end by themselves then go on to the limit\n"
+        )
+    })
 }
 
 /// The table of one model: medians over its samples.
@@ -157,6 +171,9 @@ pub fn faults(record: &RunRecord) -> String {
     for model in &record.models {
         if let Some(failure) = &model.load_failure {
             lines.push(format!("{}: {failure}", model.name));
+        }
+        if let Some(failure) = &model.unload_failure {
+            lines.push(format!("{}, on unloading: {failure}", model.name));
         }
         for prompt in &model.prompts {
             for (cause, count) in causes(prompt) {

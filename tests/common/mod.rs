@@ -32,7 +32,7 @@ const STEERING: [&str; 9] = [
     "RKLLM_BENCH_MODEL",
     "LD_LIBRARY_PATH",
     "CARGO_MANIFEST_DIR",
-    "STUB_FAULT",
+    "STUB_SCRIPT",
 ];
 
 /// A command free of what this process was steered by.
@@ -136,6 +136,13 @@ impl Place {
         command
     }
 
+    /// A script for the stub runtime, for the variable `STUB_SCRIPT`.
+    pub fn script(&self, lines: &[&str]) -> PathBuf {
+        let path = self.path("stub-script");
+        std::fs::write(&path, lines.join("\n")).expect("written");
+        path
+    }
+
     /// The one run record that was written here.
     #[track_caller]
     pub fn record(&self) -> RunRecord {
@@ -172,11 +179,10 @@ pub struct Sdk {
 
 /// Built once for each test binary.
 pub static SDK: LazyLock<Sdk> = LazyLock::new(|| {
-    let lib = scratch("stub-1.3.0");
-    stub(&lib, "1.3.0");
+    let lib = NEWEST.stub();
     let model = scratch("models").join("stub-model.rkllm");
     std::fs::write(&model, "not a model").expect("written");
-    let mut build = sdk_cargo(&lib);
+    let mut build = NEWEST.cargo();
     let messages = messages(build.args(["bench", "--no-default-features", "--no-run", "--bench", "quick"]));
     let (quick, build_script) = (
         program(&messages, "quick"),
@@ -197,8 +203,61 @@ pub fn scratch(name: &str) -> PathBuf {
     dir
 }
 
-/// Compiles the stub runtime of a release into `dir`, unless it is there and newer than its source.
-pub fn stub(dir: &Path, version: &str) {
+/// A release of the SDK: its header, and the number that tells the stub of its generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Release {
+    pub version: &'static str,
+    pub generation: u32,
+}
+
+/// The releases whose headers differ, oldest first.
+pub const RELEASES: [Release; 6] = [
+    release("1.1.4", 110),
+    release("1.2.0", 120),
+    release("1.2.1", 121),
+    release("1.2.2", 121),
+    release("1.2.3", 121),
+    NEWEST,
+];
+
+/// The one whose header is this project's own.
+pub const NEWEST: Release = release("1.3.0", 130);
+
+const fn release(version: &'static str, generation: u32) -> Release {
+    Release { version, generation }
+}
+
+impl Release {
+    /// Folder of its `rkllm.h`.
+    pub fn include(self) -> PathBuf {
+        if self == NEWEST {
+            Path::new(ROOT).join("vendor/rkllm")
+        } else {
+            Path::new(ROOT).join("tests/fixtures/headers").join(self.version)
+        }
+    }
+
+    /// Folder of its stub runtime, compiled where it is missing or older than its source.
+    pub fn stub(self) -> PathBuf {
+        let dir = scratch(&format!("stub-{}", self.version));
+        compile_stub(&dir, self, self.version);
+        dir
+    }
+
+    /// cargo for a build on its stub: a target folder of its own, since a build with other features would replace the
+    /// programs that the other tests use.
+    pub fn cargo(self) -> Command {
+        let mut command = cargo();
+        command
+            .env("RKLLM_INCLUDE_DIR", self.include())
+            .env("RKLLM_LIB_DIR", self.stub())
+            .env("CARGO_TARGET_DIR", scratch("sdk-target"));
+        command
+    }
+}
+
+/// Compiles the stub runtime of a release into `dir`, with `version` in its file.
+pub fn compile_stub(dir: &Path, release: Release, version: &str) {
     let library = dir.join("librkllmrt.so");
     let source = Path::new(ROOT).join("tests/stub/rkllmrt_stub.cpp");
     let written = |path: &Path| path.metadata().and_then(|meta| meta.modified()).ok();
@@ -217,7 +276,9 @@ pub fn stub(dir: &Path, version: &str) {
                 "-Wl,-soname,librkllmrt.so",
             ])
             .arg(format!("-DSTUB_VERSION=\"{version}\""))
-            .args(["-I", &format!("{ROOT}/vendor/rkllm")])
+            .arg(format!("-DSTUB_GENERATION={}", release.generation))
+            .arg("-I")
+            .arg(release.include())
             .arg(&source)
             .arg("-o")
             .arg(fresh.path()),
@@ -225,15 +286,18 @@ pub fn stub(dir: &Path, version: &str) {
     fresh.persist(&library).expect("renamed");
 }
 
-/// cargo for a build on an SDK: a target folder of its own, since a build with other features would replace the
-/// programs that the other tests use.
-pub fn sdk_cargo(lib: &Path) -> Command {
-    let mut command = cargo();
-    command
-        .env("RKLLM_INCLUDE_DIR", format!("{ROOT}/vendor/rkllm"))
-        .env("RKLLM_LIB_DIR", lib)
-        .env("CARGO_TARGET_DIR", scratch("sdk-target"));
-    command
+/// All three prompts of the quick suite have ten samples each, and criterion's figures of each phase are in `text`.
+#[track_caller]
+pub fn assert_every_prompt_has_its_figures(record: &RunRecord, text: &str) {
+    let prompts = &record.models[0].prompts;
+    assert_eq!(prompts.len(), 3);
+    for prompt in prompts {
+        assert_eq!(prompt.samples.len(), 10, "{}: {text}", prompt.id);
+        for phase in ["ttft", "total", "prefill", "decode"] {
+            let id = format!("stub-model/quick/{phase}/{}", prompt.id);
+            assert!(text.contains(&id), "{id} is not in:\n{text}");
+        }
+    }
 }
 
 /// Waits until something has happened, and no longer than a minute.

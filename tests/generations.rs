@@ -1,0 +1,263 @@
+//! The harness on every generation of the SDK: each release's header builds, and its stub runs.
+//!
+//! Headers of older releases are fixtures (`tests/fixtures/headers`), the libraries are stubs of the same ABI.
+
+#![allow(clippy::expect_used, reason = "helpers of tests")]
+
+mod common;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::LazyLock;
+
+use common::{Place, RELEASES, Release, messages, program, run, scratch, succeed, text_of};
+use rkllm_bench::ledger::Mark;
+use rkllm_bench::record::RunRecord;
+
+/// A release, and the quick bench built on it.
+struct Built {
+    release: Release,
+    quick: PathBuf,
+}
+
+/// All of them, in one target folder: from release to release only this package is built anew.
+static BUILT: LazyLock<Vec<Built>> = LazyLock::new(|| RELEASES.map(build).into());
+
+fn build(release: Release) -> Built {
+    let mut cargo = release.cargo();
+    let build = cargo.args(["bench", "--no-default-features", "--no-run", "--bench", "quick"]);
+    // The next release's build replaces the program.
+    let quick = scratch("generations").join(format!("quick-{}", release.version));
+    std::fs::copy(program(&messages(build), "quick"), &quick).expect("copied");
+    Built { release, quick }
+}
+
+impl Built {
+    fn of(version: &str) -> &'static Self {
+        let built = BUILT.iter().find(|built| built.release.version == version);
+        built.expect("one of the releases")
+    }
+
+    /// The bench on the stub of `library`, which is chosen where it is another than was built with.
+    fn bench(&self, place: &Place, library: Release) -> Command {
+        let model = scratch("models").join("stub-model.rkllm");
+        std::fs::write(&model, "not a model").expect("written");
+        let mut command = place.bench(&self.quick);
+        command
+            .args(["--noplot", "--max-new-tokens", "8", "--models"])
+            .arg(&model);
+        command.env("LD_LIBRARY_PATH", library.stub());
+        if library != self.release {
+            command.env("RKLLM_LIBRARY", library.stub().join("librkllmrt.so"));
+        }
+        command
+    }
+
+    /// A run on its own stub that must succeed.
+    #[track_caller]
+    fn record(&self, script: &[&str], more: &[&str]) -> (RunRecord, String) {
+        let place = Place::new();
+        let mut bench = self.bench(&place, self.release);
+        bench.args(more).env("STUB_SCRIPT", place.script(script));
+        let text = succeed(&mut bench);
+        (place.record(), text)
+    }
+}
+
+#[test]
+fn each_release_gives_its_figures_and_says_what_it_cannot_do() {
+    for built in BUILT.iter() {
+        let version = built.release.version;
+        let (record, text) = built.record(&[], &[]);
+        let model = &record.models[0];
+        let runtime = &model.loaded.as_ref().expect("loaded").runtime;
+        let found = runtime.version_line.as_ref().expect("printed");
+        assert_eq!(
+            (found.runtime.as_str(), runtime.library.file_version.as_deref()),
+            (version, Some(version))
+        );
+        for prompt in &model.prompts {
+            assert_eq!(prompt.samples.len(), 10, "{version} {}: {text}", prompt.id);
+            for sample in &prompt.samples {
+                assert_eq!(sample.inference.tokens.len(), 8, "{version}");
+                assert_eq!(sample.inference.text, "stub ".repeat(8), "{version}");
+            }
+            let has_statistics = built.release.generation >= 121;
+            assert_eq!(prompt.prompt_tokens.is_some(), has_statistics, "{version}");
+            // What cannot be counted has no rate, and not a rate of zero.
+            let prefill = text
+                .split(&format!("/prefill/{}", prompt.id))
+                .nth(1)
+                .expect("its figures");
+            let figures: String = prefill.lines().skip(1).take(2).collect();
+            assert_eq!(figures.contains("tok/s"), has_statistics, "{version}: {figures}");
+        }
+        let marks = &model.prompts[0].samples[0].marks;
+        assert_eq!(
+            marks.contains(&Mark::PromptVaried),
+            built.release.generation < 120,
+            "{version}: {marks:?}"
+        );
+        assert_eq!(
+            marks.contains(&Mark::NoStats),
+            built.release.generation < 121,
+            "{version}: {marks:?}"
+        );
+    }
+}
+
+#[test]
+fn a_library_of_another_generation_is_stopped_before_a_struct_is_passed() {
+    for built in BUILT.iter() {
+        for library in RELEASES {
+            let place = Place::new();
+            let mut bench = built.bench(&place, library);
+            // Whoever passes a struct to this library dies of it.
+            let script = place.script(&["params 1 segv", "init 1 segv"]);
+            let (header, library_is) = (built.release.version, library.version);
+            if library.generation == built.release.generation {
+                succeed(bench.arg("--test"));
+                continue;
+            }
+            let output = run(bench.env("STUB_SCRIPT", script));
+            let text = text_of(&output);
+            assert_eq!(output.status.code(), Some(1), "{header} {library_is}: {text}");
+            let generation = if header == "1.1.4" { "1.1" } else { header };
+            let generation = if built.release.generation == 121 {
+                "1.2.1"
+            } else {
+                generation
+            };
+            for part in [
+                format!("version {library_is} (read from the file)"),
+                format!("of generation {generation};"),
+                format!("RKLLM_SDK=<rknn-llm checkout of release {library_is}>"),
+            ] {
+                assert!(
+                    text.contains(&part),
+                    "{header} {library_is}: no {part:?} in {text}"
+                );
+            }
+            assert!(!text.contains("SIGSEGV"), "{header} {library_is}: {text}");
+        }
+    }
+}
+
+#[test]
+fn answers_that_end_by_themselves_are_as_long_as_they_are() {
+    let suite = scratch("suites").join("ending.json");
+    let text = r#"{"name": "ending", "ignore_eos": false, "max_new_tokens": 8,
+                   "tests": [{"id": "a", "prompt": "Say no more."}]}"#;
+    std::fs::write(&suite, text).expect("written");
+    for version in ["1.2.0", "1.3.0"] {
+        let built = Built::of(version);
+        let prompts = ["--prompts", suite.to_str().expect("a path")];
+        let lengths = |script: &[&str]| {
+            // The command line's limit would be the same for each.
+            let (record, _) = built.record(script, &prompts);
+            let samples = &record.models[0].prompts[0].samples;
+            let sample = samples.first().expect("samples").clone();
+            (sample.inference.tokens.len(), sample.marks)
+        };
+        let (tokens, marks) = lengths(&["eos 5"]);
+        assert_eq!(tokens, 5, "{version}");
+        assert!(
+            !marks.contains(&Mark::ReachedLimit { limit: 8 }),
+            "{version}: {marks:?}"
+        );
+        // As with a model whose end token the runtime does not know.
+        let (tokens, marks) = lengths(&[]);
+        assert_eq!(tokens, 8, "{version}");
+        assert!(
+            marks.contains(&Mark::ReachedLimit { limit: 8 }),
+            "{version}: {marks:?}"
+        );
+    }
+}
+
+#[test]
+fn runs_that_are_to_be_of_one_length_say_where_they_are_not() {
+    // Before 1.3.0 end tokens cannot be ignored.
+    let early = Mark::EndedEarly { asked: 8, got: 5 };
+    for (version, ends) in [("1.1.4", true), ("1.2.3", true), ("1.3.0", false)] {
+        let (record, text) = Built::of(version).record(&["eos 5"], &[]);
+        let sample = &record.models[0].prompts[0].samples[0];
+        assert_eq!(sample.marks.contains(&early), ends, "{version}: {text}");
+    }
+}
+
+#[test]
+fn a_model_whose_end_token_the_runtime_may_miss_is_noted() {
+    let note = "is known to miss the end token";
+    for (version, toolkit, noted) in [
+        ("1.3.0", "1.2.3", true),
+        ("1.3.0", "1.2.2", true),
+        ("1.3.0", "1.3.0", false),
+        ("1.2.3", "1.2.3", false),
+    ] {
+        let (record, text) = Built::of(version).record(&[&format!("toolkit {toolkit}")], &["--quick"]);
+        assert_eq!(text.contains(note), noted, "{version} {toolkit}: {text}");
+        let loaded = record.models[0].loaded.as_ref().expect("loaded");
+        assert_eq!(loaded.toolkit.as_deref(), Some(toolkit));
+    }
+}
+
+#[test]
+fn prompts_of_different_limits_are_loaded_for_where_the_runtime_cannot_change_them() {
+    let suite = scratch("suites").join("limits.json");
+    let text = r#"{"name": "limits", "tests": [
+                   {"id": "short", "prompt": "One.", "max_new_tokens": 4},
+                   {"id": "long", "prompt": "Two.", "max_new_tokens": 12}]}"#;
+    std::fs::write(&suite, text).expect("written");
+    for built in BUILT.iter() {
+        let place = Place::new();
+        let mut bench = place.bench(&built.quick);
+        let model = scratch("models").join("stub-model.rkllm");
+        bench
+            .args(["--noplot", "--quick", "--models"])
+            .arg(&model)
+            .arg("--prompts")
+            .arg(&suite);
+        succeed(bench.env("LD_LIBRARY_PATH", built.release.stub()));
+        let lengths: Vec<usize> = place.record().models[0]
+            .prompts
+            .iter()
+            .map(|prompt| prompt.samples[1].inference.tokens.len())
+            .collect();
+        assert_eq!(lengths, [4, 12], "{}", built.release.version);
+    }
+}
+
+#[test]
+fn a_depth_needs_a_runtime_that_keeps_history() {
+    let table = |version: &str| {
+        let release = Built::of(version).release;
+        let mut cargo = release.cargo();
+        let build = cargo.args(["bench", "--no-default-features", "--no-run", "--bench", "table"]);
+        let place = Place::new();
+        let mut bench = place.bench(&program(&messages(build), "table"));
+        let model = scratch("models").join("stub-model.rkllm");
+        bench
+            .args([
+                "--noplot",
+                "--quick",
+                "--new-tokens",
+                "4",
+                "--depth",
+                "16",
+                "--models",
+            ])
+            .arg(&model);
+        let output = run(bench.env("LD_LIBRARY_PATH", release.stub()));
+        (output.status.code(), text_of(&output), place.record())
+    };
+    let (code, text, _) = table("1.1.4");
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("cannot keep tokens in its KV cache"), "{text}");
+    let (code, text, record) = table("1.2.3");
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!(
+        record.models[0].prompts[0].samples[0].inference.kv_cache_before,
+        Some(16)
+    );
+}
