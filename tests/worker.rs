@@ -62,7 +62,10 @@ fn a_killed_worker_is_reported_and_another_one_takes_its_place() {
     assert!(killed.success());
     let failure = worker.infer(&request()).expect_err("nobody is there");
     assert_eq!(failure.kind, FailureKind::Lost);
-    assert_eq!(failure.message, "the worker was killed by SIGKILL (signal 9)");
+    assert_eq!(
+        failure.message,
+        "the worker was killed by SIGKILL (signal 9), as the kernel does when memory is short"
+    );
 
     worker.load(&spec()).expect("loaded again");
     let second = worker.infer(&request()).expect("inferred");
