@@ -96,6 +96,16 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// Criterion went on past a file that it could not write.
+    #[error(
+        "{path}: criterion did not keep its results of {id}; is the disk full? The run record has all samples", path = path.display()
+    )]
+    NotKept {
+        /// The identifier.
+        id: String,
+        /// The file that is missing, old or no JSON.
+        path: PathBuf,
+    },
     /// Another run holds what this one needs.
     #[error("{what}: in use by process {holder}; {remedy}")]
     Busy {

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use criterion::Criterion;
 use criterion::profiler::Profiler;
 use pprof::flamegraph::Options as Drawing;
 use pprof::{Frames, ProfilerGuard, ProfilerGuardBuilder, Report, Symbol, UnresolvedReport};
@@ -49,28 +50,8 @@ pub(crate) fn profile(record: &RunRecord, plans: &[Plan], selects: &dyn Fn(&str)
                 continue;
             };
             let place = Place::of(&model.name, &record.suite, phase, &prompt.id);
-            let mut group = criterion.benchmark_group(place.group);
-            let outcome = load(plan, request, &flamegraph).and_then(|mut engine| {
-                let mut outcome = Ok(());
-                group.bench_function(place.id, |bencher| {
-                    bencher.iter_custom(|runs| {
-                        let start = Instant::now();
-                        for _ in 0..runs {
-                            if outcome.is_ok() {
-                                outcome = engine.infer(request).map(|_| ());
-                                flamegraph.settle(Some(Part::Decode));
-                            }
-                        }
-                        // Criterion goes on until time has passed: after a failure it is to believe so.
-                        if outcome.is_ok() {
-                            start.elapsed()
-                        } else {
-                            Duration::from_hours(1)
-                        }
-                    });
-                });
-                outcome
-            });
+            let outcome = load(plan, request, &flamegraph)
+                .and_then(|engine| run_live(&mut criterion, place, engine, request, &flamegraph));
             if let Err(failure) = outcome {
                 say(format_args!("{}: {failure}", id(phase)));
                 failed += 1;
@@ -83,6 +64,37 @@ pub(crate) fn profile(record: &RunRecord, plans: &[Plan], selects: &dyn Fn(&str)
     } else {
         Err(Error::Profile { failed })
     }
+}
+
+/// Makes as many runs as criterion asks for, until one fails.
+fn run_live(
+    criterion: &mut Criterion<TokenTime>,
+    place: Place,
+    mut engine: InProcess,
+    request: &Request,
+    flamegraph: &Flamegraph,
+) -> Result<(), Failure> {
+    let mut outcome = Ok(());
+    let mut group = criterion.benchmark_group(place.group);
+    group.bench_function(place.id, |bencher| {
+        bencher.iter_custom(|runs| {
+            let start = Instant::now();
+            for _ in 0..runs {
+                if outcome.is_ok() {
+                    outcome = engine.infer(request).map(|_| ());
+                    flamegraph.settle(Some(Part::Decode));
+                }
+            }
+            // Criterion goes on until time has passed: after a failure it is to believe so.
+            if outcome.is_ok() {
+                start.elapsed()
+            } else {
+                Duration::from_hours(1)
+            }
+        });
+    });
+    group.finish();
+    outcome
 }
 
 /// The model, loaded for `request`, and telling `flamegraph` how far each run is.

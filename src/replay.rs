@@ -184,10 +184,10 @@ fn replay_group(
     let size = suite.sweep.then(|| Size::of(&model.prompts));
     for phase in phases {
         for prompt in &model.prompts {
-            let durations = durations(*phase, prompt);
-            if durations.len() < prompt.samples.len() {
-                continue; // a phase that did not take place in each of the samples
+            if !is_replayed(*phase, prompt) {
+                continue;
             }
+            let durations = durations(*phase, prompt);
             let samples = durations.len().max(MIN_SAMPLES); // criterion accepts no fewer, also to list or test
             group.sample_size(samples);
             group.measurement_time(if quick {
@@ -214,6 +214,11 @@ fn replay_group(
         }
     }
     group.finish();
+}
+
+/// Whether a phase took place in each of a prompt's samples, so that criterion is given it.
+pub(crate) fn is_replayed(phase: Phase, prompt: &PromptRecord) -> bool {
+    durations(phase, prompt).len() == prompt.samples.len()
 }
 
 /// The recorded durations of one benchmark.

@@ -159,6 +159,24 @@ fn on_a_full_disk_the_figures_are_still_shown() {
 }
 
 #[test]
+fn results_that_criterion_could_not_keep_are_told() {
+    let _turn = turn();
+    let place = Place::new();
+    let model = place.path("criterion/tiny-random-weights");
+    std::fs::create_dir_all(&model).expect("made");
+    std::fs::write(model.join("quick_decode"), "a file where the folder should be").expect("written");
+    let output = run(quick(&place).args(["--noplot", "decode/question"]));
+    let text = text_of(&output);
+    assert_eq!(output.status.code(), Some(70), "{text}");
+    assert!(
+        text.contains("criterion did not keep its results of tiny-random-weights/quick/decode/question"),
+        "{text}"
+    );
+    assert!(text.contains("% inference)"), "the figures are shown: {text}");
+    assert_eq!(place.record().models[0].prompts[0].samples.len(), 10);
+}
+
+#[test]
 fn a_target_folder_that_cannot_be_written_is_told_before_anything_is_measured() {
     let place = Place::new();
     let output = run(quick(&place).env("CRITERION_HOME", "/proc/no/such"));

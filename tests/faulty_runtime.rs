@@ -55,15 +55,24 @@ fn a_segfault_at_every_third_run_still_gives_every_prompts_figures() {
 }
 
 #[test]
-fn a_worker_that_exits_costs_the_sample_at_hand() {
-    let (code, text, record) = with_fault(&["run 20 exit"], &[]);
-    assert_eq!(code, Some(1), "{text}");
-    assert_every_prompt_has_its_figures(&record, &text);
-    assert!(
-        text.contains("the worker ended by itself with exit code 7"),
-        "{text}"
-    );
-    assert_eq!(record.faults().failed, 1);
+fn a_worker_that_ends_in_whatever_way_costs_the_sample_at_hand() {
+    let rows = [
+        ("run 20 exit", "the worker ended by itself with exit code 7"),
+        ("run 20 abort", "the worker was killed by SIGABRT (signal 6)"),
+        (
+            "run 20 oom",
+            "the worker was killed by SIGKILL (signal 9), as the kernel does when memory is short",
+        ),
+    ];
+    for (line, cause) in rows {
+        let (code, text, record) = with_fault(&[line], &[]);
+        assert_eq!(code, Some(1), "{line}: {text}");
+        assert_every_prompt_has_its_figures(&record, &text);
+        assert!(
+            text.contains(cause) && text.contains("1 inference failed"),
+            "{line}: {text}"
+        );
+    }
 }
 
 #[test]
@@ -238,6 +247,14 @@ fn an_exception_from_any_call_has_its_name() {
             "{line}: {text}"
         );
     }
+}
+
+#[test]
+fn an_exception_from_an_abort_costs_the_prompt_that_needed_it() {
+    let (code, text, record) = with_fault(&["run 20 slow", "abort 1 throw"], &["--timeout", "1"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("rkllm_abort failed: C++ exception"), "{text}");
+    assert_eq!(record.faults().given_up, 1, "{text}");
 }
 
 #[test]

@@ -131,6 +131,8 @@ fn baselines_are_criterions() {
     let text = succeed(quick(&place).args(["--baseline", "before", "decode/question"]));
     assert!(text.contains("change:"), "{text}");
 
+    succeed(quick(&place).args(["--discard-baseline", "--noplot", "--quick", "decode/question"]));
+
     let output = run(quick(&place).args(["--baseline", "befor", "decode/question"]));
     let text = text_of(&output);
     assert_eq!(output.status.code(), Some(64), "{text}");

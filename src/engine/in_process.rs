@@ -276,3 +276,33 @@ fn cpu_features() -> Option<String> {
 fn cpu_features() -> Option<String> {
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_clear_call_no_run_begins_as_the_one_before() {
+        let text = |run| match varied(&Input::Text("Why?".into()), run) {
+            Input::Text(text) => text,
+            Input::Tokens(_) => String::new(),
+        };
+        assert_eq!([0, 1, 25, 26].map(text), ["A Why?", "B Why?", "Z Why?", "A Why?"]);
+        let ids = |run| match varied(&Input::Tokens(vec![7, 8, 9]), run) {
+            Input::Tokens(ids) => ids,
+            Input::Text(_) => vec![],
+        };
+        for run in [0, 1, 2999] {
+            assert_ne!(ids(run)[0], ids(run + 1)[0], "run {run}");
+            assert_eq!(ids(run)[1..], [8, 9]);
+        }
+    }
+
+    #[test]
+    fn npu_cores_are_checked_only_where_they_were_asked_for() {
+        assert_eq!(check_npu_cores(None, Some(3)), Ok(()));
+        assert_eq!(check_npu_cores(Some(3), Some(3)), Ok(()));
+        assert!(check_npu_cores(Some(1), Some(3)).is_err());
+        assert!(check_npu_cores(Some(1), None).is_err());
+    }
+}

@@ -7,9 +7,9 @@
 mod criterion;
 mod saving;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use clap::Parser as _;
 
@@ -75,7 +75,6 @@ fn code_of(error: &Error) -> u8 {
 }
 
 fn parent(options: &Options, suite: &str, base: &Path) -> Result<ExitCode> {
-    let start = Instant::now();
     let mode = options.mode();
     let run = set_up(options, suite, base)?;
     let selects = options.selects()?;
@@ -99,37 +98,14 @@ fn parent(options: &Options, suite: &str, base: &Path) -> Result<ExitCode> {
             let plans = record.models.iter().map(|model| run.plan(model)).collect();
             criterion::start(options, &Task::Profile { record, plans })
         }
-        _ => measure(options, &run, record, start),
+        _ => measure(options, &run, record, &*selects),
     }
 }
 
 /// The run that was asked for.
 fn set_up(options: &Options, suite: &str, base: &Path) -> Result<Run> {
     let parameters = options.parameters()?;
-    let mut suite = match &options.prompts {
-        Some(file) => Suite::from_file(&base.join(file), suite)?,
-        None if suite == "table" => Suite::table(&options.sweep()),
-        None => Suite::find(suite, base)?,
-    };
-    if suite.name == "table" {
-        if options.mode() == Mode::Test {
-            options
-                .new_tokens_of_all()
-                .into_iter()
-                .for_each(|tokens| suite.set_max_new_tokens(tokens));
-        }
-    } else {
-        options
-            .new_tokens_of_all()
-            .into_iter()
-            .for_each(|tokens| suite.set_max_new_tokens(tokens));
-        if options.sweep() != Sweep::default() {
-            say(format_args!(
-                "{}: --prompt-tokens, --new-tokens and --depth are for the suite table and have no effect here",
-                suite.name
-            ));
-        }
-    }
+    let suite = suite_of(options, suite, base)?;
     let built_in_alone = options.models.is_none() && options.model.is_empty();
     let models = models::select(options.models.as_deref(), base, &options.model)?;
     if built_in_alone && models.iter().all(|model| model.random_weights) {
@@ -145,8 +121,35 @@ fn set_up(options: &Options, suite: &str, base: &Path) -> Result<Run> {
     })
 }
 
+/// The suite that was asked for, with the lengths that the command line gives.
+fn suite_of(options: &Options, suite: &str, base: &Path) -> Result<Suite> {
+    let mut suite = match &options.prompts {
+        Some(file) => Suite::from_file(&base.join(file), suite)?,
+        None if suite == "table" => Suite::table(&options.sweep()),
+        None => Suite::find(suite, base)?,
+    };
+    // The lengths of a sweep are its own, but for a test.
+    let own_lengths = suite.sweep && options.mode() != Mode::Test;
+    if let Some(tokens) = options.new_tokens_of_all().filter(|_| !own_lengths) {
+        suite.set_max_new_tokens(tokens);
+    }
+    if !suite.sweep && options.sweep() != Sweep::default() {
+        say(format_args!(
+            "{}: --prompt-tokens, --new-tokens and --depth are for the suite table and have no effect here",
+            suite.name
+        ));
+    }
+    Ok(suite)
+}
+
 /// Records, replays, reports.
-fn measure(options: &Options, run: &Run, mut record: RunRecord, start: Instant) -> Result<ExitCode> {
+fn measure(
+    options: &Options,
+    run: &Run,
+    mut record: RunRecord,
+    selects: &dyn Fn(&str) -> bool,
+) -> Result<ExitCode> {
+    let start = Instant::now();
     signals::listen().map_err(|error| Error::Worker(format!("no signal handlers: {error}")))?;
     let folder = options.output.clone().unwrap_or_else(paths::runs_dir);
     let mut file = RecordFile::new(folder.join(format!("{}.json", record.run_id)));
@@ -170,12 +173,8 @@ fn measure(options: &Options, run: &Run, mut record: RunRecord, start: Instant) 
             .map_or(Ok(ExitCode::from(exit::SIGNAL + signal)), Err);
     }
     let before_criterion = Instant::now();
-    let mode = options.mode();
-    let code = criterion::start(
-        options,
-        &Task::replay(replayable(&record, fewest(options)), options.quick),
-    );
-    if mode == Mode::Bench {
+    let code = replay_and_check(options, replayable(&record, fewest(options)), selects);
+    if options.mode() == Mode::Bench {
         let spent = TimeSpent::of_record(&record, before_criterion.elapsed(), start.elapsed());
         print_figures(&record, file.path(), spent);
     }
@@ -190,6 +189,56 @@ fn measure(options: &Options, run: &Run, mut record: RunRecord, start: Instant) 
     }
 }
 
+/// Has criterion replay `record`, and sees to it that its results were kept: it goes on past files that it cannot write.
+fn replay_and_check(
+    options: &Options,
+    record: RunRecord,
+    selects: &dyn Fn(&str) -> bool,
+) -> Result<ExitCode> {
+    // A file's time comes from a clock that ticks a few times slower.
+    let start = SystemTime::now() - Duration::from_millis(50);
+    let task = Task::replay(record, options.quick);
+    let code = criterion::start(options, &task)?;
+    let keeps = options.mode() == Mode::Bench && !options.discard_baseline;
+    if let (true, Task::Replay { record, .. }) = (keeps, &task) {
+        for (id, folder) in benchmarks(record, selects) {
+            let path = folder.join("new/estimates.json");
+            let is_new = path
+                .metadata()
+                .and_then(|meta| meta.modified())
+                .is_ok_and(|at| at >= start);
+            let text = std::fs::read(&path).unwrap_or_default();
+            if !is_new || serde_json::from_slice::<serde_json::Value>(&text).is_err() {
+                return Err(Error::NotKept { id, path });
+            }
+        }
+    }
+    Ok(code)
+}
+
+/// The selected benchmarks of a record: identifier, and criterion's folder.
+fn benchmarks(record: &RunRecord, selects: &dyn Fn(&str) -> bool) -> Vec<(String, PathBuf)> {
+    let home = paths::criterion_home();
+    let mut found = Vec::new();
+    for model in &record.models {
+        for prompt in &model.prompts {
+            for phase in Phase::ALL
+                .into_iter()
+                .filter(|phase| replay::is_replayed(*phase, prompt))
+            {
+                let id = replay::identifier(&model.name, &record.suite.name, phase, &prompt.id);
+                if selects(&id) {
+                    found.push((
+                        id,
+                        home.join(replay::folder(&model.name, &record.suite, phase, &prompt.id)),
+                    ));
+                }
+            }
+        }
+    }
+    found
+}
+
 /// Samples of a prompt from which on criterion can do something with them.
 fn fewest(options: &Options) -> usize {
     match options.mode() {
@@ -201,20 +250,13 @@ fn fewest(options: &Options) -> usize {
 
 /// Criterion would notice a missing baseline only after everything has been measured.
 fn check_baseline(baseline: &str, record: &RunRecord, selects: &dyn Fn(&str) -> bool) -> Result<()> {
-    let home = paths::criterion_home();
-    for model in &record.models {
-        for prompt in &model.prompts {
-            for phase in Phase::ALL {
-                let id = replay::identifier(&model.name, &record.suite.name, phase, &prompt.id);
-                let folder = home.join(replay::folder(&model.name, &record.suite, phase, &prompt.id));
-                if selects(&id) && !folder.join(baseline).join("estimates.json").is_file() {
-                    return Err(Error::BadParameter(format!(
-                        "there is no baseline {baseline:?} of {id} in {}: make one with --save-baseline {baseline}, \
-                         or compare where there is one with --baseline-lenient {baseline}",
-                        home.display()
-                    )));
-                }
-            }
+    for (id, folder) in benchmarks(record, selects) {
+        if !folder.join(baseline).join("estimates.json").is_file() {
+            return Err(Error::BadParameter(format!(
+                "there is no baseline {baseline:?} of {id} in {}: make one with --save-baseline {baseline}, or compare \
+                 where there is one with --baseline-lenient {baseline}",
+                paths::criterion_home().display()
+            )));
         }
     }
     Ok(())

@@ -6,8 +6,8 @@
 //
 // STUB_SCRIPT in the environment names a file that says what goes wrong, a line each:
 //
-//     <call> <n> <fault> [<model>]   in every n-th <call> of a process: params, init, run, clear, size, destroy; with
-//                                    <model> only where the model's path contains that
+//     <call> <n> <fault> [<model>]   in every n-th <call> of a process: params, init, run, abort, clear, size, destroy;
+//                                    with <model> only where the model's path contains that
 //     version <version>              init prints another version than its own
 //     npu-cores <n>                  init prints for how many NPU cores the model was converted
 //     toolkit <version>              init prints by which toolkit
@@ -354,7 +354,7 @@ int rkllm_run(LLMHandle handle, RKLLMInput *input, RKLLMInferParam *infer, void 
 int rkllm_abort(LLMHandle handle) {
     of(handle).aborted = true;
     of(handle).paused = false;
-    return 0;
+    return begin("abort");
 }
 
 #if STUB_GENERATION >= 121
