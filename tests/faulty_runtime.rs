@@ -5,7 +5,7 @@
 mod common;
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use common::{
@@ -14,21 +14,12 @@ use common::{
 use rkllm_bench::ledger::Mark;
 use rkllm_bench::record::{Faults, RunRecord};
 
-/// The quick bench on the stub, started by hand.
-fn quick(place: &Place) -> Command {
-    let mut command = place.bench(&SDK.quick);
-    command
-        .args(["--noplot", "--max-new-tokens", "8", "--models"])
-        .arg(&SDK.model);
-    command
-}
-
 /// Runs the quick bench on a runtime that follows a script and gives exit code, text and record.
 #[track_caller]
 fn with_fault(script: &[&str], more: &[&str]) -> (Option<i32>, String, RunRecord) {
     let place = Place::new();
     let script = place.script(script);
-    let output = run(quick(&place).args(more).env("STUB_SCRIPT", script));
+    let output = run(SDK.quick(&place).args(more).env("STUB_SCRIPT", script));
     let text = text_of(&output);
     assert!(!place.records().is_empty(), "{text}");
     (output.status.code(), text, place.record())
@@ -128,7 +119,8 @@ fn faulty_statistics_are_rejected_by_name_and_made_good() {
 #[test]
 fn a_worker_that_hangs_does_not_outlive_a_killed_parent() {
     let place = Place::new();
-    let mut parent = quick(&place)
+    let mut parent = SDK
+        .quick(&place)
         .env("STUB_SCRIPT", place.script(&["run 3 hang"]))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -179,7 +171,7 @@ fn whatever_happens_in_init_the_model_is_not_loaded_and_the_others_run() {
         for name in ["a-faulty.rkllm", "b-whole.rkllm"] {
             std::fs::write(models.join(name), "not a model").expect("written");
         }
-        let mut bench = place.bench(&SDK.quick);
+        let mut bench = place.bench(&SDK.program);
         bench.args([
             "--noplot",
             "--quick",
@@ -309,7 +301,7 @@ fn memory_and_load_time_are_those_of_the_models_own_worker() {
     for name in ["a-fat.rkllm", "b-thin.rkllm"] {
         std::fs::write(models.join(name), "not a model").expect("written");
     }
-    let mut bench = place.bench(&SDK.quick);
+    let mut bench = place.bench(&SDK.program);
     bench
         .args(["--noplot", "--quick", "--max-new-tokens", "8", "--models"])
         .arg(&models);

@@ -5,22 +5,13 @@
 mod common;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use common::{
     NEWEST, Place, ROOT, SDK, assert_every_prompt_has_its_figures, command, compile_stub, run, scratch,
     succeed, text_of, wait_until,
 };
 use rkllm_bench::record::Status;
-
-/// The quick bench on the stub, started by hand.
-fn quick(place: &Place) -> Command {
-    let mut command = place.bench(&SDK.quick);
-    command
-        .args(["--noplot", "--max-new-tokens", "8", "--models"])
-        .arg(&SDK.model);
-    command
-}
 
 #[test]
 fn through_cargo_it_is_the_sdks_library_that_runs() {
@@ -65,7 +56,7 @@ fn through_cargo_it_is_the_sdks_library_that_runs() {
 #[test]
 fn by_direct_execution_it_is_the_sdks_library_that_runs() {
     let place = Place::new();
-    let text = succeed(&mut quick(&place));
+    let text = succeed(&mut SDK.quick(&place));
     assert!(text.contains("platform STUB"), "{text}");
     assert_every_prompt_has_its_figures(&place.record(), &text);
 }
@@ -129,7 +120,7 @@ fn another_library_on_the_path_stops_the_run_until_it_is_chosen() {
     std::fs::write(&library, bytes).expect("written");
 
     let place = Place::new();
-    let output = run(quick(&place).env("LD_LIBRARY_PATH", &other));
+    let output = run(SDK.quick(&place).env("LD_LIBRARY_PATH", &other));
     let text = text_of(&output);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(
@@ -141,7 +132,7 @@ fn another_library_on_the_path_stops_the_run_until_it_is_chosen() {
 
     let chosen = Place::new();
     succeed(
-        quick(&chosen)
+        SDK.quick(&chosen)
             .env("LD_LIBRARY_PATH", &other)
             .env("RKLLM_LIBRARY", &library),
     );
@@ -161,7 +152,7 @@ fn another_library_on_the_path_stops_the_run_until_it_is_chosen() {
 fn the_version_that_init_prints_is_checked_too() {
     let place = Place::new();
     let script = place.script(&["version 1.2.3"]);
-    let output = run(quick(&place).env("STUB_SCRIPT", script));
+    let output = run(SDK.quick(&place).env("STUB_SCRIPT", script));
     let text = text_of(&output);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("version 1.2.3 (printed by rkllm_init)"), "{text}");
@@ -174,7 +165,7 @@ fn a_library_without_a_version_needs_the_users_word() {
     compile_stub(&nameless, NEWEST, "unknown");
     let library = nameless.join("librkllmrt.so");
     let start = |place: &Place| {
-        let mut command = quick(place);
+        let mut command = SDK.quick(place);
         command
             .env("LD_LIBRARY_PATH", &nameless)
             .env("RKLLM_LIBRARY", &library);
@@ -256,7 +247,7 @@ fn a_build_with_two_runtimes_none_or_half_an_sdk_says_what_is_right() {
 fn npu_cores_are_compared_with_those_that_the_model_was_converted_for() {
     let with_cores = |of_model: Option<&str>, asked: &str| {
         let place = Place::new();
-        let mut bench = quick(&place);
+        let mut bench = SDK.quick(&place);
         bench.args(["--quick", "--npu-cores", asked, "decode/question"]);
         if let Some(cores) = of_model {
             bench.env("STUB_SCRIPT", place.script(&[&format!("npu-cores {cores}")]));
@@ -282,14 +273,15 @@ fn npu_cores_are_compared_with_those_that_the_model_was_converted_for() {
 #[test]
 fn a_second_run_on_the_npu_is_refused_whatever_its_folders() {
     let first = Place::new();
-    let mut holder = quick(&first)
+    let mut holder = SDK
+        .quick(&first)
         .args(["--sample-size", "1000"])
         .stdout(Stdio::null())
         .spawn()
         .expect("started");
     wait_until(|| !first.records().is_empty());
     let second = Place::new();
-    let output = run(quick(&second).env("TMPDIR", first.path("")));
+    let output = run(SDK.quick(&second).env("TMPDIR", first.path("")));
     let text = text_of(&output);
     holder.kill().expect("killed");
     holder.wait().expect("ended");

@@ -1,8 +1,12 @@
 //! Prompt suites: JSON files with the prompts that are run. `docs/prompts.md` describes the files for those who write
 //! them, `docs/prompts.schema.json` for editors.
 
+mod fault;
 mod file;
+mod json;
+mod shapes;
 mod table;
+mod values;
 
 use std::path::Path;
 

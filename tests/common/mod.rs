@@ -170,11 +170,22 @@ pub struct Sdk {
     /// Folder with `librkllmrt.so`.
     pub lib: PathBuf,
     /// The quick bench.
-    pub quick: PathBuf,
+    pub program: PathBuf,
     /// The build script.
     pub build_script: PathBuf,
     /// A file that passes for a model.
     pub model: PathBuf,
+}
+
+impl Sdk {
+    /// The quick bench on the stub, started by hand.
+    pub fn quick(&self, place: &Place) -> Command {
+        let mut command = place.bench(&self.program);
+        command
+            .args(["--noplot", "--max-new-tokens", "8", "--models"])
+            .arg(&self.model);
+        command
+    }
 }
 
 /// Built once for each test binary.
@@ -184,13 +195,13 @@ pub static SDK: LazyLock<Sdk> = LazyLock::new(|| {
     std::fs::write(&model, "not a model").expect("written");
     let mut build = NEWEST.cargo();
     let messages = messages(build.args(["bench", "--no-default-features", "--no-run", "--bench", "quick"]));
-    let (quick, build_script) = (
+    let (program_of_quick, build_script) = (
         program(&messages, "quick"),
         program(&messages, "build-script-build"),
     );
     Sdk {
         lib,
-        quick,
+        program: program_of_quick,
         build_script,
         model,
     }
