@@ -291,3 +291,21 @@ fn a_second_run_on_the_npu_is_refused_whatever_its_folders() {
         "{text}"
     );
 }
+
+#[test]
+fn a_model_for_the_host_runtime_is_named_as_one() {
+    let place = Place::new();
+    let model = place.path("qwen.gguf");
+    std::fs::write(&model, "x").expect("written");
+    let output = run(place.bench(&SDK.program).arg("--models").arg(&model));
+    let text = text_of(&output);
+    assert_eq!(output.status.code(), Some(64), "{text}");
+    assert!(
+        text.contains("qwen.gguf") && text.contains("for the host runtime"),
+        "{text}"
+    );
+    let output = run(place.bench(&SDK.program).args(["--model", "builtin:tiny"]));
+    let text = text_of(&output);
+    assert_eq!(output.status.code(), Some(64), "{text}");
+    assert!(text.contains("they are for the host runtime"), "{text}");
+}
