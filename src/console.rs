@@ -1,4 +1,4 @@
-//! What a bench target prints. A reader that has left, as `head` does, is no error: what is measured goes on.
+//! All printing, but for progress bars. A reader that has left, as `head` does, is no error: what is measured goes on.
 
 use std::io::{Read, Write};
 use std::process::Child;

@@ -72,9 +72,11 @@
 //! users' reports and from stubs of the same ABI. docs/architecture.md says which is which.
 
 pub mod board;
+mod cli;
 mod console;
 pub mod engine;
 mod error;
+mod exit;
 pub mod ffi;
 mod figures;
 mod float;
@@ -96,6 +98,7 @@ mod run;
 mod signals;
 mod suggest;
 
+pub use cli::cli_main;
 pub use error::{Error, Result};
 pub use figures::Figures;
 pub use harness::bench_main;

@@ -9,9 +9,9 @@ use std::process::{Command, ExitCode, Stdio};
 use clap::Parser as _;
 use serde::{Deserialize, Serialize};
 
-use super::exit;
 use crate::console::{pass_on, say};
 use crate::error::{Error, Result};
+use crate::exit;
 use crate::options::Options;
 use crate::record::RunRecord;
 use crate::recorder::Plan;

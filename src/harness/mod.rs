@@ -25,15 +25,7 @@ use crate::record::{Faults, RunRecord};
 use crate::replay::{self, MIN_SAMPLES, Phase, QUICK_SAMPLES};
 use crate::report::terminal::{self, TimeSpent};
 use crate::run::Run;
-use crate::{lock, models, paths, signals};
-
-/// Exit codes, as `--help` lists them.
-mod exit {
-    pub(super) const FAILED: u8 = 1;
-    pub(super) const USAGE: u8 = 64;
-    pub(super) const INTERNAL: u8 = 70;
-    pub(super) const SIGNAL: u8 = 128;
-}
+use crate::{exit, lock, models, paths, signals};
 
 /// The body of a bench target's `main`; [`main!`](crate::main) calls it. `suite` names a suite that comes with
 /// rkllm-bench, or a JSON file relative to `base`, the folder of the target's package.
@@ -46,32 +38,18 @@ pub fn bench_main(suite: &str, base: &str) -> ExitCode {
         None => match Options::try_parse() {
             // A copied executable runs where the folder it was built in does not exist.
             Ok(options) => parent(&options, suite, existing(base)),
-            Err(error) => {
-                let _ = error.print();
-                return if error.use_stderr() {
-                    ExitCode::from(exit::USAGE)
-                } else {
-                    ExitCode::SUCCESS
-                };
-            }
+            Err(error) => return exit::of_arguments(&error),
         },
     };
     outcome.unwrap_or_else(|error| {
         say(format_args!("error: {error}"));
-        ExitCode::from(code_of(&error))
+        ExitCode::from(exit::of_error(&error))
     })
 }
 
 fn existing(base: &str) -> &Path {
     let base = Path::new(base);
     if base.is_dir() { base } else { ".".as_ref() }
-}
-
-fn code_of(error: &Error) -> u8 {
-    match error {
-        Error::BadParameter(_) | Error::Suite { .. } | Error::Model(_) => exit::USAGE,
-        _ => exit::INTERNAL,
-    }
 }
 
 fn parent(options: &Options, suite: &str, base: &Path) -> Result<ExitCode> {

@@ -1,0 +1,50 @@
+//! The program `rkllm-bench`: one file a subcommand, each with its arguments and what it does with them.
+
+mod models;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::console::say;
+use crate::engine::serve_if_worker;
+use crate::error::Result;
+use crate::exit;
+
+/// Benchmarks language models through the RKLLM runtime. Measuring is done by `cargo bench`.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_CODES, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Models(models::Arguments),
+}
+
+const EXIT_CODES: &str = "Exit codes:
+  0   done
+  64  usage: the command line, a file or a model cannot be used
+  70  an error inside rkllm-bench or its surroundings";
+
+/// The body of the program's `main`.
+pub fn cli_main() -> ExitCode {
+    if let Some(code) = serve_if_worker() {
+        return code;
+    }
+    match Arguments::try_parse() {
+        Ok(arguments) => run(arguments.command).unwrap_or_else(|error| {
+            say(format_args!("error: {error}"));
+            ExitCode::from(exit::of_error(&error))
+        }),
+        Err(error) => exit::of_arguments(&error),
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Models(arguments) => models::run(&arguments),
+    }
+}

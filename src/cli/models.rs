@@ -1,0 +1,57 @@
+//! `rkllm-bench models`
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::console::print;
+use crate::error::Result;
+use crate::ffi::library;
+use crate::{models, paths};
+
+/// List the models that `cargo bench` would run, the built-in ones, and the runtime that would run them
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// A model file, or a folder of models
+    #[arg(long, value_name = "DIR|FILE", env = "RKLLM_BENCH_MODELS", default_value = models::DEFAULT_DIR)]
+    models: PathBuf,
+    /// Version to assume of an SDK library whose file carries none
+    #[arg(long, value_name = "VERSION", env = "RKLLM_BENCH_TRUST_SDK_VERSION")]
+    trust_sdk_version: Option<String>,
+    /// Remove the built-in models that were made; they are made again when they are asked for
+    #[arg(long)]
+    remove_built_in: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    print(&if arguments.remove_built_in {
+        let bytes = models::remove_built_in(&paths::cache_dir())?;
+        format!("removed {} MB\n", bytes / 1_000_000)
+    } else {
+        list(&arguments.models, arguments.trust_sdk_version.as_deref())?
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list(place: &Path, trust_sdk_version: Option<&str>) -> Result<String> {
+    let runtime = library::verify(trust_sdk_version)?;
+    let mut lines = vec![format!(
+        "runtime: {} from {}, API generation {}",
+        runtime.name,
+        runtime.path.display(),
+        library::header_generation()
+    )];
+    if place.exists() || place != Path::new(models::DEFAULT_DIR) {
+        for model in models::find(place, &[])? {
+            lines.push(format!("{}\t{}", model.name, model.path.display()));
+        }
+    }
+    for name in models::built_in_names() {
+        let made = models::built_in_path(name, &paths::cache_dir()).filter(|path| path.is_file());
+        let state = made.map_or_else(
+            || "made when it is asked for".to_owned(),
+            |path| path.display().to_string(),
+        );
+        lines.push(format!("{}{name}\t{state}", models::BUILT_IN));
+    }
+    Ok(lines.join("\n") + "\n")
+}

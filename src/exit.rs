@@ -1,0 +1,32 @@
+//! Exit codes: the one list that bench targets, the program `rkllm-bench` and their `--help` share.
+
+use std::process::ExitCode;
+
+use crate::error::Error;
+
+/// A bench target: something failed.
+pub(crate) const FAILED: u8 = 1;
+/// The command line, a file or a model cannot be used (`EX_USAGE` of sysexits.h).
+pub(crate) const USAGE: u8 = 64;
+/// An error inside rkllm-bench or its surroundings (`EX_SOFTWARE`).
+pub(crate) const INTERNAL: u8 = 70;
+/// Stopped by a signal: this plus its number.
+pub(crate) const SIGNAL: u8 = 128;
+
+/// The code for an error that ends the program.
+pub(crate) fn of_error(error: &Error) -> u8 {
+    match error {
+        Error::BadParameter(_) | Error::Suite { .. } | Error::Model(_) | Error::Record { .. } => USAGE,
+        _ => INTERNAL,
+    }
+}
+
+/// Prints what clap has to say, a mistake or the help that was asked for, and gives the code for it.
+pub(crate) fn of_arguments(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    if error.use_stderr() {
+        ExitCode::from(USAGE)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
