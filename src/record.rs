@@ -289,6 +289,41 @@ impl RunRecord {
 #[cfg(test)]
 pub(crate) mod fixtures {
     use super::*;
+    use crate::engine::scripted;
+
+    /// A complete run of model `m` over prompts `a` and `b`: for each sample the TTFT and the gap between each two of
+    /// its ten tokens, both in nanoseconds.
+    pub(crate) fn run(id: &str, samples: &[(u64, u64)]) -> RunRecord {
+        let samples: Vec<Sample> = samples.iter().map(|(ttft, gap)| sample(*ttft, *gap)).collect();
+        let of_prompt = |id| PromptRecord {
+            prompt_tokens: Some(100),
+            samples: samples.clone(),
+            ..prompt(id)
+        };
+        let mut record = RunRecord {
+            run_id: id.into(),
+            status: Status::Complete,
+            ..empty()
+        };
+        record.models.push(ModelRecord {
+            loaded: Some(scripted::loaded(scripted::ABILITIES)),
+            prompts: vec![of_prompt("a"), of_prompt("b")],
+            ..model("m")
+        });
+        record
+    }
+
+    /// A sample of ten tokens.
+    pub(crate) fn sample(ttft_ns: u64, gap_ns: u64) -> Sample {
+        let stamps: Vec<u64> = (0..10).map(|token| ttft_ns + token * gap_ns).collect();
+        let mut inference = scripted::inference(0, &stamps, ttft_ns + 9 * gap_ns);
+        inference.peak_rss_bytes = Some(100_000_000);
+        Sample {
+            phases: inference.phases().expect("tokens came"),
+            marks: Vec::new(),
+            inference,
+        }
+    }
 
     /// A record without models.
     pub(crate) fn empty() -> RunRecord {

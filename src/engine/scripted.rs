@@ -54,24 +54,7 @@ impl Engine for Scripted {
         let mut abilities = ABILITIES;
         (self.lacks)(&mut abilities);
         self.loads.pop_front().unwrap_or(Ok(()))?;
-        Ok(Loaded {
-            load_ns: 1_000,
-            npu_cores: None,
-            toolkit: None,
-            runtime: RuntimeIdentity {
-                library: Library {
-                    path: "scripted".into(),
-                    name: "scripted".into(),
-                    file_version: None,
-                    sha256: None,
-                },
-                version_line: None,
-                header_generation: "1.3.0".into(),
-                abilities,
-                cpu_features: None,
-            },
-            peak_rss_bytes: None,
-        })
+        Ok(loaded(abilities))
     }
 
     fn infer(&mut self, request: &Request) -> Result<Inference, Failure> {
@@ -81,6 +64,28 @@ impl Engine for Scripted {
 
     fn unload(&mut self) -> Result<(), Failure> {
         self.unload.clone()
+    }
+}
+
+/// What the scripted engine says that it loaded.
+pub(crate) fn loaded(abilities: Abilities) -> Loaded {
+    Loaded {
+        load_ns: 1_000_000,
+        npu_cores: None,
+        toolkit: None,
+        runtime: RuntimeIdentity {
+            library: Library {
+                path: "scripted".into(),
+                name: "scripted".into(),
+                file_version: None,
+                sha256: None,
+            },
+            version_line: None,
+            header_generation: "1.3.0".into(),
+            abilities,
+            cpu_features: None,
+        },
+        peak_rss_bytes: None,
     }
 }
 

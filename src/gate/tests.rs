@@ -1,0 +1,300 @@
+//! The gate on runs whose values are known.
+
+use super::*;
+use crate::record::fixtures;
+
+const MS: u64 = 1_000_000;
+
+/// Runs with one sample each, TTFT by `ttft_us`, ten tokens 10 ms apart.
+fn side(name: &str, ttft_us: &[u64]) -> Vec<RunRecord> {
+    let run = |(index, us): (usize, &u64)| {
+        fixtures::run(
+            &format!("{name}-{index}"),
+            &[(us * 1000, 10 * MS), (us * 1000, 10 * MS)],
+        )
+    };
+    ttft_us.iter().enumerate().map(run).collect()
+}
+
+fn verdict_of(comparison: &Comparison, id: &str) -> Verdict {
+    comparison
+        .metrics
+        .iter()
+        .find(|judged| judged.id == id)
+        .unwrap_or_else(|| panic!("{id} is not in {comparison:#?}"))
+        .verdict
+}
+
+#[test]
+fn a_slower_prefill_is_found_and_named_and_nothing_else() {
+    let baseline = side("base", &[50_000, 50_100, 50_200, 50_050]);
+    let candidate = side("cand", &[55_000, 55_100, 55_200, 55_050]);
+    let comparison = compare(&baseline, &candidate, &[], &[], &Limits::new(0.05));
+    assert_eq!(comparison.overall, Overall::Regression);
+    for id in ["m/quick/prefill/a", "m/quick/ttft/b", "m/quick/ttft"] {
+        assert_eq!(verdict_of(&comparison, id), Verdict::Regressed, "{id}");
+    }
+    for id in [
+        "m/quick/decode/a",
+        "m/quick/decode",
+        "m/quick/worst_gap",
+        "m/quick/peak_memory",
+    ] {
+        assert_eq!(verdict_of(&comparison, id), Verdict::Equivalent, "{id}");
+    }
+    let ttft = comparison
+        .metrics
+        .iter()
+        .find(|judged| judged.id == "m/quick/ttft/a")
+        .expect("judged");
+    let worse_by = ttft.worse_by.expect("known");
+    assert!((worse_by.estimate - 5.0 / 50.0875).abs() < 1e-4, "{worse_by:?}");
+    assert!((ttft.baseline - 50.087).abs() < 1e-2 && ttft.unit == "ms");
+    let back = compare(&candidate, &baseline, &[], &[], &Limits::new(0.05));
+    assert_eq!(back.overall, Overall::NoRegression);
+    assert_eq!(verdict_of(&back, "m/quick/prefill/a"), Verdict::Improved);
+}
+
+#[test]
+fn a_higher_bound_lets_the_same_change_pass() {
+    let baseline = side("base", &[50_000, 50_100, 50_200, 50_050]);
+    let candidate = side("cand", &[55_000, 55_100, 55_200, 55_050]);
+    let mut limits = Limits::new(0.05);
+    limits.per_phase.insert(crate::metrics::Measure::Ttft, Some(0.2));
+    limits.per_phase.insert(crate::metrics::Measure::Prefill, None);
+    let comparison = compare(&baseline, &candidate, &[], &[], &limits);
+    assert_eq!(comparison.overall, Overall::NoRegression);
+    assert_eq!(verdict_of(&comparison, "m/quick/ttft/a"), Verdict::Equivalent);
+    assert!(
+        comparison
+            .metrics
+            .iter()
+            .all(|judged| !judged.id.contains("/prefill"))
+    );
+}
+
+#[test]
+fn one_run_a_side_is_not_guessed_at() {
+    let (baseline, candidate) = (side("base", &[50_000]), side("cand", &[90_000]));
+    let comparison = compare(&baseline, &candidate, &[], &[], &Limits::new(0.05));
+    assert_eq!(comparison.overall, Overall::CannotTell);
+    assert!(comparison.metrics.iter().all(|judged| judged.worse_by.is_none()));
+    let calibration = side("cal", &[70_000, 70_100, 70_050, 70_020]);
+    let comparison = compare(&baseline, &candidate, &calibration, &[], &Limits::new(0.05));
+    assert_eq!(comparison.overall, Overall::Regression);
+}
+
+#[test]
+fn too_much_noise_says_how_many_runs_more() {
+    let baseline = side("base", &[50_000, 54_000, 46_000, 51_000]);
+    let candidate = side("cand", &[51_000, 47_000, 50_000, 52_000]);
+    let comparison = compare(&baseline, &candidate, &[], &[], &Limits::new(0.05));
+    assert_eq!(comparison.overall, Overall::CannotTell);
+    let Verdict::CannotTell { more } = verdict_of(&comparison, "m/quick/ttft/a") else {
+        panic!("{comparison:#?}");
+    };
+    // The baseline's four runs alone are too few, however many the candidate has.
+    assert_eq!(more, None);
+    let pairs = compare_pairs(&baseline, &candidate, &[], &Limits::new(0.05));
+    assert_eq!(pairs.overall, Overall::CannotTell);
+    assert!(matches!(
+        verdict_of(&pairs, "m/quick/ttft/a"),
+        Verdict::CannotTell { more: Some(1..) }
+    ));
+}
+
+#[test]
+fn pairs_see_through_what_both_runs_share() {
+    let base: Vec<u64> = (0..20).map(|index| 40_000 + index * 7919 % 20_000).collect();
+    let slower: Vec<u64> = base
+        .iter()
+        .enumerate()
+        .map(|(i, us)| us * 106 / 100 + i as u64)
+        .collect();
+    let (baseline, candidate) = (side("base", &base), side("cand", &slower));
+    let comparison = compare_pairs(&baseline, &candidate, &[], &Limits::new(0.05));
+    assert_eq!(verdict_of(&comparison, "m/quick/ttft/a"), Verdict::Regressed);
+    let unpaired = compare(&baseline, &candidate, &[], &[], &Limits::new(0.05));
+    assert!(matches!(
+        verdict_of(&unpaired, "m/quick/ttft/a"),
+        Verdict::CannotTell { .. }
+    ));
+}
+
+#[test]
+fn what_the_candidate_lacks_is_absent_and_why() {
+    let baseline = side("base", &[50_000, 50_100]);
+    let mut candidate = side("cand", &[50_000, 50_100]);
+    candidate[1].models[0].prompts[1].samples.clear();
+    candidate[1].models[0].prompts[1].given_up = Some("it died twice".into());
+    let comparison = compare(&baseline, &candidate, &[], &[], &Limits::new(0.05));
+    assert_eq!(comparison.overall, Overall::Absent);
+    assert_eq!(comparison.absent[0].id, "m/quick/*/b");
+    assert!(
+        comparison.absent[0].reason.contains("cand-1") && comparison.absent[0].reason.contains("died twice")
+    );
+    // What is left is of the same prompts on both sides.
+    assert!(
+        comparison
+            .metrics
+            .iter()
+            .all(|judged| judged.metric.prompt.as_deref() != Some("b"))
+    );
+    candidate[0].suite.name = "other".into();
+    candidate[1].suite.name = "other".into();
+    let comparison = compare(&baseline, &candidate, &[], &[], &Limits::new(0.05));
+    assert_eq!(
+        (comparison.overall, comparison.absent[0].id.as_str()),
+        (Overall::Absent, "*/quick")
+    );
+}
+
+type Edit = fn(&mut RunRecord);
+
+#[test]
+fn what_must_be_equal_is_compared_by_name() {
+    let baseline = side("base", &[50_000, 50_100]);
+    let changes: [(Aspect, &str, Edit); 8] = [
+        (Aspect::Model, "m: file", |run| {
+            run.models[0].sha256 = "other".into();
+        }),
+        (Aspect::Suite, "quick", |run| run.suite.sha256 = "other".into()),
+        (Aspect::Parameters, "max_context", |run| {
+            run.parameters.max_context = 8192;
+        }),
+        (Aspect::Parameters, "threads", |run| {
+            run.parameters.threads = Some(2);
+        }),
+        (
+            Aspect::Parameters,
+            "m/quick/a: [new tokens, sampling, depth, prompt tokens]",
+            |run| {
+                run.models[0].prompts[0].max_new_tokens = 3;
+            },
+        ),
+        (Aspect::Runtime, "library", |run| {
+            run.models[0]
+                .loaded
+                .as_mut()
+                .expect("loaded")
+                .runtime
+                .library
+                .name = "other".into();
+        }),
+        (Aspect::Soc, "cpu", |run| run.board.cpu = Some("other".into())),
+        (Aspect::Soc, "cores", |run| run.board.cores = 8),
+    ];
+    for (aspect, what, change) in changes {
+        let mut candidate = side("cand", &[50_000, 50_100]);
+        // One of the runs is enough.
+        change(&mut candidate[1]);
+        let comparison = compare(&baseline, &candidate, &[], &[], &Limits::new(0.05));
+        assert_eq!(comparison.overall, Overall::NotComparable, "{what}");
+        assert!(comparison.metrics.is_empty());
+        let named: Vec<_> = comparison
+            .differences
+            .iter()
+            .map(|d| (d.aspect, d.what.as_str()))
+            .collect();
+        assert_eq!(named, [(aspect, what)]);
+        let allowed = compare(&baseline, &candidate, &[], &[aspect], &Limits::new(0.05));
+        assert_ne!(allowed.overall, Overall::NotComparable, "{what}");
+        assert!(allowed.differences[0].allowed);
+    }
+}
+
+#[test]
+fn a_percentile_is_judged_only_where_the_data_carries_it() {
+    let judges = |runs: usize, measure: &str| {
+        let runs: Vec<RunRecord> = (0..runs)
+            .map(|i| fixtures::run(&i.to_string(), &[(50 * MS, 10 * MS); 16]))
+            .collect();
+        let comparison = compare(&runs, &runs, &[], &[], &Limits::new(0.05));
+        comparison
+            .metrics
+            .iter()
+            .any(|judged| judged.id == format!("m/quick/{measure}"))
+    };
+    assert_eq!((judges(3, "gap_p90"), judges(4, "gap_p90")), (false, true));
+    assert_eq!((judges(41, "gap_p99"), judges(42, "gap_p99")), (false, true));
+}
+
+#[test]
+fn metrics_of_one_measurement_are_one_hypothesis() {
+    let side = |us| side("x", us);
+    let comparison = compare(
+        &side(&[50_000, 50_100]),
+        &side(&[51_000, 51_100]),
+        &[],
+        &[],
+        &Limits::new(0.01),
+    );
+    let p = |id: &str| {
+        comparison
+            .metrics
+            .iter()
+            .find(|judged| judged.id == id)
+            .expect("judged")
+            .p_worse
+    };
+    assert_eq!(p("m/quick/prefill/a"), p("m/quick/ttft/a"));
+    // ttft, decode, total for a, b and both; load, memory, worst gap.
+    let hypotheses = 12.0;
+    let smallest = comparison
+        .metrics
+        .iter()
+        .filter_map(|judged| judged.p_worse)
+        .fold(1.0, f64::min);
+    let raw = {
+        let values = |us: &[u32]| side_values(us);
+        let (a, b) = (values(&[50_000, 50_100]), values(&[51_000, 51_100]));
+        let variation = stats::variation(&[&a, &b]).expect("runs");
+        stats::unpaired(&a, &b, &variation)
+            .expect("runs")
+            .p_above(0.01_f64.ln_1p())
+    };
+    assert!((smallest / raw - hypotheses).abs() < 1e-6, "{smallest} {raw}");
+}
+
+fn side_values(ttft_us: &[u32]) -> Vec<RunValue> {
+    let of = |us: &u32| RunValue::of(&[f64::from(*us) / 1000.0; 2]).expect("a value");
+    ttft_us.iter().map(of).collect()
+}
+
+#[test]
+fn the_same_input_gives_the_same_verdict_to_the_last_bit() {
+    let baseline = side("base", &[50_000, 54_000, 46_000, 51_000]);
+    let candidate = side("cand", &[51_000, 47_000, 50_000, 52_000]);
+    let once = || {
+        let comparison = compare(&baseline, &candidate, &[], &[], &Limits::new(0.05));
+        serde_json::to_string(&comparison).expect("JSON")
+    };
+    assert_eq!(once(), once());
+    // In whatever order the runs come.
+    let mut turned = baseline.clone();
+    turned.reverse();
+    let comparison = compare(&turned, &candidate, &[], &[], &Limits::new(0.05));
+    assert_eq!(comparison.overall, Overall::CannotTell);
+}
+
+#[test]
+fn limits_on_the_command_line() {
+    assert_eq!("5%".parse(), Ok(Percent(0.05)));
+    for wrong in ["5", "0.05", "-1%", "NaN%", "inf%", "x%"] {
+        assert!(wrong.parse::<Percent>().is_err(), "{wrong}");
+    }
+    let decode = PerPhase {
+        measure: crate::metrics::Measure::Decode,
+        limit: Some(0.03),
+    };
+    assert_eq!("decode=3%".parse(), Ok(decode));
+    assert_eq!(
+        "decode=off".parse(),
+        Ok(PerPhase {
+            limit: None,
+            ..decode
+        })
+    );
+    let error = "decod=3%".parse::<PerPhase>().expect_err("no phase");
+    assert!(error.contains("decod") && error.contains("gap_p90"), "{error}");
+}

@@ -1,0 +1,305 @@
+//! What the gate judges: metrics, and their values in a run record.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::record::{ModelRecord, PromptRecord, RunRecord, Sample};
+use crate::stats::RunValue;
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measure {
+    /// Prompt tokens a second of prefill.
+    Prefill,
+    /// Time to the first token.
+    Ttft,
+    /// Tokens a second after the first.
+    Decode,
+    /// Call to return.
+    Total,
+    /// How long `rkllm_init` took.
+    Load,
+    /// Peak resident set of the process that ran the model.
+    PeakMemory,
+    /// The longest gap between neighbouring tokens of a run.
+    WorstGap,
+    /// 90th percentile of the gaps between neighbouring tokens.
+    GapP90,
+    /// 99th percentile of the gaps between neighbouring tokens.
+    GapP99,
+}
+
+/// Which way is worse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Worse {
+    /// A higher value is worse: times, memory.
+    Higher,
+    /// A lower value is worse: rates.
+    Lower,
+}
+
+impl Measure {
+    /// All.
+    pub const ALL: [Self; 9] = [
+        Self::Prefill,
+        Self::Ttft,
+        Self::Decode,
+        Self::Total,
+        Self::Load,
+        Self::PeakMemory,
+        Self::WorstGap,
+        Self::GapP90,
+        Self::GapP99,
+    ];
+
+    /// Those that each prompt has for itself.
+    const OF_A_PROMPT: [Self; 4] = [Self::Prefill, Self::Ttft, Self::Decode, Self::Total];
+
+    /// Its name in identifiers and in `--per-phase`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Prefill => "prefill",
+            Self::Ttft => "ttft",
+            Self::Decode => "decode",
+            Self::Total => "total",
+            Self::Load => "load",
+            Self::PeakMemory => "peak_memory",
+            Self::WorstGap => "worst_gap",
+            Self::GapP90 => "gap_p90",
+            Self::GapP99 => "gap_p99",
+        }
+    }
+
+    /// Unit of its values.
+    pub const fn unit(self) -> &'static str {
+        match self {
+            Self::Prefill | Self::Decode => "tok/s",
+            Self::PeakMemory => "MB",
+            _ => "ms",
+        }
+    }
+
+    /// Which way is worse.
+    pub const fn worse(self) -> Worse {
+        match self {
+            Self::Prefill | Self::Decode => Worse::Lower,
+            _ => Worse::Higher,
+        }
+    }
+
+    /// The measure whose values hold the same information: a runtime in the same process has nothing between call
+    /// and prefill, so both come from one duration, and a verdict on one is the verdict on the other.
+    pub(crate) const fn measured_as(self) -> Self {
+        match self {
+            Self::Prefill => Self::Ttft,
+            other => other,
+        }
+    }
+
+    /// The share of gaps below the percentile, and how many independent samples a side needs before it says anything:
+    /// the smallest counts with which `MLPerf` Inference's early stopping accepts the percentile at 99 % confidence,
+    /// without one value beyond it. Gaps within one inference are correlated, so an inference is one sample.
+    const fn percentile(self) -> Option<(f64, usize)> {
+        match self {
+            Self::GapP90 => Some((0.90, 64)),
+            Self::GapP99 => Some((0.99, 662)),
+            _ => None,
+        }
+    }
+}
+
+/// One metric; it prints as its identifier.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Metric {
+    /// The model's name.
+    pub model: String,
+    /// The suite's name.
+    pub suite: String,
+    /// What is measured.
+    pub measure: Measure,
+    /// The prompt's id; absent: of the model, or the geometric mean over the prompts of the suite.
+    pub prompt: Option<String>,
+}
+
+impl std::fmt::Display for Metric {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}/{}", self.model, self.suite, self.measure.name())?;
+        match &self.prompt {
+            Some(prompt) => write!(f, "/{prompt}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Prompts by model and id: those that a metric over several prompts is taken of.
+pub(crate) type Prompts = BTreeSet<(String, String)>;
+
+/// The prompts of a run that have samples.
+pub(crate) fn prompts_with_samples(run: &RunRecord) -> Prompts {
+    let of_model = |model: &ModelRecord| {
+        let prompts = model
+            .prompts
+            .iter()
+            .filter(|prompt| prompt.given_up.is_none() && !prompt.samples.is_empty());
+        prompts
+            .map(|prompt| (model.name.clone(), prompt.id.clone()))
+            .collect::<Vec<_>>()
+    };
+    run.models.iter().flat_map(of_model).collect()
+}
+
+/// The metrics of one run, over the prompts of `scope`.
+///
+/// A percentile's value is there whether or not the data carries it: that is decided over all runs of a side, by
+/// [`carries`].
+pub(crate) fn of_run(run: &RunRecord, scope: &Prompts) -> BTreeMap<Metric, RunValue> {
+    let mut values = BTreeMap::new();
+    for model in &run.models {
+        let in_scope = |prompt: &&PromptRecord| scope.contains(&(model.name.clone(), prompt.id.clone()));
+        let prompts: Vec<&PromptRecord> = model.prompts.iter().filter(in_scope).collect();
+        let metric = |measure, prompt: Option<&str>| Metric {
+            model: model.name.clone(),
+            suite: run.suite.name.clone(),
+            measure,
+            prompt: prompt.map(str::to_owned),
+        };
+        for measure in Measure::OF_A_PROMPT {
+            let of_prompts: Vec<Vec<f64>> = prompts.iter().map(|prompt| of_prompt(measure, prompt)).collect();
+            for (prompt, samples) in prompts.iter().zip(&of_prompts) {
+                insert(
+                    &mut values,
+                    metric(measure, Some(&prompt.id)),
+                    RunValue::of(samples),
+                );
+            }
+            if prompts.len() > 1 {
+                insert(
+                    &mut values,
+                    metric(measure, None),
+                    RunValue::of(&means(&of_prompts)),
+                );
+            }
+        }
+        for measure in Measure::ALL {
+            if !Measure::OF_A_PROMPT.contains(&measure) {
+                let value = of_model(measure, model, &prompts);
+                insert(
+                    &mut values,
+                    metric(measure, None),
+                    value.and_then(RunValue::single),
+                );
+            }
+        }
+    }
+    values
+}
+
+/// Whether a side's runs carry a measure: a percentile needs so many independent samples of each prompt.
+pub(crate) fn carries<'a>(metric: &Metric, runs: impl Iterator<Item = &'a RunRecord>) -> bool {
+    let Some((_, needed)) = metric.measure.percentile() else {
+        return true;
+    };
+    let mut inferences = BTreeMap::<&str, usize>::new();
+    for run in runs {
+        for model in run.models.iter().filter(|model| model.name == metric.model) {
+            for prompt in &model.prompts {
+                *inferences.entry(&prompt.id).or_default() += prompt.samples.len();
+            }
+        }
+    }
+    inferences.values().all(|count| *count >= needed)
+}
+
+fn insert(values: &mut BTreeMap<Metric, RunValue>, metric: Metric, value: Option<RunValue>) {
+    if let Some(value) = value {
+        values.insert(metric, value);
+    }
+}
+
+/// A measure of each sample of a prompt; empty where one of them has none.
+fn of_prompt(measure: Measure, prompt: &PromptRecord) -> Vec<f64> {
+    let of_sample = |sample: &Sample| {
+        let phases = &sample.phases;
+        match measure {
+            Measure::Prefill => Some(f64::from(prompt.prompt_tokens?) * NS_PER_S / float(phases.ttft_ns)),
+            Measure::Ttft => Some(float(phases.ttft_ns) / NS_PER_MS),
+            Measure::Decode => Some(NS_PER_S / phases.decode_ns_per_token?),
+            Measure::Total => Some(float(phases.total_ns) / NS_PER_MS),
+            _ => None,
+        }
+    };
+    let values: Option<Vec<f64>> = prompt.samples.iter().map(of_sample).collect();
+    values.unwrap_or_default()
+}
+
+/// The geometric means over the prompts, sample by sample, as far as all have samples.
+fn means(of_prompts: &[Vec<f64>]) -> Vec<f64> {
+    let rounds = of_prompts.iter().map(Vec::len).min().unwrap_or_default();
+    #[expect(clippy::cast_precision_loss, reason = "a suite has few prompts")]
+    let count = of_prompts.len() as f64;
+    (0..rounds)
+        .map(|round| (of_prompts.iter().map(|samples| samples[round].ln()).sum::<f64>() / count).exp())
+        .collect()
+}
+
+/// A measure that a model has once a run.
+fn of_model(measure: Measure, model: &ModelRecord, prompts: &[&PromptRecord]) -> Option<f64> {
+    let samples = || prompts.iter().flat_map(|prompt| &prompt.samples);
+    match measure {
+        Measure::Load => Some(float(model.loaded.as_ref()?.load_ns) / NS_PER_MS),
+        Measure::PeakMemory => {
+            let peaks = samples().filter_map(|sample| sample.inference.peak_rss_bytes);
+            Some(float(peaks.max()?) / BYTES_PER_MB)
+        }
+        Measure::WorstGap => {
+            let gaps = samples().filter_map(|sample| sample.phases.worst_gap_ns);
+            Some(float(gaps.max()?) / NS_PER_MS)
+        }
+        _ => {
+            let (share, _) = measure.percentile()?;
+            let of_prompts: Option<Vec<Vec<f64>>> = prompts
+                .iter()
+                .map(|prompt| Some(vec![percentile(gaps(prompt), share)?]))
+                .collect();
+            means(&of_prompts?).first().copied()
+        }
+    }
+}
+
+/// The gaps between neighbouring tokens over all samples of a prompt, ms.
+fn gaps(prompt: &PromptRecord) -> Vec<f64> {
+    let of_sample = |sample: &Sample| {
+        let tokens = sample.inference.tokens.windows(2);
+        let gaps = tokens.map(|pair| float(pair[1].at_ns.saturating_sub(pair[0].at_ns)) / NS_PER_MS);
+        gaps.collect::<Vec<_>>()
+    };
+    prompt.samples.iter().flat_map(of_sample).collect()
+}
+
+/// The smallest value that at least `share` of all values do not exceed.
+fn percentile(mut values: Vec<f64>, share: f64) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rank among the gaps of a run"
+    )]
+    let rank = (share * values.len() as f64).ceil() as usize;
+    values.get(rank.checked_sub(1)?).copied()
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "nanoseconds of a run and bytes of a process fit the 52 bits of a float"
+)]
+fn float(value: u64) -> f64 {
+    value as f64
+}
+
+const NS_PER_S: f64 = 1e9;
+const NS_PER_MS: f64 = 1e6;
+const BYTES_PER_MB: f64 = 1e6;
