@@ -87,6 +87,7 @@ pub mod ledger;
 mod lock;
 pub mod metrics;
 pub mod models;
+mod operating_curve;
 mod options;
 pub mod paths;
 mod profile;

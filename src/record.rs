@@ -315,8 +315,13 @@ pub(crate) mod fixtures {
 
     /// A sample of ten tokens.
     pub(crate) fn sample(ttft_ns: u64, gap_ns: u64) -> Sample {
-        let stamps: Vec<u64> = (0..10).map(|token| ttft_ns + token * gap_ns).collect();
-        let mut inference = scripted::inference(0, &stamps, ttft_ns + 9 * gap_ns);
+        sample_of(&(0..10).map(|token| ttft_ns + token * gap_ns).collect::<Vec<_>>())
+    }
+
+    /// A sample with a token at each stamp, of a call at 0.
+    pub(crate) fn sample_of(stamps: &[u64]) -> Sample {
+        let end = stamps.last().copied().unwrap_or_default();
+        let mut inference = scripted::inference(0, stamps, end);
         inference.peak_rss_bytes = Some(100_000_000);
         Sample {
             phases: inference.phases().expect("tokens came"),

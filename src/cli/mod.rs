@@ -1,6 +1,7 @@
 //! The program `rkllm-bench`: one file a subcommand, each with its arguments and what it does with them.
 
 mod models;
+mod operating_curve;
 
 use std::process::ExitCode;
 
@@ -10,6 +11,7 @@ use crate::console::say;
 use crate::engine::serve_if_worker;
 use crate::error::Result;
 use crate::exit;
+use crate::operating_curve::serve_if_criterion;
 
 /// Benchmarks language models through the RKLLM runtime. Measuring is done by `cargo bench`.
 #[derive(Debug, Parser)]
@@ -22,6 +24,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Models(models::Arguments),
+    OperatingCurve(operating_curve::Arguments),
 }
 
 const EXIT_CODES: &str = "Exit codes:
@@ -31,7 +34,7 @@ const EXIT_CODES: &str = "Exit codes:
 
 /// The body of the program's `main`.
 pub fn cli_main() -> ExitCode {
-    if let Some(code) = serve_if_worker() {
+    if let Some(code) = serve_if_worker().or_else(serve_if_criterion) {
         return code;
     }
     match Arguments::try_parse() {
@@ -46,5 +49,6 @@ pub fn cli_main() -> ExitCode {
 fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Models(arguments) => models::run(&arguments),
+        Command::OperatingCurve(arguments) => operating_curve::run(&arguments),
     }
 }
