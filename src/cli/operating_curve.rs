@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::error::Result;
-use crate::operating_curve::{self, Pool};
+use crate::operating_curve::{self, Counts, Pool};
 
 /// Judge the gate itself, on comparisons whose truth is known, and write operating-curve.md and its plot
 #[derive(Debug, clap::Args)]
@@ -19,6 +19,12 @@ pub(super) struct Arguments {
     /// Folder of what is written
     #[arg(long, value_name = "DIR", default_value = "docs")]
     output: PathBuf,
+    /// Comparisons drawn from unchanged pairs; a fifth of it with each slowdown
+    #[arg(long, value_name = "N", default_value_t = 300)]
+    drawn: usize,
+    /// Simulated comparisons of each point
+    #[arg(long, value_name = "N", default_value_t = 2000)]
+    simulated: usize,
 }
 
 fn parse_pairs(text: &str) -> Result<(String, PathBuf), String> {
@@ -33,6 +39,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Pool::collect(&arguments.pairs)?.save(&arguments.pool)?;
     }
     let pool = Pool::load(&arguments.pool)?;
-    operating_curve::write(&pool, &arguments.output, &arguments.pool.display().to_string())?;
+    let counts = Counts {
+        drawn: arguments.drawn,
+        simulated: arguments.simulated,
+    };
+    let name = arguments.pool.display().to_string();
+    operating_curve::write(&pool, &arguments.output, &name, counts)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -29,14 +29,23 @@ const SEED: u64 = 20_261_124;
 ///
 /// # Errors
 /// [`Error::Io`] when a file cannot be written; an error of criterion's process.
-pub(crate) fn write(pool: &Pool, folder: &Path, pool_name: &str) -> Result<()> {
-    let real = real::judge(pool)?;
-    let simulated = simulated::judge(&simulated::Noise::of(pool), simulated::COMPARISONS);
+pub(crate) fn write(pool: &Pool, folder: &Path, pool_name: &str, counts: Counts) -> Result<()> {
+    let real = real::judge(pool, counts.drawn)?;
+    let simulated = simulated::judge(&simulated::Noise::of(pool), counts.simulated);
     let page = page::page(pool, pool_name, &real, &simulated);
     let file = folder.join("operating-curve.md");
     std::fs::write(&file, page).map_err(Error::io(&file))?;
     let file = folder.join("operating-curve.svg");
     std::fs::write(&file, plot::plot(&simulated)).map_err(Error::io(&file))
+}
+
+/// How many comparisons are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Drawn from the pool's unchanged pairs; a fifth of it with each slowdown.
+    pub(crate) drawn: usize,
+    /// Simulated, of each point.
+    pub(crate) simulated: usize,
 }
 
 /// A slowdown that is really there.

@@ -210,3 +210,54 @@ fn made_with(record: &RunRecord) -> String {
         record.board.cores,
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::fixtures;
+
+    fn folder_of_pairs(pairs: usize) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        for index in 1..=pairs {
+            for (side, ttft) in [("base", 50_000_000), ("candidate", 51_000_000)] {
+                let record = fixtures::run(&format!("{side}-{index}"), &[(ttft, 10_000_000); 10]);
+                let path = folder.path().join(format!("pair-{index:03}-{side}.json"));
+                record.save(&path).expect("saved");
+            }
+        }
+        folder
+    }
+
+    #[test]
+    fn a_pool_is_made_of_folders_and_comes_back_as_it_was() {
+        let folder = folder_of_pairs(3);
+        let of = |condition: &str| (condition.to_owned(), folder.path().to_owned());
+        let pool = Pool::collect(&[of("none"), of("decode=5%"), of("none")]).expect("a pool");
+        assert_eq!((pool.pairs("none").len(), pool.pairs("decode=5%").len()), (6, 3));
+        assert_eq!(
+            pool.pairs("none")[0].candidate.samples["a"][0],
+            [51_000_000, 10_000_000, 141_000_000]
+        );
+        let file = folder.path().join("pool.json");
+        pool.save(&file).expect("saved");
+        assert_eq!(Pool::load(&file).expect("loaded"), pool);
+        let runs: Vec<&Run> = pool.pairs("none").iter().map(|pair| &pair.base).collect();
+        let ids: Vec<String> = pool
+            .sides(&runs, &runs)
+            .iter()
+            .map(|sides| sides.metric.to_string())
+            .collect();
+        // 60 inferences of each prompt do not carry a percentile.
+        assert!(
+            ids.contains(&"m/quick/ttft/a".into()) && !ids.contains(&"m/quick/gap_p90".into()),
+            "{ids:?}"
+        );
+    }
+
+    #[test]
+    fn a_folder_without_pairs_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let error = Pool::collect(&[("none".into(), folder.path().into())]).expect_err("no pair");
+        assert!(error.to_string().contains("pair-001-base.json"), "{error}");
+    }
+}

@@ -11,10 +11,6 @@ use crate::error::Result;
 use crate::gate::{Design, Limits};
 use crate::metrics::Measure;
 
-/// Comparisons of like with like.
-const UNCHANGED: usize = 300;
-/// Comparisons with each slowdown.
-const SLOWED: usize = 60;
 /// Pairs of a comparison: what fits into five minutes on the machine of the pool, and no more than half of a
 /// condition's pairs, so that draws differ.
 const SECONDS: f64 = 300.0;
@@ -86,11 +82,11 @@ pub(super) struct Row {
     pub(super) criterion_each: Rate,
 }
 
-/// Draws and judges.
+/// Draws and judges: `comparisons` of like with like, a fifth of it with each slowdown.
 ///
 /// # Errors
 /// When criterion's process fails.
-pub(super) fn judge(pool: &Pool) -> Result<Real> {
+pub(super) fn judge(pool: &Pool, comparisons: usize) -> Result<Real> {
     let all = || pool.conditions.values().flatten();
     let seconds: f64 = all().map(|pair| pair.base.seconds + pair.candidate.seconds).sum();
     let seconds_per_pair = seconds / crate::stats::float(all().count().max(1));
@@ -110,7 +106,12 @@ pub(super) fn judge(pool: &Pool) -> Result<Real> {
             criterion_each: Rate::default(),
         };
         let mut rng = ChaCha8Rng::seed_from_u64(SEED + index as u64);
-        for _ in 0..if truth == Truth::NONE { UNCHANGED } else { SLOWED } {
+        let comparisons = if truth == Truth::NONE {
+            comparisons
+        } else {
+            comparisons / 5
+        };
+        for _ in 0..comparisons {
             row.draw(pool, recorded, pairs, truth, &mut rng)?;
         }
         rows.push(row);

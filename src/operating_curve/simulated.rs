@@ -11,8 +11,6 @@ use crate::gate::{Design, Limits, Sides};
 use crate::metrics::{Measure, Metric};
 use crate::stats::{self, RunValue};
 
-/// Comparisons of each point.
-pub(super) const COMPARISONS: usize = 2000;
 /// Slowdowns of decode, as ratios.
 pub(super) const SLOWDOWNS: [f64; 8] = [0.0, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08];
 /// Prompts of the simulated suite, as the suite `quick` has them.
@@ -193,17 +191,31 @@ pub(super) fn judge(noise: &Noise, comparisons: usize) -> Simulated {
             bound: 0.05,
         });
     }
-    let curves = scenarios.into_iter().map(|scenario| Curve {
+    let curve = |scenario| Curve {
         scenario,
         points: SLOWDOWNS
             .map(|by| point(noise, scenario, by, comparisons))
             .to_vec(),
-    });
+    };
     Simulated {
         noise: *noise,
         comparisons,
-        curves: curves.collect(),
+        curves: in_parallel(scenarios, &curve),
     }
+}
+
+/// The curves in the order of their scenarios; each has its own random numbers.
+fn in_parallel(scenarios: Vec<Scenario>, curve: &(dyn Fn(Scenario) -> Curve + Sync)) -> Vec<Curve> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = scenarios
+            .into_iter()
+            .map(|scenario| scope.spawn(move || curve(scenario)))
+            .collect();
+        let finished = threads.into_iter().map(std::thread::ScopedJoinHandle::join);
+        finished
+            .map(|curve| curve.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    })
 }
 
 /// The comparisons of one scenario with one slowdown of decode.
