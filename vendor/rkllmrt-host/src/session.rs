@@ -12,6 +12,8 @@ use crate::llama::{ComputeError, Context, Model, ThreadPool, Token};
 use crate::log;
 use crate::params::Settings;
 use crate::sampler::Sampler;
+#[cfg(feature = "slowdown")]
+use crate::slowdown::Slowdown;
 use crate::template::Template;
 use crate::text::TextDecoder;
 
@@ -58,6 +60,8 @@ pub(crate) struct Session {
     /// The length of that prompt; 0: none, or it has left the cache.
     prompt_logits_at: usize,
     paused: Option<Generation>,
+    #[cfg(feature = "slowdown")]
+    slowdown: Slowdown,
 }
 
 impl Session {
@@ -100,6 +104,8 @@ impl Session {
             prompt_logits: Vec::new(),
             prompt_logits_at: 0,
             paused: None,
+            #[cfg(feature = "slowdown")]
+            slowdown: Slowdown::from_environment()?,
         })
     }
 
@@ -261,7 +267,11 @@ impl Session {
     #[inline(never)]
     fn prefill(&mut self, prompt: &[Token], reused: usize) -> Result<(), Stop> {
         self.prompt_logits_at = 0;
+        #[cfg(feature = "slowdown")]
+        let start = Instant::now();
         let result = self.context.compute(&prompt[reused..]);
+        #[cfg(feature = "slowdown")]
+        self.slowdown.after_prefill(start);
         let held = if result.is_ok() {
             prompt.len()
         } else {
@@ -319,9 +329,13 @@ impl Session {
         if ended || generation.remaining == Some(0) || self.cache.len() == self.settings.window {
             return Ok(None);
         }
+        #[cfg(feature = "slowdown")]
+        let start = Instant::now();
         self.context.compute_one(generation.last)?;
         self.cache.push(generation.last);
         let token = generation.sampler.choose(self.context.logits());
+        #[cfg(feature = "slowdown")]
+        self.slowdown.after_decode(start);
         token
             .map(Some)
             .ok_or_else(|| Stop::Failed("the model gave no logits".to_owned()))
