@@ -4,8 +4,9 @@ use super::words::{self, counted, plain};
 use super::{Parts, advice, figures};
 use crate::gate::{Absent, Comparison, Difference, Judged, Overall};
 
-/// The longest comment that GitHub takes, in characters; counted in bytes here, of which there are no fewer.
-const LONGEST: usize = 65_536;
+/// GitHub takes a comment of 65,536 characters; the rest is for a heading that a workflow puts before the verdict. Counted
+/// in bytes, of which there are no fewer.
+const LONGEST: usize = 65_000;
 /// The most that one list takes, in bytes, so that no list can crowd out the table.
 const LONGEST_LIST: usize = 6_000;
 /// Set aside for what stands around rows: the line that says what was left out, and the fold's tags.
@@ -13,7 +14,7 @@ const FRAME: usize = 500;
 const HEADER: &str =
     "| metric | baseline → candidate | worse by | bound | verdict |\n| --- | ---: | ---: | ---: | --- |\n";
 
-/// The verdict as Markdown of at most 65,536 characters; what does not fit is left out, which a line says.
+/// The verdict as Markdown of at most 65,000 bytes; what does not fit is left out, which a line says.
 pub fn markdown(comparison: &Comparison) -> String {
     let mut page = format!(
         "## {} {}\n\n{}\n",
