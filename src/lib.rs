@@ -97,6 +97,7 @@ pub mod report;
 mod run;
 mod signals;
 mod suggest;
+pub mod turns;
 
 pub use cli::cli_main;
 pub use error::{Error, Result};
