@@ -82,6 +82,7 @@ mod figures;
 mod float;
 mod harness;
 pub mod inference;
+mod json;
 pub mod ledger;
 mod lock;
 pub mod models;
