@@ -1,10 +1,10 @@
 //! The run record: one JSON file a run, with every raw sample. Reports, baselines and the gate read nothing else.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::atomic::{self, Existing};
 use crate::board::Board;
 use crate::engine::{Failure, Loaded};
 use crate::error::{Error, Result};
@@ -242,22 +242,7 @@ impl RunRecord {
     /// # Errors
     /// [`Error::Io`].
     pub fn save(&self, path: &Path) -> Result<()> {
-        let dir = path
-            .parent()
-            .filter(|dir| !dir.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        std::fs::create_dir_all(dir).map_err(Error::io(dir))?;
-        let mut file = tempfile::NamedTempFile::new_in(dir).map_err(Error::io(dir))?;
-        serde_json::to_writer(std::io::BufWriter::new(&mut file), self).map_err(|error| Error::Io {
-            path: path.to_owned(),
-            source: error.into(),
-        })?;
-        file.write_all(b"\n").map_err(Error::io(path))?;
-        file.persist(path).map_err(|error| Error::Io {
-            path: path.to_owned(),
-            source: error.error,
-        })?;
-        Ok(())
+        atomic::write_json(path, self, Existing::Replace)
     }
 
     /// Reads a record.
