@@ -72,6 +72,7 @@
 //! users' reports and from stubs of the same ABI. docs/architecture.md says which is which.
 
 mod atomic;
+pub mod baseline;
 pub mod board;
 mod cli;
 mod console;
