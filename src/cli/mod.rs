@@ -1,6 +1,8 @@
 //! The program `rkllm-bench`: one file a subcommand, each with its arguments and what it does with them.
 
+mod baseline;
 mod models;
+mod selection;
 
 use std::process::ExitCode;
 
@@ -21,6 +23,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Baseline(baseline::Arguments),
     Models(models::Arguments),
 }
 
@@ -45,6 +48,7 @@ pub fn cli_main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode> {
     match command {
+        Command::Baseline(arguments) => baseline::run(&arguments),
         Command::Models(arguments) => models::run(&arguments),
     }
 }
