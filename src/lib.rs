@@ -71,6 +71,8 @@
 //! No board was at hand when this was written: everything about the NPU runtime comes from its documents, from its
 //! users' reports and from stubs of the same ABI. docs/architecture.md says which is which.
 
+mod atomic;
+pub mod baseline;
 pub mod board;
 mod cli;
 mod console;
@@ -83,6 +85,7 @@ mod float;
 pub mod gate;
 mod harness;
 pub mod inference;
+mod json;
 pub mod ledger;
 mod lock;
 pub mod metrics;

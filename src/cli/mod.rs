@@ -1,7 +1,9 @@
 //! The program `rkllm-bench`: one file a subcommand, each with its arguments and what it does with them.
 
+mod baseline;
 mod models;
 mod operating_curve;
+mod selection;
 
 use std::process::ExitCode;
 
@@ -23,6 +25,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Baseline(baseline::Arguments),
     Models(models::Arguments),
     OperatingCurve(operating_curve::Arguments),
 }
@@ -48,6 +51,7 @@ pub fn cli_main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode> {
     match command {
+        Command::Baseline(arguments) => baseline::run(&arguments),
         Command::Models(arguments) => models::run(&arguments),
         Command::OperatingCurve(arguments) => operating_curve::run(&arguments),
     }

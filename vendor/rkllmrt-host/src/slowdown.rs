@@ -26,7 +26,9 @@ impl Slowdown {
         for part in text.split(',').filter(|part| !part.is_empty()) {
             let parsed = part.split_once('=').and_then(|(phase, share)| {
                 let percent: f64 = share.strip_suffix('%')?.parse().ok()?;
-                (0.0..=1000.0).contains(&percent).then_some((phase, percent / 100.0))
+                (0.0..=1000.0)
+                    .contains(&percent)
+                    .then_some((phase, percent / 100.0))
             });
             match parsed {
                 Some(("prefill", share)) => slowdown.prefill = share,
@@ -70,7 +72,14 @@ mod tests {
         assert_eq!(Slowdown::parse(""), of(0.0, 0.0));
         assert_eq!(Slowdown::parse("decode=3%"), of(0.0, 0.03));
         assert_eq!(Slowdown::parse("prefill=5%,decode=2.5%"), of(0.05, 0.025));
-        for wrong in ["decode", "decode=3", "total=3%", "decode=-1%", "decode=NaN%", "none"] {
+        for wrong in [
+            "decode",
+            "decode=3",
+            "total=3%",
+            "decode=-1%",
+            "decode=NaN%",
+            "none",
+        ] {
             assert!(Slowdown::parse(wrong).is_err(), "{wrong}");
         }
     }
