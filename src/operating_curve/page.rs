@@ -29,7 +29,8 @@ fn write_page(
         "# Operating curve of the gate\n\n\
          How often the gate is right, on comparisons whose truth is known. Made by\n\n    \
          cargo run --release -- operating-curve --pool {pool_name} --output docs\n\n\
-         from the pool in that file (the same pool gives the same page; seed {SEED}). Shares stand with their exact 95 % \
+         from the pool in that file. The same pool gives the same page (seed {SEED}), but for the columns of criterion, whose \
+         resampling is seeded by the clock. Shares stand with their exact 95 % \
          intervals (Clopper and Pearson).\n"
     )?;
     write_real(page, pool, real)?;
@@ -43,8 +44,9 @@ fn write_real(page: &mut String, pool: &Pool, real: &Real) -> std::fmt::Result {
          Pool: {}. Pairs of fresh processes that took turns, recorded by `scripts/record-operating-curve`; the candidate of \
          a slowed pair was built with the host runtime's feature `slowdown`, which adds work in proportion to prefill or to \
          decode alone. Inference of a pair takes {:.1} s.\n\n\
-         Each comparison is of a whole suite, with {} pairs ({:.0} s) drawn from the pairs of one condition without \
-         putting back. Comparisons share pairs, so the intervals are narrower than those of independent ones.\n\n\
+         Each comparison is of a whole suite, with {} pairs ({:.0} s) drawn from those of one condition with putting \
+         back. Comparisons share pairs, so they are not independent: what the pool has by chance, all of them have, and \
+         the intervals of the shares are too narrow.\n\n\
          *Found*: a metric that was slowed is called regressed. *False*: one that was not is. A bound of 1 % is the default of \
          `ab`.\n",
         pool.made_with,

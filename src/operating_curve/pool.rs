@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,8 @@ pub(crate) struct Pool {
 /// Two neighbouring runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Pair {
+    /// From the first call to the last return, of either run, seconds.
+    pub(crate) seconds: f64,
     pub(crate) base: Run,
     pub(crate) candidate: Run,
 }
@@ -37,8 +40,6 @@ pub(crate) struct Pair {
 /// One run (one process).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Run {
-    /// From the first call to the last return, seconds.
-    pub(crate) seconds: f64,
     /// One value for each metric of the pool.
     pub(crate) values: Vec<RunValue>,
     /// By prompt, the samples that criterion is given.
@@ -71,9 +72,12 @@ impl Pool {
                 if !path("candidate").is_file() {
                     break;
                 }
+                let base = RunRecord::load(&path("base"))?;
+                let candidate = RunRecord::load(&path("candidate"))?;
                 pairs.push(Pair {
-                    base: pool.run(&path("base"))?,
-                    candidate: pool.run(&path("candidate"))?,
+                    seconds: seconds(&[&base, &candidate]),
+                    base: pool.run(&base)?,
+                    candidate: pool.run(&candidate)?,
                 });
             }
             if pairs.is_empty() {
@@ -90,12 +94,11 @@ impl Pool {
         Ok(pool)
     }
 
-    fn run(&mut self, path: &Path) -> Result<Run> {
-        let record = RunRecord::load(path)?;
-        let values = metrics::of_run(&record, &metrics::prompts_with_samples(&record));
+    fn run(&mut self, record: &RunRecord) -> Result<Run> {
+        let values = metrics::of_run(record, &metrics::prompts_with_samples(record));
         if self.metrics.is_empty() {
             self.metrics = values.keys().cloned().collect();
-            self.made_with = made_with(&record);
+            self.made_with = made_with(record);
         }
         let values: Option<Vec<RunValue>> = self
             .metrics
@@ -104,13 +107,12 @@ impl Pool {
             .collect();
         let values = values.ok_or_else(|| {
             Error::BadParameter(format!(
-                "{}: it lacks a metric that the first run has",
-                path.display()
+                "run {}: it lacks a metric that the first run has",
+                record.run_id
             ))
         })?;
         let prompts = record.models.iter().flat_map(|model| &model.prompts);
         Ok(Run {
-            seconds: seconds(&record),
             values,
             samples: prompts
                 .map(|prompt| (prompt.id.clone(), samples(prompt)))
@@ -184,14 +186,18 @@ fn samples(prompt: &PromptRecord) -> Vec<Sample> {
     prompt.samples.iter().map(of_sample).collect()
 }
 
-fn seconds(record: &RunRecord) -> f64 {
-    let prompts = || record.models.iter().flat_map(|model| &model.prompts);
-    let inferences = || prompts().flat_map(|prompt| prompt.warm_up.iter().chain(&prompt.samples));
+/// From the first call of some runs to the last return, by the machine's one clock.
+fn seconds(records: &[&RunRecord]) -> f64 {
+    let inferences = || {
+        let models = records.iter().flat_map(|record| &record.models);
+        let prompts = models.flat_map(|model| &model.prompts);
+        prompts.flat_map(|prompt| prompt.warm_up.iter().chain(&prompt.samples))
+    };
     let first = inferences().map(|sample| sample.inference.call_ns).min();
     let last = inferences().map(|sample| sample.inference.return_ns).max();
     let length = first
         .zip(last)
-        .map(|(first, last)| std::time::Duration::from_nanos(last - first));
+        .map(|(first, last)| Duration::from_nanos(last - first));
     length.unwrap_or_default().as_secs_f64()
 }
 

@@ -1,7 +1,6 @@
 //! Comparisons drawn from the pool of recorded processes.
 
-use rand::SeedableRng as _;
-use rand::seq::index;
+use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::criterion;
@@ -11,8 +10,7 @@ use crate::error::Result;
 use crate::gate::{Design, Limits};
 use crate::metrics::Measure;
 
-/// Pairs of a comparison: what fits into five minutes on the machine of the pool, and no more than half of a
-/// condition's pairs, so that draws differ.
+/// Inference of one comparison: what a change may cost in a pipeline.
 const SECONDS: f64 = 300.0;
 /// Runs a side without pairs.
 const RUNS: usize = 10;
@@ -88,7 +86,7 @@ pub(super) struct Row {
 /// When criterion's process fails.
 pub(super) fn judge(pool: &Pool, comparisons: usize) -> Result<Real> {
     let all = || pool.conditions.values().flatten();
-    let seconds: f64 = all().map(|pair| pair.base.seconds + pair.candidate.seconds).sum();
+    let seconds: f64 = all().map(|pair| pair.seconds).sum();
     let seconds_per_pair = seconds / crate::stats::float(all().count().max(1));
     let pairs = pairs_within(seconds_per_pair, pool);
     let mut rows = Vec::new();
@@ -124,6 +122,8 @@ pub(super) fn judge(pool: &Pool, comparisons: usize) -> Result<Real> {
     })
 }
 
+/// Pairs of a comparison, as many as the least recorded condition has at most: a drawn comparison does not know more
+/// than the pool.
 fn pairs_within(seconds_per_pair: f64, pool: &Pool) -> usize {
     let fewest = pool.conditions.values().map(Vec::len).min().unwrap_or_default();
     #[expect(
@@ -132,7 +132,7 @@ fn pairs_within(seconds_per_pair: f64, pool: &Pool) -> usize {
         reason = "a few hundred"
     )]
     let fit = (SECONDS / seconds_per_pair) as usize;
-    fit.min(fewest * 2 / 3)
+    fit.min(fewest)
 }
 
 impl Row {
@@ -144,9 +144,8 @@ impl Row {
         truth: Truth,
         rng: &mut ChaCha8Rng,
     ) -> Result<()> {
-        let drawn: Vec<&Pair> = index::sample(rng, recorded.len(), pairs)
-            .into_iter()
-            .map(|index| &recorded[index])
+        let drawn: Vec<&Pair> = (0..pairs)
+            .map(|_| &recorded[rng.random_range(0..recorded.len())])
             .collect();
         let base: Vec<&Run> = drawn.iter().map(|pair| &pair.base).collect();
         let candidate: Vec<&Run> = drawn.iter().map(|pair| &pair.candidate).collect();
