@@ -67,6 +67,8 @@ pub(crate) struct Session {
 impl Session {
     /// Loads the model. The file has been looked at and the CPU checked.
     pub(crate) fn open(settings: Settings, abort: Arc<AtomicBool>) -> Result<Self, String> {
+        #[cfg(feature = "slowdown")]
+        let slowdown = Slowdown::of_environment()?;
         let path = settings.model_path.to_string_lossy().into_owned();
         log::info(format_args!("loading the model {path}"));
         let model = Model::load(&settings.model_path).map_err(|error| {
@@ -105,7 +107,7 @@ impl Session {
             prompt_logits_at: 0,
             paused: None,
             #[cfg(feature = "slowdown")]
-            slowdown: Slowdown::from_environment()?,
+            slowdown,
         })
     }
 
@@ -266,12 +268,10 @@ impl Session {
     /// Never inlined: a profile of the calling thread is to tell prefill from decode by the names on its stacks.
     #[inline(never)]
     fn prefill(&mut self, prompt: &[Token], reused: usize) -> Result<(), Stop> {
-        self.prompt_logits_at = 0;
         #[cfg(feature = "slowdown")]
         let start = Instant::now();
+        self.prompt_logits_at = 0;
         let result = self.context.compute(&prompt[reused..]);
-        #[cfg(feature = "slowdown")]
-        self.slowdown.after_prefill(start);
         let held = if result.is_ok() {
             prompt.len()
         } else {
@@ -283,6 +283,8 @@ impl Session {
         self.prompt_logits.clear();
         self.prompt_logits.extend_from_slice(self.context.logits());
         self.prompt_logits_at = prompt.len();
+        #[cfg(feature = "slowdown")]
+        self.slowdown.after_prefill(start);
         Ok(())
     }
 
@@ -335,7 +337,7 @@ impl Session {
         self.cache.push(generation.last);
         let token = generation.sampler.choose(self.context.logits());
         #[cfg(feature = "slowdown")]
-        self.slowdown.after_decode(start);
+        self.slowdown.after_step(start);
         token
             .map(Some)
             .ok_or_else(|| Stop::Failed("the model gave no logits".to_owned()))
