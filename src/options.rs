@@ -72,6 +72,10 @@ pub(crate) struct Options {
     #[arg(long, env = "RKLLM_BENCH_IN_PROCESS", value_parser = clap::builder::FalseyValueParser::new(),
           help_heading = OURS)]
     pub(crate) in_process: bool,
+    /// Measure and write the run record, but give criterion nothing; --sample-size may be below 10 then
+    #[arg(long, env = "RKLLM_BENCH_RECORD_ONLY", value_parser = clap::builder::FalseyValueParser::new(),
+          help_heading = OURS)]
+    pub(crate) record_only: bool,
     /// Version to assume of an SDK library whose file carries none
     #[arg(long, value_name = "VERSION", env = "RKLLM_BENCH_TRUST_SDK_VERSION", help_heading = OURS)]
     pub(crate) trust_sdk_version: Option<String>,
@@ -89,7 +93,7 @@ pub(crate) struct Options {
           default_values_t = Sweep::default().depth)]
     pub(crate) depth: Vec<u32>,
 
-    /// Samples of each prompt, at least 10
+    /// Samples of each prompt, at least 10; with --record-only at least 1
     #[arg(long, value_name = "N", default_value_t = MIN_SAMPLES, help_heading = CRITERIONS)]
     pub(crate) sample_size: usize,
     /// Take two samples of each prompt: a first look, too few for a verdict
@@ -221,6 +225,12 @@ impl Options {
         }
     }
 
+    /// Whether what is measured goes into the record alone. What measures nothing (a list, a test, a comparison, a
+    /// profile) is criterion's with the option too: the variable may be set for all that a shell starts.
+    pub(crate) fn records_only(&self) -> bool {
+        self.record_only && self.mode() == Mode::Bench
+    }
+
     /// The parameters of the run, with the defaults of the machine filled in.
     ///
     /// # Errors
@@ -247,12 +257,8 @@ impl Options {
     }
 
     fn refuse_meaningless(&self) -> Result<()> {
-        if self.sample_size < MIN_SAMPLES {
-            return Err(Error::BadParameter(format!(
-                "--sample-size {}: criterion needs at least {MIN_SAMPLES} samples; --quick takes {QUICK_SAMPLES}, --test 1",
-                self.sample_size
-            )));
-        }
+        self.refuse_too_few_samples()?;
+        self.refuse_results_of_a_mere_record()?;
         if self.warm_up_time.is_some() || self.measurement_time.is_some() {
             return Err(Error::BadParameter(
                 "--warm-up-time, --measurement-time: a sample is one inference here, however long it takes; their number \
@@ -266,6 +272,38 @@ impl Options {
             ));
         }
         Ok(())
+    }
+
+    fn refuse_too_few_samples(&self) -> Result<()> {
+        let (least, whose) = if self.records_only() {
+            (1, "a record")
+        } else {
+            (MIN_SAMPLES, "criterion")
+        };
+        if self.sample_size >= least {
+            return Ok(());
+        }
+        Err(Error::BadParameter(format!(
+            "--sample-size {}: {whose} needs at least {least}; --quick takes {QUICK_SAMPLES}, --test 1, and --record-only \
+             any number for the record alone",
+            self.sample_size
+        )))
+    }
+
+    /// Who asks for a baseline must not believe that there was one. Not by clap, which would not name the variable.
+    fn refuse_results_of_a_mere_record(&self) -> Result<()> {
+        let baselines = [
+            ("--save-baseline", &self.save_baseline),
+            ("--baseline", &self.baseline),
+            ("--baseline-lenient", &self.baseline_lenient),
+        ];
+        match baselines.iter().find(|(_, name)| name.is_some()) {
+            Some((flag, _)) if self.records_only() => Err(Error::BadParameter(format!(
+                "{flag} with --record-only (or RKLLM_BENCH_RECORD_ONLY): criterion keeps the baselines, and it gets nothing; \
+                 leave one of the two out"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// New tokens of each inference, where the user or the mode says so.
@@ -459,7 +497,7 @@ mod tests {
             assert!(row.is_some_and(|row| row.contains(variable)), "--{flag}");
             count += 1;
         }
-        assert_eq!(count, 16);
+        assert_eq!(count, 17);
     }
 
     #[test]
@@ -502,6 +540,36 @@ mod tests {
         assert_eq!(samples(&["--bench", "--sample-size", "20"]), 20);
         assert_eq!(samples(&["--bench", "--quick"]), QUICK_SAMPLES);
         assert_eq!(samples(&["--bench", "--test"]), 1);
+    }
+
+    #[test]
+    fn a_mere_record_is_of_any_number_of_samples_and_no_baseline() {
+        let record_only = |arguments: &[&str]| {
+            let options = parse(&[&["--bench", "--record-only"], arguments].concat());
+            (options.mode(), options.records_only(), options.parameters())
+        };
+        let (_, only, parameters) = record_only(&["--sample-size", "3"]);
+        assert!(only && parameters.expect("fine").samples == 3);
+        for refused in [
+            ["--sample-size", "0"],
+            ["--save-baseline", "x"],
+            ["--baseline", "x"],
+            ["--baseline-lenient", "x"],
+        ] {
+            let text = record_only(&refused).2.expect_err("refused").to_string();
+            assert!(text.contains(refused[0]), "{text}");
+        }
+        // As when the variable is set for a whole shell.
+        for (arguments, mode) in [
+            (&["--list"][..], Mode::List),
+            (&["--test"], Mode::Test),
+            (&["--profile-time", "1"], Mode::Profile),
+            (&["--load-baseline", "x", "--baseline", "y"], Mode::LoadBaseline),
+        ] {
+            let (got, only, parameters) = record_only(arguments);
+            assert_eq!((got, only), (mode, false));
+            parameters.expect("as without it");
+        }
     }
 
     #[test]

@@ -17,10 +17,15 @@ use rkllm_bench::record::{RunRecord, Status};
 
 #[test]
 fn wrong_usage_is_64_and_says_what_is_right() {
-    let rows: [(&[&str], &str); 16] = [
+    let rows: [(&[&str], &str); 18] = [
         (&["--sample-sise", "10"], "--sample-size"),
         (&["--sample-size", "3"], "at least 10"),
         (&["--sample-size", "0"], "at least 10"),
+        (&["--record-only", "--sample-size", "0"], "at least 1;"),
+        (
+            &["--record-only", "--save-baseline", "a"],
+            "RKLLM_BENCH_RECORD_ONLY",
+        ),
         (&["--warm-up-time", "3"], "--sample-size"),
         (&["--models", "/no/such/place"], "/no/such/place"),
         (&["--model", "tiny"], "builtin:tiny"),

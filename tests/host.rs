@@ -242,6 +242,33 @@ fn quick_takes_two_samples() {
 }
 
 #[test]
+fn a_mere_record_needs_no_criterion_and_few_samples() {
+    let _turn = turn();
+    let place = Place::new();
+    let text = succeed(quick(&place).args(["--record-only", "--sample-size", "3", "decode/question"]));
+    assert!(
+        text.contains("decode tok/s") && text.contains("record: ") && text.contains("time: "),
+        "{text}"
+    );
+    assert!(!text.contains("report: "), "{text}");
+    let record = place.record();
+    assert_eq!(record.status, Status::Complete);
+    assert_eq!(record.models[0].prompts[0].samples.len(), 3);
+    let left: Vec<_> = std::fs::read_dir(place.path("criterion"))
+        .expect("listed")
+        .map(|entry| entry.expect("listed").file_name())
+        .collect();
+    assert_eq!(left, ["rkllm-bench.lock"]);
+
+    // Set for a whole shell, the variable changes nothing where nothing is measured.
+    let place = Place::new();
+    let text = succeed(quick(&place).arg("--list").env("RKLLM_BENCH_RECORD_ONLY", "1"));
+    assert_eq!(text.matches(": benchmark").count(), 12, "{text}");
+    let text = succeed(quick(&place).arg("--test").env("RKLLM_BENCH_RECORD_ONLY", "1"));
+    assert_eq!(text.matches("Success").count(), 12, "{text}");
+}
+
+#[test]
 fn a_sweep_measures_each_size_and_draws_a_curve() {
     let _turn = turn();
     let place = Place::new();

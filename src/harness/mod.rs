@@ -120,7 +120,7 @@ fn suite_of(options: &Options, suite: &str, base: &Path) -> Result<Suite> {
     Ok(suite)
 }
 
-/// Records, replays, reports.
+/// Records, replays unless the record is all that is wanted, and reports.
 fn measure(
     options: &Options,
     run: &Run,
@@ -151,10 +151,14 @@ fn measure(
             .map_or(Ok(ExitCode::from(exit::SIGNAL + signal)), Err);
     }
     let before_criterion = Instant::now();
-    let code = replay_and_check(options, replayable(&record, fewest(options)), selects);
+    let code = if options.records_only() {
+        Ok(ExitCode::SUCCESS)
+    } else {
+        replay_and_check(options, replayable(&record, fewest(options)), selects)
+    };
     if options.mode() == Mode::Bench {
         let spent = TimeSpent::of_record(&record, before_criterion.elapsed(), start.elapsed());
-        print_figures(&record, file.path(), spent);
+        print_figures(options, &record, file.path(), spent);
     }
     let faults = record.faults();
     if faults != Faults::default() {
@@ -249,12 +253,16 @@ fn replayable(record: &RunRecord, fewest: usize) -> RunRecord {
     record
 }
 
-fn print_figures(record: &RunRecord, path: &Path, spent: TimeSpent) {
+fn print_figures(options: &Options, record: &RunRecord, path: &Path, spent: TimeSpent) {
     let figures = terminal::figures(record);
-    let report = paths::criterion_home().join("report/index.html");
+    let report = if options.records_only() {
+        String::new()
+    } else {
+        let page = paths::criterion_home().join("report/index.html");
+        format!("report: {}\n", page.display())
+    };
     print(&format!(
-        "\n{figures}record: {}\nreport: {}\n{spent}\n",
-        path.display(),
-        report.display()
+        "\n{figures}record: {}\n{report}{spent}\n",
+        path.display()
     ));
 }
