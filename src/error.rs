@@ -116,6 +116,14 @@ pub enum Error {
         /// What to do.
         remedy: String,
     },
+    /// This process cannot take turns with the other one of its pair.
+    #[error("no turns by the socket {socket} (RKLLM_BENCH_TURNS): {source}", socket = socket.display())]
+    Turns {
+        /// The socket's path.
+        socket: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// Some prompts could not be profiled; each was named before.
     #[error("{failed} prompts were not profiled")]
     Profile {

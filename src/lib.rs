@@ -100,6 +100,7 @@ mod run;
 mod signals;
 mod stats;
 mod suggest;
+pub mod turns;
 
 pub use cli::cli_main;
 pub use error::{Error, Result};

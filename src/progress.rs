@@ -5,7 +5,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::record::RunRecord;
-use crate::recorder::{At, Observer, Outcome, Round};
+use crate::recorder::{At, Observer, Outcome, Round, Stopped};
 
 /// A bar on stderr: model, prompt, sample, the latest decode rate, time left.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Observer for Progress {
         self.bar.set_message(format!("{}: loaded", at.model().name));
     }
 
-    fn begins(&mut self, at: At<'_>, prompt: usize, round: Round) {
+    fn begins(&mut self, at: At<'_>, prompt: usize, round: Round) -> Result<(), Stopped> {
         let prompt = &at.model().prompts[prompt];
         let round = match round {
             Round::WarmUp(_) => "warm-up".to_owned(),
@@ -46,6 +46,7 @@ impl Observer for Progress {
         let rate = rate.map(|rate| format!(", {rate:.1} tok/s")).unwrap_or_default();
         self.bar
             .set_message(format!("{} {}, {round}{rate}", at.model().name, prompt.id));
+        Ok(())
     }
 
     fn ended(&mut self, _: At<'_>, _: usize, outcome: Outcome<'_>) {

@@ -43,7 +43,7 @@ pub struct RunRecord {
 pub enum Status {
     /// Under way, or ended without a word (`kill -9`, power).
     Running,
-    /// Stopped by Ctrl-C or SIGTERM.
+    /// Stopped by Ctrl-C or SIGTERM, or because nobody gave turns any more.
     Stopped,
     /// Came to its end, whatever failed on the way.
     Complete,

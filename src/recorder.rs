@@ -33,7 +33,12 @@ pub trait Observer {
     /// The model was loaded, for the first time or again.
     fn loaded(&mut self, _at: At<'_>) {}
     /// An inference is about to be made.
-    fn begins(&mut self, _at: At<'_>, _prompt: usize, _round: Round) {}
+    ///
+    /// # Errors
+    /// [`Stopped`] when it is not to be, nor any after it.
+    fn begins(&mut self, _at: At<'_>, _prompt: usize, _round: Round) -> Result<(), Stopped> {
+        Ok(())
+    }
     /// An inference was made, or failed; the record holds it now.
     fn ended(&mut self, _at: At<'_>, _prompt: usize, _outcome: Outcome<'_>) {}
 }
@@ -74,14 +79,14 @@ pub enum Outcome<'a> {
     Failed(&'a Failure),
 }
 
-/// The user stopped the run; what was recorded until then is in the record.
+/// The user stopped the run, or an [`Observer`] did; what was recorded until then is in the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stopped;
 
 /// Takes the plan's samples into the model `index` of `record`.
 ///
 /// # Errors
-/// [`Stopped`] when the engine says that the user asked for it.
+/// [`Stopped`] when the engine says that the user asked for it, or the observer does.
 pub fn record(
     engine: &mut dyn Engine,
     plan: &Plan,
@@ -149,12 +154,12 @@ impl Recorder<'_> {
         &mut self.model().prompts[prompt]
     }
 
-    fn tell(&mut self, what: impl FnOnce(&mut dyn Observer, At<'_>)) {
+    fn tell<T>(&mut self, what: impl FnOnce(&mut dyn Observer, At<'_>) -> T) -> T {
         let at = At {
             record: self.record,
             index: self.index,
         };
-        what(self.observer, at);
+        what(self.observer, at)
     }
 
     /// Loads the model with the settings of `request`, for runtimes that know them only at load. A failure is put
@@ -224,7 +229,7 @@ impl Recorder<'_> {
 
     /// Whether the attempt gave a sample.
     fn attempt(&mut self, prompt: usize, round: Round) -> Result<bool, Stopped> {
-        self.tell(|observer, at| observer.begins(at, prompt, round));
+        self.tell(|observer, at| observer.begins(at, prompt, round))?;
         match self.infer(prompt) {
             Ok(inference) => Ok(self.judge(prompt, round, inference)),
             Err(failure) if failure.kind == FailureKind::Stopped => Err(Stopped),
@@ -523,6 +528,27 @@ mod tests {
         run(&mut engine, &plan(1, 0, 1), &mut model).expect("not stopped");
         assert_eq!(model.prompts[0].samples.len(), 1);
         assert_eq!(model.unload_failure, Some(scripted::lost()));
+    }
+
+    #[test]
+    fn an_observer_can_stop_the_run_before_an_inference() {
+        struct StopsAt(Round);
+        impl Observer for StopsAt {
+            fn begins(&mut self, _: At<'_>, _: usize, round: Round) -> Result<(), Stopped> {
+                if round == self.0 { Err(Stopped) } else { Ok(()) }
+            }
+        }
+        let mut engine = Scripted {
+            answers: [clean(1000), clean(2000)].into(),
+            ..Scripted::default()
+        };
+        let mut whole = fixtures::empty();
+        whole.models.push(model(&["a"]));
+        let mut observer = StopsAt(Round::Sample(1));
+        let outcome = record(&mut engine, &plan(1, 1, 2), &mut whole, 0, &mut observer);
+        assert_eq!(outcome, Err(Stopped));
+        assert_eq!(engine.asked.len(), 2, "the warm-up and one sample");
+        assert_eq!(whole.models[0].prompts[0].samples.len(), 1);
     }
 
     #[test]

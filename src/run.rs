@@ -105,7 +105,7 @@ impl Run {
     /// Takes the samples of each model in `record`.
     ///
     /// # Errors
-    /// [`Stopped`] when the user asked for it.
+    /// [`Stopped`] when the user asked for it, or the observer did.
     pub(crate) fn take(&self, record: &mut RunRecord, observer: &mut dyn Observer) -> Result<(), Stopped> {
         for index in 0..record.models.len() {
             let model = &mut record.models[index];

@@ -12,6 +12,7 @@ use common::{
     succeed, text_of, wait_until,
 };
 use rkllm_bench::record::Status;
+use rkllm_bench::turns;
 
 #[test]
 fn through_cargo_it_is_the_sdks_library_that_runs() {
@@ -290,6 +291,14 @@ fn a_second_run_on_the_npu_is_refused_whatever_its_folders() {
         text.contains("the NPU: in use by process") && text.contains(&holder.id().to_string()),
         "{text}"
     );
+}
+
+#[test]
+fn with_an_npu_runtime_no_turns_are_taken() {
+    let place = Place::new();
+    let mut bench = SDK.quick(&place);
+    succeed(bench.arg("--record-only").env(turns::VARIABLE, "/no/such/socket"));
+    assert_eq!(place.record().status, Status::Complete);
 }
 
 #[test]

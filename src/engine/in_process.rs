@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use super::log::{tail, with_stdout_seen};
+use super::log::{LAST_LINES, tail, with_stdout_seen};
 use super::{Engine, Failure, FailureKind, LoadSpec, Loaded, RuntimeIdentity};
 use crate::board;
 use crate::ffi::library::{self, VersionLine};
@@ -67,7 +67,7 @@ impl Engine for InProcess {
         self.session = Some(session.map_err(|error| Failure {
             kind: FailureKind::Refused,
             message: format!("{} was not loaded: {error}", spec.model_path.display()),
-            last_lines: tail(&printed),
+            last_lines: tail(&printed, LAST_LINES),
         })?);
         let npu_cores = library::find_npu_cores(&printed);
         let toolkit = library::find_toolkit(&printed);
@@ -239,7 +239,7 @@ fn refuse_unfilled(filled: &RunOutcome, request: &Request) -> Result<(), Failure
 fn check_version_line(line: Option<&VersionLine>, printed: &str) -> Result<(), Failure> {
     let Some(line) = line else { return Ok(()) };
     library::verify_version_line(line).map_err(|error| Failure {
-        last_lines: tail(printed),
+        last_lines: tail(printed, LAST_LINES),
         ..Failure::refused(error)
     })
 }

@@ -6,8 +6,8 @@ use std::os::unix::fs::FileExt as _;
 
 use crate::ffi;
 
-/// Lines kept of a log when something went wrong.
-const LAST_LINES: usize = 8;
+/// Lines kept of a runtime's log when something went wrong.
+pub(crate) const LAST_LINES: usize = 8;
 /// Bytes at a log's end that are searched for them.
 const TAIL_BYTES: u64 = 16 * 1024;
 
@@ -50,17 +50,17 @@ fn read_from(file: &File, start: u64) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The last lines of a log, for an error message.
-pub(crate) fn last_lines(log: &File) -> Vec<String> {
+/// The last lines of a log, for an error message: at most `most`.
+pub(crate) fn last_lines(log: &File, most: usize) -> Vec<String> {
     let end = log.metadata().map_or(0, |meta| meta.len());
     let text = read_from(log, end.saturating_sub(TAIL_BYTES)).unwrap_or_default();
-    tail(&text)
+    tail(&text, most)
 }
 
-/// The last lines of a text, blank ones left out.
-pub(crate) fn tail(text: &str) -> Vec<String> {
+/// The last lines of a text, at most `most`, blank ones left out.
+pub(crate) fn tail(text: &str, most: usize) -> Vec<String> {
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    lines[lines.len().saturating_sub(LAST_LINES)..]
+    lines[lines.len().saturating_sub(most)..]
         .iter()
         .map(|line| (*line).to_owned())
         .collect()
@@ -74,9 +74,9 @@ mod tests {
     fn the_tail_is_the_last_lines_that_say_something() {
         let lines: Vec<String> = (0..20).map(|line| format!("line {line}\n\n")).collect();
         let text = lines.concat();
-        let lines = tail(&text);
+        let lines = tail(&text, LAST_LINES);
         assert_eq!(lines.len(), LAST_LINES);
         assert_eq!(lines.last().map(String::as_str), Some("line 19"));
-        assert!(tail("").is_empty());
+        assert!(tail("", LAST_LINES).is_empty());
     }
 }

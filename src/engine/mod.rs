@@ -1,7 +1,7 @@
 //! What runs a model. The recorder knows this trait and nothing behind it.
 
 mod in_process;
-mod log;
+pub(crate) mod log;
 #[cfg(test)]
 pub(crate) mod scripted;
 mod worker;

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::log::last_lines;
+use super::log::{LAST_LINES, last_lines};
 use super::{Engine, Failure, FailureKind, InProcess, LoadSpec, Loaded};
 use crate::error::{Error, Result};
 use crate::inference::{Finish, Inference, Request};
@@ -105,7 +105,7 @@ impl Worker {
         let Some(running) = self.running.as_ref().filter(|_| refused) else {
             return inference;
         };
-        if let Some(line) = last_lines(&running.log)
+        if let Some(line) = last_lines(&running.log, LAST_LINES)
             .iter()
             .rev()
             .find(|line| line.starts_with("E "))
@@ -121,7 +121,7 @@ impl Worker {
 
 fn join_lines(lines: Vec<String>, running: &Running) -> Vec<String> {
     if lines.is_empty() {
-        last_lines(&running.log)
+        last_lines(&running.log, LAST_LINES)
     } else {
         lines
     }
@@ -264,7 +264,7 @@ impl Running {
         Failure {
             kind,
             message,
-            last_lines: last_lines(&self.log),
+            last_lines: last_lines(&self.log, LAST_LINES),
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::record::{Faults, RunRecord};
 use crate::replay::{self, MIN_SAMPLES, Phase, QUICK_SAMPLES};
 use crate::report::terminal::{self, TimeSpent};
 use crate::run::Run;
+use crate::turns::Part;
 use crate::{exit, lock, models, paths, signals};
 
 /// The body of a bench target's `main`; [`main!`](crate::main) calls it. `suite` names a suite that comes with
@@ -129,11 +130,13 @@ fn measure(
 ) -> Result<ExitCode> {
     let start = Instant::now();
     signals::listen().map_err(|error| Error::Worker(format!("no signal handlers: {error}")))?;
+    let mut part = Part::take()?;
     let folder = options.output.clone().unwrap_or_else(paths::runs_dir);
     let mut file = RecordFile::new(folder.join(format!("{}.json", record.run_id)));
     file.save(&record);
     let mut observer = Saving {
         file: &mut file,
+        part: &mut part,
         progress: Progress::of(&record),
     };
     let stopped = run.take(&mut record, &mut observer).is_err();
@@ -141,14 +144,7 @@ fn measure(
     record.end(stopped);
     file.save(&record);
     if stopped {
-        let signal = signals::stop_signal().unwrap_or_default();
-        say(format_args!(
-            "\nstopped; what was recorded is in {}",
-            file.path().display()
-        ));
-        return file
-            .trouble()
-            .map_or(Ok(ExitCode::from(exit::SIGNAL + signal)), Err);
+        return stopped_early(file, part);
     }
     let before_criterion = Instant::now();
     let code = if options.records_only() {
@@ -157,7 +153,10 @@ fn measure(
         replay_and_check(options, replayable(&record, fewest(options)), selects)
     };
     if options.mode() == Mode::Bench {
-        let spent = TimeSpent::of_record(&record, before_criterion.elapsed(), start.elapsed());
+        let spent = TimeSpent {
+            waiting: part.waited(),
+            ..TimeSpent::of_record(&record, before_criterion.elapsed(), start.elapsed())
+        };
         print_figures(options, &record, file.path(), spent);
     }
     let faults = record.faults();
@@ -168,6 +167,19 @@ fn measure(
         Some(error) => Err(error),
         None if faults.are_fatal() => Ok(ExitCode::from(exit::FAILED)),
         None => code,
+    }
+}
+
+/// The end of a run that came to none by itself.
+fn stopped_early(file: RecordFile, part: Part) -> Result<ExitCode> {
+    say(format_args!(
+        "\nstopped; what was recorded is in {}",
+        file.path().display()
+    ));
+    let signal = signals::stop_signal().unwrap_or_default();
+    match part.trouble().or_else(|| file.trouble()) {
+        Some(error) => Err(error),
+        None => Ok(ExitCode::from(exit::SIGNAL + signal)),
     }
 }
 

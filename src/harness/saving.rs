@@ -6,7 +6,8 @@ use crate::console::say;
 use crate::error::Error;
 use crate::progress::Progress;
 use crate::record::RunRecord;
-use crate::recorder::{At, Observer, Outcome, Round};
+use crate::recorder::{At, Observer, Outcome, Round, Stopped};
+use crate::turns::Part;
 
 /// Where the record goes. A failure to write is told once and kept for the end: what is measured goes on being
 /// measured and shown.
@@ -42,10 +43,12 @@ impl RecordFile {
     }
 }
 
-/// Saves the record after each inference, so that nothing measured is lost, and passes all on to the progress bar.
+/// Saves the record after each inference, so that nothing measured is lost, waits for this process's turn before each, and
+/// passes all on to the progress bar.
 pub(super) struct Saving<'a> {
     pub(super) file: &'a mut RecordFile,
     pub(super) progress: Progress,
+    pub(super) part: &'a mut Part,
 }
 
 impl Observer for Saving<'_> {
@@ -53,8 +56,9 @@ impl Observer for Saving<'_> {
         self.progress.loaded(at);
     }
 
-    fn begins(&mut self, at: At<'_>, prompt: usize, round: Round) {
-        self.progress.begins(at, prompt, round);
+    fn begins(&mut self, at: At<'_>, prompt: usize, round: Round) -> Result<(), Stopped> {
+        self.part.next()?;
+        self.progress.begins(at, prompt, round)
     }
 
     fn ended(&mut self, at: At<'_>, prompt: usize, outcome: Outcome<'_>) {

@@ -19,6 +19,8 @@ pub struct TimeSpent {
     pub samples: Duration,
     /// Criterion's statistics, plots and pages.
     pub criterion: Duration,
+    /// Waiting for this process's turns; zero where none are taken.
+    pub waiting: Duration,
     /// From the first to the last moment.
     pub all: Duration,
 }
@@ -50,15 +52,21 @@ impl TimeSpent {
 impl std::fmt::Display for TimeSpent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let inference = self.samples + self.warm_up;
-        let rest = self.all.saturating_sub(inference + self.load + self.criterion);
-        let share = if self.all.is_zero() {
+        let at_work = self.all.saturating_sub(self.waiting);
+        let rest = at_work.saturating_sub(inference + self.load + self.criterion);
+        let share = if at_work.is_zero() {
             0.0
         } else {
-            inference.as_secs_f64() / self.all.as_secs_f64()
+            inference.as_secs_f64() / at_work.as_secs_f64()
+        };
+        let waiting = if self.waiting.is_zero() {
+            String::new()
+        } else {
+            format!("{:.1} s waiting for turns + ", self.waiting.as_secs_f64())
         };
         write!(
             f,
-            "time: {:.1} s = {:.1} s samples + {:.1} s warm-up + {:.1} s load + {:.1} s criterion + {:.1} s rest \
+            "time: {:.1} s = {:.1} s samples + {:.1} s warm-up + {:.1} s load + {:.1} s criterion + {waiting}{:.1} s rest \
              ({:.0} % inference)",
             self.all.as_secs_f64(),
             self.samples.as_secs_f64(),
@@ -230,11 +238,22 @@ mod tests {
             warm_up: Duration::from_secs(2),
             samples: Duration::from_secs(15),
             criterion: Duration::from_secs(1),
+            waiting: Duration::ZERO,
             all: Duration::from_secs(20),
         };
         assert_eq!(
             spent.to_string(),
             "time: 20.0 s = 15.0 s samples + 2.0 s warm-up + 1.0 s load + 1.0 s criterion + 1.0 s rest (85 % inference)"
+        );
+        let in_turns = TimeSpent {
+            waiting: Duration::from_secs(14),
+            all: Duration::from_secs(34),
+            ..spent
+        };
+        assert_eq!(
+            in_turns.to_string(),
+            "time: 34.0 s = 15.0 s samples + 2.0 s warm-up + 1.0 s load + 1.0 s criterion + 14.0 s waiting for turns + 1.0 s rest \
+             (85 % inference)"
         );
     }
 }
