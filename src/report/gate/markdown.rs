@@ -1,0 +1,167 @@
+//! The verdict as GitHub's Markdown, for a comment on a pull request.
+
+use super::words::{self, counted, plain};
+use super::{Parts, advice, figures};
+use crate::gate::{Absent, Comparison, Difference, Judged, Overall};
+
+/// GitHub takes a comment of 65,536 characters; the rest is for a heading that a workflow puts before the verdict. Counted
+/// in bytes, of which there are no fewer.
+const LONGEST: usize = 65_000;
+/// The most that one list takes, in bytes, so that no list can crowd out the table.
+const LONGEST_LIST: usize = 6_000;
+/// Set aside for what stands around rows: the line that says what was left out, and the fold's tags.
+const FRAME: usize = 500;
+const HEADER: &str =
+    "| metric | baseline → candidate | worse by | bound | verdict |\n| --- | ---: | ---: | ---: | --- |\n";
+
+/// The verdict as Markdown of at most 65,000 bytes; what does not fit is left out, which a line says.
+pub fn markdown(comparison: &Comparison) -> String {
+    let mut page = format!(
+        "## {} {}\n\n{}\n",
+        icon(comparison.overall),
+        words::verdict(comparison),
+        words::design(comparison.design)
+    );
+    let lists = lists(comparison);
+    let legend = if comparison.metrics.is_empty() {
+        String::new()
+    } else {
+        format!("\n<sub>{}</sub>\n", words::legend(comparison))
+    };
+    let mut left = LONGEST - page.len() - lists.len() - legend.len();
+    let Parts { noteworthy, rest } = Parts::of(comparison);
+    let noteworthy = table(&noteworthy, left);
+    left -= noteworthy.len();
+    page += &noteworthy;
+    page += &lists;
+    page += &folded(&rest, left);
+    page += &legend;
+    page
+}
+
+const fn icon(overall: Overall) -> &'static str {
+    match overall {
+        Overall::NoRegression => "✅",
+        Overall::CannotTell => "⚠️",
+        Overall::Absent => "❓",
+        Overall::Regression => "❌",
+        Overall::NotComparable => "⛔",
+    }
+}
+
+/// A table of at most `limit` bytes; nothing without metrics.
+fn table(metrics: &[&Judged], limit: usize) -> String {
+    if metrics.is_empty() {
+        return String::new();
+    }
+    let rows: Vec<String> = metrics.iter().map(|judged| row(judged)).collect();
+    let limit = limit.saturating_sub(HEADER.len() + FRAME);
+    format!("\n{HEADER}{}", fitting(&rows, limit, "metric"))
+}
+
+/// The same, folded.
+fn folded(metrics: &[&Judged], limit: usize) -> String {
+    if metrics.is_empty() {
+        return String::new();
+    }
+    format!(
+        "\n<details><summary>{} equivalent or not worse</summary>\n{}\n</details>\n",
+        counted(metrics.len(), "metric"),
+        table(metrics, limit.saturating_sub(FRAME))
+    )
+}
+
+fn row(judged: &Judged) -> String {
+    format!(
+        "| {} | {} | {} | {} % | {} |\n",
+        code(&judged.id),
+        prose(&words::values(judged)),
+        prose(&figures::worse_by(judged)),
+        figures::percent(judged.limit),
+        judged.verdict.name()
+    )
+}
+
+fn lists(comparison: &Comparison) -> String {
+    let blocking = words::blocking(comparison).map(blocking).collect();
+    let advice = advice::lines(comparison).iter().map(|line| prose(line)).collect();
+    let absent = comparison.absent.iter().map(absent).collect();
+    let experiment = words::experiment(comparison);
+    let experiment = experiment
+        .map(|difference| code(&words::difference(difference)))
+        .collect();
+    let notes = comparison.notes.iter().map(|note| prose(note)).collect();
+    [
+        list("Differences", blocking),
+        list("Cannot tell", advice),
+        list("Absent", absent),
+        list("The experiment (`--allow`)", experiment),
+        list("Notes", notes),
+    ]
+    .concat()
+}
+
+fn blocking(difference: &Difference) -> String {
+    let what = code(&words::difference(difference));
+    format!("{what} (`--allow {}`)", difference.aspect.name())
+}
+
+fn absent(absent: &Absent) -> String {
+    format!("{}: {}", code(&absent.id), prose(&absent.reason))
+}
+
+fn list(title: &str, items: Vec<String>) -> String {
+    if items.is_empty() {
+        return String::new();
+    }
+    let items: Vec<String> = items.into_iter().map(|item| format!("- {item}\n")).collect();
+    format!("\n**{title}**\n\n{}", fitting(&items, LONGEST_LIST, "entry"))
+}
+
+/// As many of the first `lines` as `limit` bytes hold, and a paragraph that counts the others.
+fn fitting(lines: &[String], limit: usize, what: &str) -> String {
+    let mut text = String::new();
+    for (index, line) in lines.iter().enumerate() {
+        if text.len() + line.len() > limit {
+            let others = match what {
+                "entry" if lines.len() - index > 1 => format!("{} entries", lines.len() - index),
+                what => counted(lines.len() - index, what),
+            };
+            return format!(
+                "{text}\nand {others} that this comment has no room for; `--format json` has all\n"
+            );
+        }
+        text += line;
+    }
+    text
+}
+
+/// A name as code, whatever is in it.
+///
+/// A plain name is a code span. Those cannot hold a pipe within a table next to a backslash, so anything but plain is
+/// written in entities.
+fn code(name: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/_-.*:, →…[]()%+=".contains(c);
+    let name = plain(name);
+    if !name.trim().is_empty() && name.chars().all(is_plain) {
+        format!("`{}`", name.trim())
+    } else {
+        format!("<code>{}</code>", entities(&name))
+    }
+}
+
+/// A message as text: nothing in it is markup or a mention.
+fn prose(text: &str) -> String {
+    // A mention is found after entities are resolved; a joiner of no width keeps the name from being one.
+    entities(&plain(text)).replace("&#64;", "&#64;&#8203;")
+}
+
+/// Text with all that Markdown or HTML may read as markup as entities.
+fn entities(text: &str) -> String {
+    let entity = |c: char| match c {
+        '.' | ',' | ' ' | '%' | '+' | '-' | '/' | ':' | ';' | '=' | '(' | ')' => c.to_string(),
+        c if c.is_ascii_punctuation() => format!("&#{};", u32::from(c)),
+        c => c.to_string(),
+    };
+    text.chars().map(entity).collect()
+}

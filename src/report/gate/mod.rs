@@ -1,0 +1,104 @@
+//! The formats of a gate's verdict. Each is a pure function: the same comparison gives the same text to the last byte.
+
+mod advice;
+mod figures;
+mod junit;
+mod markdown;
+mod text;
+mod words;
+
+pub use junit::junit;
+pub use markdown::markdown;
+pub use text::text;
+
+use serde::Serialize;
+
+use crate::gate::{Comparison, Judged, Verdict};
+
+/// The version of the JSON format. It rises with each change that a reader of the old one would stumble over.
+const SCHEMA_VERSION: u32 = 1;
+/// What tells this JSON from a run record.
+const KIND: &str = "rkllm-bench comparison";
+
+/// A format of the verdict; the value of `--format`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For a terminal of 80 columns.
+    #[default]
+    Text,
+    /// For a comment on a pull request.
+    Markdown,
+    /// All of it, for programs.
+    Json,
+    /// For what shows test results: a test case a metric.
+    Junit,
+}
+
+impl Format {
+    /// The verdict in this format, with a line's end at its end.
+    pub fn render(self, comparison: &Comparison) -> String {
+        match self {
+            Self::Text => text(comparison),
+            Self::Markdown => markdown(comparison),
+            Self::Json => json(comparison),
+            Self::Junit => junit(comparison),
+        }
+    }
+}
+
+/// The comparison as JSON, with the format's `schema_version` and `kind` before it.
+///
+/// Numbers that are not finite are `null`.
+#[expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "keys are text and nothing is written but memory"
+)]
+pub fn json(comparison: &Comparison) -> String {
+    #[derive(Serialize)]
+    struct Document<'a> {
+        schema_version: u32,
+        kind: &'static str,
+        #[serde(flatten)]
+        comparison: &'a Comparison,
+    }
+    let document = Document {
+        schema_version: SCHEMA_VERSION,
+        kind: KIND,
+        comparison,
+    };
+    let text = serde_json::to_string_pretty(&document).expect("a comparison is JSON");
+    text + "\n"
+}
+
+/// The metrics by what a reader looks for.
+struct Parts<'a> {
+    /// Regressed, then those that it cannot tell of, then improved.
+    noteworthy: Vec<&'a Judged>,
+    /// Equivalent or not worse.
+    rest: Vec<&'a Judged>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(comparison: &'a Comparison) -> Self {
+        let (mut noteworthy, rest): (Vec<_>, Vec<_>) = comparison
+            .metrics
+            .iter()
+            .partition(|judged| rank(judged).is_some());
+        // Stable: within a rank the metrics stay in their order.
+        noteworthy.sort_by_key(|judged| rank(judged));
+        Self { noteworthy, rest }
+    }
+}
+
+const fn rank(judged: &Judged) -> Option<u8> {
+    match judged.verdict {
+        Verdict::Regressed => Some(0),
+        Verdict::CannotTell { .. } => Some(1),
+        Verdict::Improved => Some(2),
+        Verdict::Equivalent | Verdict::NotWorse => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

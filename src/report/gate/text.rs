@@ -1,0 +1,153 @@
+//! The verdict for a terminal.
+//!
+//! Always for 80 columns and without colours, so that a log, a pipe and a terminal show the same.
+
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
+
+use super::words::{self, counted, plain};
+use super::{Parts, advice, figures};
+use crate::gate::{Absent, Comparison, Difference, Judged};
+
+/// Columns that a line has at most.
+const WIDTH: u16 = 80;
+/// From this number of metrics on those that say nothing new are only counted.
+const LONG_TABLE: usize = 30;
+/// Columns that the table's first column gets at least; its identifiers fold within it.
+const NARROWEST_ID: u16 = 16;
+
+/// The verdict as lines of at most 80 columns.
+pub fn text(comparison: &Comparison) -> String {
+    let mut sections = vec![folded(&words::verdict(comparison)) + &folded(&words::design(comparison.design))];
+    let blocking: Vec<String> = words::blocking(comparison).map(blocking).collect();
+    sections.push(list("differences", &blocking));
+    sections.extend(tables(comparison));
+    sections.push(list("cannot tell", &advice::lines(comparison)));
+    let absent: Vec<String> = comparison.absent.iter().map(absent).collect();
+    sections.push(list("absent", &absent));
+    let experiment: Vec<String> = words::experiment(comparison).map(words::difference).collect();
+    sections.push(list("the experiment (--allow)", &experiment));
+    let notes: Vec<String> = comparison.notes.iter().map(|note| plain(note)).collect();
+    sections.push(list("notes", &notes));
+    if !comparison.metrics.is_empty() {
+        sections.push(folded(&words::legend(comparison)));
+    }
+    sections.retain(|section| !section.is_empty());
+    sections.join("\n")
+}
+
+fn blocking(difference: &Difference) -> String {
+    format!(
+        "{} (--allow {})",
+        words::difference(difference),
+        difference.aspect.name()
+    )
+}
+
+fn absent(absent: &Absent) -> String {
+    format!("{}: {}", plain(&absent.id), plain(&absent.reason))
+}
+
+/// The metrics, those that a reader looks for first, under their model and suite.
+fn tables(comparison: &Comparison) -> Vec<String> {
+    let Parts { noteworthy, rest } = Parts::of(comparison);
+    let is_long = comparison.metrics.len() > LONG_TABLE;
+    let mut shown = noteworthy;
+    if !is_long {
+        shown.extend(&rest);
+    }
+    let of_one = |a: &&Judged, b: &&Judged| heading(a) == heading(b);
+    let mut sections: Vec<String> = shown.chunk_by(of_one).map(table).collect();
+    if is_long && !rest.is_empty() {
+        let and = if sections.is_empty() { "" } else { "and " };
+        sections.push(format!(
+            "{and}{} equivalent or not worse\n",
+            counted(rest.len(), "metric")
+        ));
+    }
+    sections
+}
+
+fn heading(judged: &Judged) -> (&str, &str) {
+    (&judged.metric.model, &judged.metric.suite)
+}
+
+/// Metrics of one model and suite under their common name.
+fn table(metrics: &[&Judged]) -> String {
+    let mut table = plain_table();
+    table.set_header(["metric", "baseline → candidate", "worse by", "bound", "verdict"]);
+    for judged in metrics {
+        table.add_row(row(judged));
+    }
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if index == 0 {
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(NARROWEST_ID)));
+        } else {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+        if index == 3 {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let name = metrics.first().map(|judged| {
+        let (model, suite) = heading(judged);
+        format!("{}/{}", plain(model), plain(suite))
+    });
+    folded(&name.unwrap_or_default()) + &lines(&table)
+}
+
+fn row(judged: &Judged) -> [String; 5] {
+    let measure = judged.metric.measure.name();
+    let id = match &judged.metric.prompt {
+        Some(prompt) => format!("{measure}/{}", plain(prompt)),
+        None => measure.to_owned(),
+    };
+    [
+        id,
+        words::values(judged),
+        figures::worse_by(judged),
+        figures::percent(judged.limit) + " %",
+        judged.verdict.name().to_owned(),
+    ]
+}
+
+/// Items below their title; nothing without items.
+fn list(title: &str, items: &[String]) -> String {
+    if items.is_empty() {
+        return String::new();
+    }
+    let mut table = plain_table();
+    for item in items {
+        table.add_row(["-", item]);
+    }
+    for (column, padding) in table.column_iter_mut().zip([(2, 1), (0, 0)]) {
+        column.set_padding(padding);
+    }
+    format!("{title}:\n{}", lines(&table))
+}
+
+/// One paragraph, folded.
+fn folded(text: &str) -> String {
+    let mut table = plain_table();
+    table.add_row([text]);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 0));
+    }
+    lines(&table)
+}
+
+fn plain_table() -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    // Not the terminal's: comfy-table would ask for it.
+    table.set_width(WIDTH);
+    table.force_no_tty();
+    table
+}
+
+/// The lines of a table, without the blanks that fill its last column.
+fn lines(table: &Table) -> String {
+    let trimmed = |line: &str| format!("{}\n", line.trim_end());
+    table.to_string().lines().map(trimmed).collect()
+}
