@@ -151,18 +151,22 @@ fn facts_of_model(suite: &str, model: &ModelRecord) -> Vec<(Aspect, String, Stri
     let mut fact = |aspect, what: String, value: String| facts.push((aspect, what, value));
     for prompt in &model.prompts {
         // All of how a prompt is run, but its text, which the suite's digest stands for.
-        let how = (
-            prompt.max_new_tokens,
-            prompt.sampling,
-            prompt.depth,
-            prompt.prompt_tokens,
-        );
+        let how = (prompt.max_new_tokens, prompt.sampling, prompt.depth);
         let value = serde_json::to_string(&how).unwrap_or_default();
-        let what = format!(
-            "{}/{suite}/{}: [new tokens, sampling, depth, prompt tokens]",
-            model.name, prompt.id
+        let id = format!("{}/{suite}/{}", model.name, prompt.id);
+        fact(
+            Aspect::Parameters,
+            format!("{id}: [new tokens, sampling, depth]"),
+            value,
         );
-        fact(Aspect::Parameters, what, value);
+        // Unknown where no inference was made: that is an absent metric, not a difference.
+        if let Some(tokens) = prompt.prompt_tokens {
+            fact(
+                Aspect::Parameters,
+                format!("{id}: prompt tokens"),
+                tokens.to_string(),
+            );
+        }
     }
     let Some(loaded) = &model.loaded else {
         return facts;

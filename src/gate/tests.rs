@@ -127,6 +127,7 @@ fn what_the_candidate_lacks_is_absent_and_why() {
     let mut candidate = side("cand", &[50_000, 50_100]);
     candidate[1].models[0].prompts[1].samples.clear();
     candidate[1].models[0].prompts[1].given_up = Some("it died twice".into());
+    candidate[1].models[0].prompts[1].prompt_tokens = None;
     let comparison = compare(&baseline, &candidate, &[], &[], &Limits::new(0.05));
     assert_eq!(comparison.overall, Overall::Absent);
     assert_eq!(comparison.absent[0].id, "m/quick/*/b");
@@ -154,7 +155,7 @@ type Edit = fn(&mut RunRecord);
 #[test]
 fn what_must_be_equal_is_compared_by_name() {
     let baseline = side("base", &[50_000, 50_100]);
-    let changes: [(Aspect, &str, Edit); 8] = [
+    let changes: [(Aspect, &str, Edit); 9] = [
         (Aspect::Model, "m: file", |run| {
             run.models[0].sha256 = "other".into();
         }),
@@ -167,11 +168,14 @@ fn what_must_be_equal_is_compared_by_name() {
         }),
         (
             Aspect::Parameters,
-            "m/quick/a: [new tokens, sampling, depth, prompt tokens]",
+            "m/quick/a: [new tokens, sampling, depth]",
             |run| {
                 run.models[0].prompts[0].max_new_tokens = 3;
             },
         ),
+        (Aspect::Parameters, "m/quick/b: prompt tokens", |run| {
+            run.models[0].prompts[1].prompt_tokens = Some(99);
+        }),
         (Aspect::Runtime, "library", |run| {
             run.models[0]
                 .loaded
@@ -297,4 +301,22 @@ fn limits_on_the_command_line() {
     );
     let error = "decod=3%".parse::<PerPhase>().expect_err("no phase");
     assert!(error.contains("decod") && error.contains("gap_p90"), "{error}");
+}
+
+#[test]
+fn a_candidate_that_was_not_loaded_is_absent_and_not_another_one() {
+    let baseline = side("base", &[50_000, 50_100]);
+    let mut candidate = baseline.clone();
+    for run in &mut candidate {
+        let model = &mut run.models[0];
+        model.loaded = None;
+        model.load_failure = Some(crate::engine::Failure::refused("no memory"));
+        for prompt in &mut model.prompts {
+            prompt.samples.clear();
+            prompt.prompt_tokens = None;
+        }
+    }
+    let comparison = compare(&baseline, &candidate, &[], &[], &Limits::new(0.05));
+    assert_eq!(comparison.overall, Overall::Absent, "{comparison:#?}");
+    assert!(comparison.absent[0].reason.contains("no memory"));
 }
