@@ -323,6 +323,16 @@ mod tests {
         assert_eq!(runs_of(&path).expect("runs"), baseline.runs);
         baseline.runs[0].save(&path).expect("saved");
         assert_eq!(runs_of(&path).expect("one run"), baseline.runs[..1]);
+        let running = RunRecord {
+            status: Status::Running,
+            ..fixtures::complete("one")
+        };
+        running.save(&path).expect("saved");
+        let text = runs_of(&path).expect_err("incomplete").to_string();
+        assert!(
+            text.contains("before.json: ") && text.contains("status: running"),
+            "{text}"
+        );
         let more = of(&["one"]).with([fixtures::complete("two")]);
         assert_eq!(more.runs, baseline.runs);
     }

@@ -219,14 +219,14 @@ mod tests {
         // By name the order would be another.
         let dir = folder(&[
             ("d", "quick", 1),
-            ("a", "quick", 3),
-            ("c", "quick", 2),
+            ("a", "quick", 2),
+            ("c", "quick", 3),
             ("b", "table", 0),
         ]);
         for (last, expected) in [
-            (1, &["b", "a"][..]),
-            (2, &["b", "c", "a"]),
-            (9, &["b", "d", "c", "a"]),
+            (1, &["b", "c"][..]),
+            (2, &["b", "a", "c"]),
+            (9, &["b", "d", "a", "c"]),
         ] {
             let runs = select(vec![], last, dir.path()).expect("selected");
             assert_eq!(ids(&runs), expected, "--last {last}");
@@ -244,7 +244,9 @@ mod tests {
         one_sample.parameters.samples = 1;
         one_sample.save(&path("test.json")).expect("saved");
         std::fs::write(path("notes.json"), "[]").expect("written");
-        std::fs::write(path(".tmpX"), "half").expect("written");
+        // One that another process is about to rename.
+        let hidden = fixtures::complete("hidden");
+        hidden.save(&path(".tmpX")).expect("saved");
         let runs = select(vec![], 9, dir.path()).expect("selected");
         assert_eq!(ids(&runs), ["good"]);
         let named = |name: &str| select(vec![path(name).display().to_string()], 1, dir.path());
@@ -253,10 +255,11 @@ mod tests {
             ("running.json", "status: running"),
             ("notes.json", "no JSON object"),
             ("r*", "status: running"),
+            ("*X", "no file matches"),
         ] {
             let text = named(name).expect_err(name).to_string();
             assert!(
-                text.contains(expected) && text.contains(".json"),
+                text.contains(expected) && text.contains(name.trim_end_matches('*')),
                 "{name}: {text}"
             );
         }

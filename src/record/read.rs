@@ -263,7 +263,7 @@ mod tests {
             (
                 "a key twice",
                 br#"{"schema_version": 2, "schema_version": 2}"#,
-                &["\"schema_version\" is given twice"],
+                &["the key \"schema_version\" is given twice", "take the original"],
             ),
             (
                 "a baseline",
