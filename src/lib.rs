@@ -72,14 +72,17 @@
 //! users' reports and from stubs of the same ABI. docs/architecture.md says which is which.
 
 pub mod board;
+mod calibration;
 mod cli;
 mod console;
 pub mod engine;
 mod error;
 mod exit;
+mod extent;
 pub mod ffi;
 mod figures;
 mod float;
+mod fresh;
 pub mod gate;
 mod harness;
 pub mod inference;

@@ -32,3 +32,8 @@ pub fn runs_dir() -> PathBuf {
 pub fn cache_dir() -> PathBuf {
     target_dir().join("rkllm-bench").join("models")
 }
+
+/// Where calibrations are kept: a file for each set of things that must be equal for figures to compare.
+pub fn calibrations_dir() -> PathBuf {
+    target_dir().join("rkllm-bench").join("calibrations")
+}

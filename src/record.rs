@@ -242,22 +242,7 @@ impl RunRecord {
     /// # Errors
     /// [`Error::Io`].
     pub fn save(&self, path: &Path) -> Result<()> {
-        let dir = path
-            .parent()
-            .filter(|dir| !dir.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        std::fs::create_dir_all(dir).map_err(Error::io(dir))?;
-        let mut file = tempfile::NamedTempFile::new_in(dir).map_err(Error::io(dir))?;
-        serde_json::to_writer(std::io::BufWriter::new(&mut file), self).map_err(|error| Error::Io {
-            path: path.to_owned(),
-            source: error.into(),
-        })?;
-        file.write_all(b"\n").map_err(Error::io(path))?;
-        file.persist(path).map_err(|error| Error::Io {
-            path: path.to_owned(),
-            source: error.error,
-        })?;
-        Ok(())
+        write_json(path, self)
     }
 
     /// Reads a record.
@@ -284,6 +269,29 @@ impl RunRecord {
         }
         serde_json::from_str(&text).map_err(|error| refuse(error.to_string()))
     }
+}
+
+/// Writes `value` to `path` as JSON: beside it first, then by rename, so that `path` is whole at every moment.
+///
+/// # Errors
+/// [`Error::Io`].
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let dir = path
+        .parent()
+        .filter(|dir| !dir.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    std::fs::create_dir_all(dir).map_err(Error::io(dir))?;
+    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(Error::io(dir))?;
+    serde_json::to_writer(std::io::BufWriter::new(&mut file), value).map_err(|error| Error::Io {
+        path: path.to_owned(),
+        source: error.into(),
+    })?;
+    file.write_all(b"\n").map_err(Error::io(path))?;
+    file.persist(path).map_err(|error| Error::Io {
+        path: path.to_owned(),
+        source: error.error,
+    })?;
+    Ok(())
 }
 
 #[cfg(test)]

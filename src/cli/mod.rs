@@ -1,5 +1,7 @@
 //! The program `rkllm-bench`: one file a subcommand, each with its arguments and what it does with them.
 
+mod calibrate;
+mod judging;
 mod models;
 
 use std::process::ExitCode;
@@ -21,13 +23,16 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Calibrate(calibrate::Arguments),
     Models(models::Arguments),
 }
 
 const EXIT_CODES: &str = "Exit codes:
-  0   done
-  64  usage: the command line, a file or a model cannot be used
-  70  an error inside rkllm-bench or its surroundings";
+  0    done; of calibrate: fit to gate
+  2    of calibrate: too noisy to gate
+  64   usage: the command line, a file or a model cannot be used
+  70   an error inside rkllm-bench or its surroundings, a bench process that left no record among them
+  130  stopped by Ctrl-C, 143 by SIGTERM; what was taken is kept";
 
 /// The body of the program's `main`.
 pub fn cli_main() -> ExitCode {
@@ -45,6 +50,7 @@ pub fn cli_main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode> {
     match command {
+        Command::Calibrate(arguments) => calibrate::run(&arguments),
         Command::Models(arguments) => models::run(&arguments),
     }
 }
