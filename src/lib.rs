@@ -71,6 +71,7 @@
 //! No board was at hand when this was written: everything about the NPU runtime comes from its documents, from its
 //! users' reports and from stubs of the same ABI. docs/architecture.md says which is which.
 
+mod ab;
 pub mod board;
 mod calibration;
 mod cli;

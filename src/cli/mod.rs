@@ -1,5 +1,6 @@
 //! The program `rkllm-bench`: one file a subcommand, each with its arguments and what it does with them.
 
+mod ab;
 mod calibrate;
 mod judging;
 mod models;
@@ -23,13 +24,17 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Ab(ab::Arguments),
     Calibrate(calibrate::Arguments),
     Models(models::Arguments),
 }
 
 const EXIT_CODES: &str = "Exit codes:
-  0    done; of calibrate: fit to gate
-  2    of calibrate: too noisy to gate
+  0    done; of ab: shown to be no worse; of calibrate: fit to gate
+  1    a metric got worse by more than its bound
+  2    too noisy, or too few runs, to tell
+  3    not comparable: the sides differ in what is no part of the experiment
+  4    a metric of the base is absent from the candidate
   64   usage: the command line, a file or a model cannot be used
   70   an error inside rkllm-bench or its surroundings, a bench process that left no record among them
   130  stopped by Ctrl-C, 143 by SIGTERM; what was taken is kept";
@@ -50,6 +55,7 @@ pub fn cli_main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode> {
     match command {
+        Command::Ab(arguments) => ab::run(&arguments),
         Command::Calibrate(arguments) => calibrate::run(&arguments),
         Command::Models(arguments) => models::run(&arguments),
     }
