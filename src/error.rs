@@ -133,6 +133,28 @@ pub enum Error {
     /// The worker process could not be started or spoken to.
     #[error("worker process: {0}")]
     Worker(String),
+    /// A bench process did not leave the one complete run record that it was started for.
+    #[error(
+        "{command}: {reason}; what it left is in {folder}{tail}", folder = folder.display(), tail = tail_of(last_lines)
+    )]
+    NoRecord {
+        /// Its command.
+        command: String,
+        /// What it did instead.
+        reason: String,
+        /// The folder for its record.
+        folder: PathBuf,
+        /// The last lines that it printed.
+        last_lines: Vec<String>,
+    },
+    /// A calibration cannot be used.
+    #[error("{path}: not a usable calibration: {reason}; make it again with `rkllm-bench calibrate`", path = path.display())]
+    Calibration {
+        /// The file, or the folder of its runs.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// A run record could not be read.
     #[error("{path}: not a usable run record: {reason}", path = path.display())]
     Record {
@@ -157,6 +179,13 @@ impl Error {
         let path = path.into();
         move |source| Self::Io { path, source }
     }
+}
+
+/// The last lines that a process printed, each on a line of its own below a message.
+pub(crate) fn tail_of(lines: &[String]) -> String {
+    lines
+        .iter()
+        .fold(String::new(), |text, line| text + "\n  | " + line)
 }
 
 /// Result with [`Error`].

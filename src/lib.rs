@@ -71,17 +71,21 @@
 //! No board was at hand when this was written: everything about the NPU runtime comes from its documents, from its
 //! users' reports and from stubs of the same ABI. docs/architecture.md says which is which.
 
+mod ab;
 mod atomic;
 pub mod baseline;
 pub mod board;
+mod calibration;
 mod cli;
 mod console;
 pub mod engine;
 mod error;
 mod exit;
+mod extent;
 pub mod ffi;
 mod figures;
 mod float;
+mod fresh;
 pub mod gate;
 mod harness;
 pub mod inference;

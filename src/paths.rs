@@ -37,3 +37,13 @@ pub fn baselines_dir() -> PathBuf {
 pub fn cache_dir() -> PathBuf {
     target_dir().join("rkllm-bench").join("models")
 }
+
+/// Where paired runs go unless the user says otherwise: a folder for each.
+pub fn ab_dir() -> PathBuf {
+    target_dir().join("rkllm-bench").join("ab")
+}
+
+/// Where calibrations are kept: a file for each set of things that must be equal for figures to compare.
+pub fn calibrations_dir() -> PathBuf {
+    target_dir().join("rkllm-bench").join("calibrations")
+}

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::extent::Extent;
 use crate::record::RunRecord;
 use crate::recorder::{At, Observer, Outcome, Round, Stopped};
 
@@ -59,6 +60,47 @@ impl Observer for Progress {
 }
 
 impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// A bar on stderr over repeated processes: which one, of how many, time left.
+#[derive(Debug)]
+pub(crate) struct Repeats {
+    bar: ProgressBar,
+    /// What is repeated: pair, run.
+    what: &'static str,
+    extent: Extent,
+}
+
+impl Repeats {
+    /// Of `what`, as many as `extent` says.
+    pub(crate) fn of(what: &'static str, extent: Extent) -> Self {
+        let bar = ProgressBar::new(0);
+        if let Ok(style) = ProgressStyle::with_template("{wide_msg} {bar:16}") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_secs(1));
+        Self { bar, what, extent }
+    }
+
+    /// One begins, after `done` that took `elapsed`.
+    pub(crate) fn begins(&self, done: usize, elapsed: Duration) {
+        let expected = self.extent.expected(done, elapsed);
+        let of = expected.map(|count| format!(" of {count}")).unwrap_or_default();
+        let left = self.extent.left(done, elapsed);
+        let left = left
+            .map(|left| format!(", {} s left", left.as_secs()))
+            .unwrap_or_default();
+        self.bar.set_length(expected.unwrap_or_default() as u64);
+        self.bar.set_position(done as u64);
+        self.bar
+            .set_message(format!("{} {}{of}{left}", self.what, done + 1));
+    }
+}
+
+impl Drop for Repeats {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }

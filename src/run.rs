@@ -236,7 +236,8 @@ pub(crate) fn default_threads() -> Option<u8> {
     IS_HOST.then_some(threads.clamp(1, 127))
 }
 
-fn run_id(suite: &str) -> String {
+/// A name that no other run has: the time in UTC, what it is of, a nonce.
+pub(crate) fn run_id(suite: &str) -> String {
     let now = jiff::Timestamp::now();
     let seed = format!("{} {}", now.as_nanosecond(), std::process::id());
     let digest = Sha256::digest(seed.as_bytes());

@@ -1,6 +1,10 @@
 //! The program `rkllm-bench`: one file a subcommand, each with its arguments and what it does with them.
 
+mod ab;
 mod baseline;
+mod calibrate;
+mod gate;
+mod judging;
 mod models;
 mod operating_curve;
 mod selection;
@@ -25,15 +29,23 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Gate(gate::Arguments),
+    Ab(ab::Arguments),
     Baseline(baseline::Arguments),
+    Calibrate(calibrate::Arguments),
     Models(models::Arguments),
     OperatingCurve(operating_curve::Arguments),
 }
 
 const EXIT_CODES: &str = "Exit codes:
-  0   done
-  64  usage: the command line, a file or a model cannot be used
-  70  an error inside rkllm-bench or its surroundings";
+  0    done; of gate and ab: no regression, shown for each metric; of calibrate: fit to gate
+  1    regression: a metric got worse by more than its bound
+  2    cannot tell: too noisy, or too few runs
+  3    not comparable: the sides differ in what is no part of the experiment (--allow)
+  4    a metric of the baseline is absent from the candidate
+  64   usage: the command line, a file or a model cannot be used
+  70   an error inside rkllm-bench or its surroundings, a bench process that left no record among them
+  130  stopped by Ctrl-C, 143 by SIGTERM; what was taken is kept";
 
 /// The body of the program's `main`.
 pub fn cli_main() -> ExitCode {
@@ -51,7 +63,10 @@ pub fn cli_main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode> {
     match command {
+        Command::Gate(arguments) => gate::run(&arguments),
+        Command::Ab(arguments) => ab::run(&arguments),
         Command::Baseline(arguments) => baseline::run(&arguments),
+        Command::Calibrate(arguments) => calibrate::run(&arguments),
         Command::Models(arguments) => models::run(&arguments),
         Command::OperatingCurve(arguments) => operating_curve::run(&arguments),
     }

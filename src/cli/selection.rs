@@ -39,6 +39,11 @@ pub(super) struct SelectedRun {
 }
 
 impl RunSelection {
+    /// Whether the runs are named, not the newest of a folder.
+    pub(super) fn is_by_name(&self) -> bool {
+        !self.runs.is_empty()
+    }
+
     /// The runs, the oldest first, each with an id of its own. What the folder holds beside them is told on stderr.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::tail_of;
 use crate::ffi::Abilities;
 use crate::ffi::library::{Library, VersionLine};
 use crate::inference::{Inference, Request, Sampling};
@@ -148,10 +149,4 @@ impl Failure {
             last_lines: Vec::new(),
         }
     }
-}
-
-fn tail_of(lines: &[String]) -> String {
-    lines
-        .iter()
-        .fold(String::new(), |text, line| text + "\n  | " + line)
 }

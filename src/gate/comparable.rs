@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::record::{ModelRecord, RunRecord};
 
@@ -102,6 +103,21 @@ pub(crate) fn differences(
         }
     }
     found
+}
+
+/// A digest over all that must be equal for figures to compare: runs of one digest compare, and other runs do not.
+/// Hexadecimal.
+pub(crate) fn fingerprint(runs: &[&RunRecord]) -> String {
+    let mut digest = Sha256::new();
+    for ((aspect, what), values) in facts_of(runs) {
+        let parts = [aspect.name(), &what].into_iter();
+        for part in parts.chain(values.iter().map(String::as_str)) {
+            // With its length, so that no two lists of facts have the same bytes.
+            digest.update((part.len() as u64).to_le_bytes());
+            digest.update(part);
+        }
+    }
+    hex::encode(digest.finalize())
 }
 
 fn facts_of(runs: &[&RunRecord]) -> Facts {

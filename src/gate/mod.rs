@@ -13,11 +13,14 @@
 //! ```
 
 mod comparable;
+mod fitness;
 mod limits;
 mod sides;
 mod verdict;
 
 pub use comparable::{Aspect, Difference};
+pub(crate) use comparable::{differences, fingerprint};
+pub(crate) use fitness::{Fitness, MOST_RUNS, fitness, runs_needed};
 pub use limits::{Limits, PerPhase, Percent};
 pub use verdict::{Absent, Comparison, Design, Deviation, Estimate, Judged, Overall, Verdict};
 

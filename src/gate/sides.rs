@@ -143,13 +143,13 @@ fn in_any(runs: &[&RunRecord]) -> Prompts {
         .collect()
 }
 
-fn in_all<'a>(runs: impl Iterator<Item = &'a &'a RunRecord>) -> Prompts {
+pub(super) fn in_all<'a>(runs: impl Iterator<Item = &'a &'a RunRecord>) -> Prompts {
     let of_runs = runs.map(|run| metrics::prompts_with_samples(run));
     of_runs.reduce(|a, b| &a & &b).unwrap_or_default()
 }
 
 /// The values of each metric over some runs, in their order.
-fn values(runs: &[&RunRecord], scope: &Prompts) -> BTreeMap<Metric, Vec<RunValue>> {
+pub(super) fn values(runs: &[&RunRecord], scope: &Prompts) -> BTreeMap<Metric, Vec<RunValue>> {
     let mut values = BTreeMap::<Metric, Vec<RunValue>>::new();
     for run in runs {
         for (metric, value) in metrics::of_run(run, scope) {

@@ -2,10 +2,12 @@
 
 mod adjust;
 mod paired;
+mod sizing;
 mod unpaired;
 
 pub(crate) use adjust::holm;
 pub(crate) use paired::paired;
+pub(crate) use sizing::smallest_bound;
 pub(crate) use unpaired::{Variation, unpaired, variation};
 
 use serde::{Deserialize, Serialize};

@@ -12,6 +12,7 @@
 //     npu-cores <n>                  init prints for how many NPU cores the model was converted
 //     toolkit <version>              init prints by which toolkit
 //     eos <n>                        the model ends its answer after n tokens
+//     pace <prefill us> <token us>   how long it takes at least: 3000 for a prompt and 100 for a token unless set
 //
 // Faults of every call: segv, abort, exit, throw, hang (an abort does not end it), oom, garbage (megabytes on both
 // streams, then it goes on), refuse (-1). Of init: lies (0, and no handle), hollow (0 without a model: the first run
@@ -91,6 +92,12 @@ std::vector<std::vector<std::string>> script(const std::string &word) {
 std::string setting(const std::string &word, const std::string &otherwise) {
     const auto lines = script(word);
     return lines.empty() ? otherwise : lines[0][0];
+}
+
+// Microseconds of a prompt (0) or of a token after the first (1).
+long pace(size_t what) {
+    const auto lines = script("pace");
+    return lines.empty() ? (what == 0 ? 3000 : 100) : std::stol(lines[0].at(what));
 }
 
 [[noreturn]] void hang() {
@@ -205,9 +212,10 @@ bool keeps_history([[maybe_unused]] const RKLLMInferParam &infer) {
 
 // The tokens of a run; false when it ends without FINISH.
 bool generate(Model &model, int tokens, void *userdata, const std::string &fault) {
+    const long wait = pace(1);
     for (int token = 0; token < tokens && !model.aborted; ++token) {
         if (token > 0) {
-            wait_us(100);
+            wait_us(wait);
         }
         RKLLMResult result{};
         result.text = fault == "no-text" ? nullptr : "stub ";
@@ -237,8 +245,9 @@ int run(Model &model, RKLLMInput &input, const RKLLMInferParam &infer, void *use
     if (fault == "refuse" || !is_well_formed(input)) {
         return -1;
     }
+    const long wait = pace(0);
     const auto start = Clock::now();
-    wait_us(3000);
+    wait_us(wait);
     while (fault == "slow" && !model.aborted) {
         wait_us(500);
     }

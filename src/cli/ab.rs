@@ -1,0 +1,161 @@
+//! `rkllm-bench ab`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use rand::TryRng as _;
+use rand::rngs::SysRng;
+
+use crate::ab::{self, Plan, Taken};
+use crate::cli::judging::{Judging, in_words, parse_time};
+use crate::console::{print, say};
+use crate::error::{Error, Result};
+use crate::extent::{self, End, Extent};
+use crate::fresh::CommandLine;
+use crate::gate::{Aspect, Comparison, Percent, Verdict};
+use crate::report::gate::Format;
+use crate::run::run_id;
+use crate::{exit, signals};
+
+/// Time for all pairs unless the user says otherwise.
+const BUDGET: Duration = Duration::from_mins(10);
+
+const LIBRARY_PATH: &str = "LD_LIBRARY_PATH is not passed on, since cargo sets it for this program. Name it in the command where it is meant:
+  --base \"env LD_LIBRARY_PATH=/opt/rkllm/lib ./quick-0123 --models m.rkllm\"";
+
+/// Compare two bench executables in pairs of fresh processes that measure in turns
+///
+/// A command is one text, taken apart as a shell would, and started as it is: no shell, no cargo.
+#[derive(Debug, clap::Args)]
+#[command(after_help = LIBRARY_PATH)]
+pub(super) struct Arguments {
+    /// Bench executable that is compared with, and its arguments
+    #[arg(long, value_name = "CMD")]
+    base: CommandLine,
+    /// Bench executable that is compared, and its arguments
+    #[arg(long, value_name = "CMD")]
+    candidate: CommandLine,
+    /// Pairs, at least 2 [default: as many as the budget allows]
+    #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(2..))]
+    pairs: Option<usize>,
+    /// Begin no pair that would end later than this, but for the first two [default: 10m without --pairs]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    budget: Option<Duration>,
+    /// Bound of all metrics
+    #[arg(long, value_name = "PERCENT", default_value = "1%")]
+    max_regression: Percent,
+    #[command(flatten)]
+    judging: Judging,
+    /// Differences that are the experiment, besides model and runtime: suite, parameters, driver, soc
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    allow: Vec<Aspect>,
+    /// How the verdict is written to stdout
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Decides which of a pair goes first [default: by chance]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Folder of the records [default: rkllm-bench/ab/<time> in cargo's target folder]
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let plan = plan(arguments)?;
+    signals::listen().map_err(|error| Error::Worker(format!("no signal handlers: {error}")))?;
+    let taken = ab::take(&plan).inspect_err(|_| {
+        say(format_args!(
+            "the pairs until then are in {}",
+            plan.folder.display()
+        ));
+    })?;
+    if taken.end.is_none() {
+        let signal = signals::stop_signal().unwrap_or_default();
+        say(format_args!(
+            "\nstopped; the {} pairs until then are in {}",
+            taken.base.len(),
+            plan.folder.display()
+        ));
+        return Ok(ExitCode::from(exit::SIGNAL + signal));
+    }
+    let header = header(&plan, &taken);
+    let per_pair = extent::mean(taken.base.len(), taken.elapsed);
+    let limits = arguments.judging.limits(arguments.max_regression);
+    let comparison = ab::compare(&taken.base, taken.candidate, &arguments.allow, &limits);
+    if arguments.format == Format::Text {
+        print(&header);
+    } else {
+        // Programs read stdout.
+        say(header);
+    }
+    print(&arguments.format.render(&comparison));
+    if let Some(further) = further(&comparison, taken.base.len(), per_pair) {
+        say(further);
+    }
+    Ok(ExitCode::from(comparison.overall.exit_code()))
+}
+
+fn plan(arguments: &Arguments) -> Result<Plan> {
+    let by_chance = || {
+        SysRng
+            .try_next_u64()
+            .map_err(|error| Error::Worker(format!("no random numbers, name a --seed: {error}")))
+    };
+    let output = arguments.output.clone();
+    Ok(Plan {
+        base: arguments.base.clone(),
+        candidate: arguments.candidate.clone(),
+        extent: Extent {
+            count: arguments.pairs,
+            budget: arguments.budget.or(arguments.pairs.is_none().then_some(BUDGET)),
+        },
+        seed: arguments.seed.map_or_else(by_chance, Ok)?,
+        folder: output.unwrap_or_else(|| ab::folder_of(&run_id("ab"))),
+    })
+}
+
+/// What was run.
+fn header(plan: &Plan, taken: &Taken) -> String {
+    let count = taken.base.len();
+    let ended = match (taken.end, plan.extent) {
+        (Some(End::Budget), extent) => {
+            let budget = in_words(extent.budget.unwrap_or_default());
+            let wanted = extent.count.map(|count| format!(" of {count} (--pairs)"));
+            format!(
+                ",{} as many as fit into {budget} (--budget)",
+                wanted.unwrap_or_default()
+            )
+        }
+        (_, Extent { budget: Some(_), .. }) => ", all of --pairs, within --budget".into(),
+        _ => String::new(),
+    };
+    format!(
+        "base:      {}\ncandidate: {}\npairs: {count} in {}, {} a pair{ended}; seed {}\nrecords: {}\n\n",
+        plan.base,
+        plan.candidate,
+        in_words(taken.elapsed),
+        in_words(extent::mean(count, taken.elapsed)),
+        plan.seed,
+        plan.folder.display(),
+    )
+}
+
+/// How long the pairs would take that are likely to decide; absent where the gate cannot tell how many those are.
+fn further(comparison: &Comparison, done: usize, per_pair: Duration) -> Option<String> {
+    let more = comparison
+        .metrics
+        .iter()
+        .filter_map(|judged| match judged.verdict {
+            Verdict::CannotTell { more } => more,
+            _ => None,
+        });
+    let more = more.max()?;
+    let time = per_pair.saturating_mul(u32::try_from(more).unwrap_or(u32::MAX));
+    Some(format!(
+        "{more} more pairs would take about {} at {} a pair: --pairs {}",
+        in_words(time),
+        in_words(per_pair),
+        done + more
+    ))
+}

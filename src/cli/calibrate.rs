@@ -1,0 +1,137 @@
+//! `rkllm-bench calibrate`
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::calibration::{self, Calibration, Taken};
+use crate::cli::judging::{Judging, in_words, parse_time};
+use crate::console::{print, say};
+use crate::error::{Error, Result};
+use crate::extent::{self, End, Extent};
+use crate::fresh::CommandLine;
+use crate::gate::{self, Overall, Percent};
+use crate::record::{Faults, RunRecord};
+use crate::report::calibration as report;
+use crate::run::run_id;
+use crate::{exit, paths, signals};
+
+/// Run an unchanged bench executable several times, to see how much its figures vary by themselves and from which bound on a
+/// gate could decide
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Fresh processes, at least 2
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(extent::LEAST as u64..))]
+    runs: usize,
+    /// Begin no further run that would end later than this
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_time)]
+    budget: Duration,
+    /// Bound to gate at
+    #[arg(long, value_name = "PERCENT", default_value = "5%")]
+    max_regression: Percent,
+    #[command(flatten)]
+    judging: Judging,
+    /// The bench executable and its arguments, started as they are: no shell, no cargo
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        required = true,
+        value_name = "CMD"
+    )]
+    command: Vec<String>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let line = CommandLine::of_words(arguments.command.clone())?;
+    let extent = Extent {
+        count: Some(arguments.runs),
+        budget: Some(arguments.budget),
+    };
+    signals::listen().map_err(|error| Error::Worker(format!("no signal handlers: {error}")))?;
+    // Named beside the calibrations, until it is one.
+    let folder = paths::calibrations_dir().join(run_id("unfinished"));
+    let taken = calibration::take(&line, extent, &folder)?;
+    if taken.end.is_none() {
+        let signal = signals::stop_signal().unwrap_or_default();
+        say(format_args!(
+            "\nstopped; the {} runs until then are in {}",
+            taken.runs.len(),
+            folder.display()
+        ));
+        return Ok(ExitCode::from(exit::SIGNAL + signal));
+    }
+    judge(arguments, &line, taken, &folder)
+}
+
+/// Says what the runs show, and keeps them for the gate.
+fn judge(arguments: &Arguments, line: &CommandLine, taken: Taken, folder: &Path) -> Result<ExitCode> {
+    let runs: Vec<&RunRecord> = taken.runs.iter().collect();
+    let limits = arguments.judging.limits(arguments.max_regression);
+    let metrics = gate::fitness(&runs, &limits);
+    check(&runs, metrics.is_empty(), folder)?;
+    print(&format!(
+        "command: {line}\n{}\n{}\n{}",
+        extent_in_words(arguments, &taken),
+        report::table(&metrics),
+        report::verdict(&metrics, &limits)
+    ));
+    if let Some(earlier) = calibration::find(&runs) {
+        say(format_args!(
+            "replaces the calibration of {} ({} runs)",
+            earlier.saved_at,
+            earlier.runs.len()
+        ));
+    }
+    let fit = gate::runs_needed(&metrics).is_some();
+    let file = Calibration::new(line.to_string(), taken.runs).save()?;
+    std::fs::remove_dir_all(folder).map_err(Error::io(folder))?;
+    print(&format!("calibration: {}\n", file.display()));
+    let overall = if fit {
+        Overall::NoRegression
+    } else {
+        Overall::CannotTell
+    };
+    Ok(ExitCode::from(overall.exit_code()))
+}
+
+/// Refuses runs that say nothing of an unchanged program, and tells what failed in the others.
+fn check(runs: &[&RunRecord], without_metrics: bool, folder: &Path) -> Result<()> {
+    let refuse = |reason: String| Error::Calibration {
+        path: folder.to_owned(),
+        reason,
+    };
+    if let Some(difference) = gate::differences(runs, runs, &[].into()).first() {
+        return Err(refuse(format!(
+            "its runs differ in {}: {}",
+            difference.what,
+            difference.baseline.join(", ")
+        )));
+    }
+    for (index, run) in runs.iter().enumerate() {
+        let faults = run.faults();
+        if faults != Faults::default() {
+            say(format_args!("run {}: {faults}", index + 1));
+        }
+    }
+    if without_metrics {
+        return Err(refuse("no metric was measured in each of its runs".into()));
+    }
+    Ok(())
+}
+
+fn extent_in_words(arguments: &Arguments, taken: &Taken) -> String {
+    let count = taken.runs.len();
+    let ended = match taken.end {
+        Some(End::Budget) => format!(
+            ", of {} (--runs): another one would have exceeded the {} of --budget",
+            arguments.runs,
+            in_words(arguments.budget)
+        ),
+        _ => String::new(),
+    };
+    format!(
+        "runs: {count} in {}, {} each{ended}",
+        in_words(taken.elapsed),
+        in_words(extent::mean(count, taken.elapsed))
+    )
+}

@@ -1,0 +1,315 @@
+//! Fresh processes of a bench command, each of which is to leave one run record.
+
+use std::fmt;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::str::FromStr;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::engine::log;
+use crate::error::{Error, Result};
+use crate::exit;
+use crate::record::{RunRecord, Status};
+use crate::turns::{self, Ended};
+
+/// Variables that are not passed on. Both are set by `cargo run` for this program and would decide what the other one
+/// does: which library its dynamic linker finds, and that a bench is run by `cargo test` and only makes a test. And the
+/// turns that this process takes are not those of its own processes.
+const NOT_PASSED_ON: [&str; 3] = ["LD_LIBRARY_PATH", "CARGO_MANIFEST_DIR", turns::VARIABLE];
+
+/// How often a wait looks for an end and for a stop.
+const TICK: Duration = Duration::from_millis(20);
+/// Lines kept of what a process printed.
+const LAST_LINES: usize = 20;
+
+/// A program with its arguments, which is started as it is: no shell, no cargo.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CommandLine {
+    words: Vec<String>,
+}
+
+impl CommandLine {
+    /// Of words that are apart already.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] when there is no such program.
+    pub(crate) fn of_words(words: Vec<String>) -> Result<Self> {
+        let line = Self { words };
+        if is_found(line.program()) {
+            Ok(line)
+        } else {
+            Err(Error::BadParameter(format!(
+                "{:?}: there is no such program; name a bench executable, which `cargo bench --no-run` builds and names, \
+                 and its arguments",
+                line.program()
+            )))
+        }
+    }
+
+    fn program(&self) -> &str {
+        self.words.first().map_or("", String::as_str)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(self.program());
+        command.args(self.words.iter().skip(1));
+        command
+    }
+}
+
+impl FromStr for CommandLine {
+    type Err = String;
+
+    /// Takes a text apart as a POSIX shell would, without expanding anything.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let words = shlex::split(text).ok_or("a quote or a backslash has no other end")?;
+        Self::of_words(words).map_err(|error| error.to_string())
+    }
+}
+
+impl fmt::Display for CommandLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quoted = shlex::try_join(self.words.iter().map(String::as_str));
+        f.write_str(&quoted.unwrap_or_else(|_| self.words.join(" ")))
+    }
+}
+
+/// Whether the system would find a program: by its path, or in the folders of `PATH`.
+fn is_found(program: &str) -> bool {
+    let is_program = |path: &Path| {
+        path.metadata()
+            .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    };
+    if program.contains('/') {
+        return is_program(program.as_ref());
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    !program.is_empty() && std::env::split_paths(&folders).any(|folder| is_program(&folder.join(program)))
+}
+
+/// One process's place: a folder for its record, and one for what criterion would keep, which is not needed after it.
+#[derive(Debug)]
+pub(crate) struct Place {
+    line: CommandLine,
+    folder: PathBuf,
+    criterion: TempDir,
+}
+
+impl Place {
+    /// With the record's folder, which is made.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(crate) fn new(line: &CommandLine, folder: &Path) -> Result<Self> {
+        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+        // The record's path must hold wherever the command goes.
+        let folder = folder.canonicalize().map_err(Error::io(folder))?;
+        let criterion = tempfile::tempdir().map_err(Error::io(std::env::temp_dir()))?;
+        Ok(Self {
+            line: line.clone(),
+            folder,
+            criterion,
+        })
+    }
+
+    /// The command, told to leave its record here.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = self.line.command();
+        for variable in NOT_PASSED_ON {
+            command.env_remove(variable);
+        }
+        command
+            .env("RKLLM_BENCH_RECORD_ONLY", "1")
+            .env("RKLLM_BENCH_OUTPUT", &self.folder)
+            .env("CRITERION_HOME", self.criterion.path());
+        command
+    }
+
+    /// Moves the one record that the process left to `path`, and gives it.
+    ///
+    /// A record that has faults is one: what failed is a result, and the gate's business.
+    ///
+    /// # Errors
+    /// [`Error::NoRecord`] when the process ended otherwise than its record says, or left another number of records, or
+    /// one that is not complete or empty. All that it left stays where it is then.
+    pub(crate) fn keep(self, ended: &Ended, path: &Path) -> Result<RunRecord> {
+        let refuse = |reason: String| Error::NoRecord {
+            command: self.line.to_string(),
+            reason,
+            folder: self.folder.clone(),
+            last_lines: ended.last_lines.clone(),
+        };
+        let records = records_in(&self.folder)?;
+        let [only] = records.as_slice() else {
+            let count = records.len();
+            return Err(refuse(if ended.status.success() {
+                wrong_count(count)
+            } else {
+                format!("it ended with {} and left {count} run records", ended.status)
+            }));
+        };
+        let record = RunRecord::load(only)?;
+        let as_recorded = failed(ended) && record.faults().are_fatal();
+        if !ended.status.success() && !as_recorded {
+            return Err(refuse(format!("it ended with {}", ended.status)));
+        }
+        if record.status != Status::Complete {
+            return Err(refuse("its run record is not complete".into()));
+        }
+        if record.models.is_empty() {
+            return Err(refuse(
+                "it measured nothing: no identifier matches its filter".into(),
+            ));
+        }
+        std::fs::rename(only, path).map_err(Error::io(path))?;
+        std::fs::remove_dir(&self.folder).map_err(Error::io(&self.folder))?;
+        Ok(record)
+    }
+}
+
+/// Whether a bench target says that something failed, which its record tells too.
+fn failed(ended: &Ended) -> bool {
+    ended.status.code() == Some(i32::from(exit::FAILED))
+}
+
+fn wrong_count(count: usize) -> String {
+    match count {
+        0 => "it left no run record where it was to (RKLLM_BENCH_OUTPUT): name a bench executable of rkllm-bench, and no \
+              --output"
+            .into(),
+        _ => format!("it left {count} run records: name a command that runs one bench target once"),
+    }
+}
+
+fn records_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder).map_err(Error::io(folder))?;
+    let mut records = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(Error::io(folder))?.path();
+        if path.extension().is_some_and(|ending| ending == "json") {
+            records.push(path);
+        }
+    }
+    Ok(records)
+}
+
+/// Runs a command to its end. It has a process group of its own, so that a Ctrl-C is for this program, which has `stop`
+/// say so: the process is sent SIGTERM and waited for.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be started or waited for.
+pub(crate) fn run(command: &mut Command, stop: &dyn Fn() -> bool) -> Result<Ended> {
+    let program = PathBuf::from(command.get_program());
+    let output = tempfile::tempfile().map_err(Error::io(std::env::temp_dir()))?;
+    let stream = || output.try_clone().map_err(Error::io(std::env::temp_dir()));
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(stream()?)
+        .stderr(stream()?)
+        .process_group(0)
+        .spawn()
+        .map_err(Error::io(&program))?;
+    let mut stopping = false;
+    let status = loop {
+        if let Some(status) = child.try_wait().map_err(Error::io(&program))? {
+            break status;
+        }
+        if !stopping && stop() {
+            stopping = true;
+            if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+                let _ = kill_process(pid, Signal::TERM); // it may have gone by itself meanwhile
+            }
+        }
+        std::thread::sleep(TICK);
+    };
+    Ok(Ended {
+        status,
+        last_lines: log::last_lines(&output, LAST_LINES),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::ExitStatus;
+
+    use super::*;
+    use crate::record::fixtures;
+
+    #[test]
+    fn a_command_is_taken_apart_as_a_shell_would() {
+        let line: CommandLine = "/usr/bin/env A='b c' true \\$HOME".parse().expect("a command");
+        assert_eq!(line.words, ["/usr/bin/env", "A=b c", "true", "$HOME"]);
+        assert_eq!(line.to_string().parse(), Ok(line));
+        for (wrong, reason) in [
+            ("env 'a", "no other end"),
+            ("", "no such program"),
+            ("/no/such/program x", "/no/such/program"),
+            ("no-such-program", "no such program"),
+            ("/etc/passwd", "no such program"),
+            ("/tmp", "no such program"),
+        ] {
+            let error = wrong.parse::<CommandLine>().expect_err(wrong);
+            assert!(error.contains(reason), "{wrong}: {error}");
+        }
+    }
+
+    /// The outcome of a process that ended with `status` (as `wait` gives it) and left `records`.
+    fn keep(status: i32, records: &[RunRecord]) -> Result<RunRecord> {
+        let dir = tempfile::tempdir().expect("a folder");
+        let place = Place::new(&"true".parse().expect("a command"), &dir.path().join("own")).expect("made");
+        for (index, record) in records.iter().enumerate() {
+            record
+                .save(&place.folder.join(format!("{index}.json")))
+                .expect("saved");
+        }
+        let ended = Ended {
+            status: ExitStatus::from_raw(status),
+            last_lines: vec!["its last words".into()],
+        };
+        let path = dir.path().join("kept.json");
+        let outcome = place.keep(&ended, &path);
+        assert_eq!(path.is_file(), outcome.is_ok());
+        assert_ne!(dir.path().join("own").is_dir(), outcome.is_ok());
+        outcome
+    }
+
+    #[test]
+    fn one_complete_record_is_kept_and_nothing_else() {
+        let whole = fixtures::run("run", &[(50, 10)]);
+        let mut faulty = whole.clone();
+        faulty.models[0].prompts[0].given_up = Some("it died twice".into());
+        let unfinished = RunRecord {
+            status: Status::Running,
+            ..whole.clone()
+        };
+        let exit = |code: i32| code << 8;
+        assert_eq!(keep(exit(0), std::slice::from_ref(&whole)).expect("kept"), whole);
+        assert_eq!(
+            keep(exit(1), std::slice::from_ref(&faulty)).expect("kept"),
+            faulty
+        );
+        let refused: [(i32, &[RunRecord], &str); 8] = [
+            (exit(0), &[], "no run record"),
+            (exit(0), &[whole.clone(), whole.clone()], "2 run records"),
+            (exit(0), &[unfinished], "not complete"),
+            (exit(0), &[fixtures::empty()], "not complete"),
+            (exit(1), std::slice::from_ref(&whole), "exit status: 1"),
+            (exit(70), &[faulty], "exit status: 70"),
+            (11, std::slice::from_ref(&whole), "signal: 11"),
+            (exit(64), &[], "exit status: 64"),
+        ];
+        for (status, records, reason) in refused {
+            let error = keep(status, records).expect_err(reason).to_string();
+            assert!(
+                error.contains(reason) && error.contains("its last words"),
+                "{error}"
+            );
+        }
+    }
+}
