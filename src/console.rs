@@ -14,6 +14,18 @@ pub(crate) fn print(text: &str) {
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
+/// Writes `bytes` to stdout where they are what was asked for, a document: all of them, or an error.
+///
+/// # Errors
+/// What kept them from being written, but for a reader that has left.
+pub(crate) fn deliver(bytes: &[u8]) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Passes on what `child` prints into pipes, and goes on reading when nobody else does.
 pub(crate) fn pass_on(child: &mut Child) {
     std::thread::scope(|scope| {

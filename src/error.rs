@@ -160,7 +160,15 @@ pub enum Error {
     Record {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// What is wrong, in which field, and what to do.
+        reason: String,
+    },
+    /// A baseline could not be read, or could not be read again if it were written.
+    #[error("{path}: not a usable baseline: {reason}", path = path.display())]
+    Baseline {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, in which field, and what to do.
         reason: String,
     },
 }

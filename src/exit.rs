@@ -16,7 +16,11 @@ pub(crate) const SIGNAL: u8 = 128;
 /// The code for an error that ends the program.
 pub(crate) fn of_error(error: &Error) -> u8 {
     match error {
-        Error::BadParameter(_) | Error::Suite { .. } | Error::Model(_) | Error::Record { .. } => USAGE,
+        Error::BadParameter(_)
+        | Error::Suite { .. }
+        | Error::Model(_)
+        | Error::Record { .. }
+        | Error::Baseline { .. } => USAGE,
         _ => INTERNAL,
     }
 }

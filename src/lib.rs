@@ -72,6 +72,8 @@
 //! users' reports and from stubs of the same ABI. docs/architecture.md says which is which.
 
 mod ab;
+mod atomic;
+pub mod baseline;
 pub mod board;
 mod calibration;
 mod cli;
@@ -87,10 +89,12 @@ mod fresh;
 pub mod gate;
 mod harness;
 pub mod inference;
+mod json;
 pub mod ledger;
 mod lock;
 pub mod metrics;
 pub mod models;
+mod operating_curve;
 mod options;
 pub mod paths;
 mod profile;

@@ -99,6 +99,11 @@ impl Measure {
         }
     }
 
+    /// Whether so many inferences of each prompt on a side carry it.
+    pub(crate) fn is_carried_by(self, inferences: usize) -> bool {
+        self.percentile().is_none_or(|(_, needed)| inferences >= needed)
+    }
+
     /// The share of gaps below the percentile, and how many independent samples a side needs before it says anything:
     /// the smallest counts with which `MLPerf` Inference's early stopping accepts the percentile at 99 % confidence,
     /// without one value beyond it. Gaps within one inference are correlated, so an inference is one sample.
@@ -197,11 +202,8 @@ pub(crate) fn of_run(run: &RunRecord, scope: &Prompts) -> BTreeMap<Metric, RunVa
     values
 }
 
-/// Whether a side's runs carry a measure: a percentile needs so many independent samples of each prompt.
+/// Whether a side's runs carry a metric.
 pub(crate) fn carries<'a>(metric: &Metric, runs: impl Iterator<Item = &'a RunRecord>) -> bool {
-    let Some((_, needed)) = metric.measure.percentile() else {
-        return true;
-    };
     let mut inferences = BTreeMap::<&str, usize>::new();
     for run in runs {
         for model in run.models.iter().filter(|model| model.name == metric.model) {
@@ -210,7 +212,9 @@ pub(crate) fn carries<'a>(metric: &Metric, runs: impl Iterator<Item = &'a RunRec
             }
         }
     }
-    inferences.values().all(|count| *count >= needed)
+    metric
+        .measure
+        .is_carried_by(inferences.into_values().min().unwrap_or_default())
 }
 
 fn insert(values: &mut BTreeMap<Metric, RunValue>, metric: Metric, value: Option<RunValue>) {

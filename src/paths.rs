@@ -28,6 +28,11 @@ pub fn runs_dir() -> PathBuf {
     target_dir().join("rkllm-bench").join("runs")
 }
 
+/// Where named baselines are kept.
+pub fn baselines_dir() -> PathBuf {
+    target_dir().join("rkllm-bench").join("baselines")
+}
+
 /// Where built-in models are kept.
 pub fn cache_dir() -> PathBuf {
     target_dir().join("rkllm-bench").join("models")

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
-use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput};
 
 use crate::inference::Input;
 use crate::record::{ModelRecord, PromptRecord, RunRecord, Sample, SuiteRecord};
@@ -59,7 +59,7 @@ impl Phase {
     }
 
     /// A sample's duration; absent where the phase did not take place.
-    fn duration(self, sample: &Sample) -> Option<Duration> {
+    pub(crate) fn duration(self, sample: &Sample) -> Option<Duration> {
         let phases = &sample.phases;
         match self {
             Self::Prefill | Self::Ttft => Some(Duration::from_nanos(phases.ttft_ns)),
@@ -180,7 +180,6 @@ fn replay_group(
     quick: bool,
 ) {
     let mut group = criterion.benchmark_group(Place::of(&model.name, suite, phases[0], "").group);
-    group.sampling_mode(SamplingMode::Flat).warm_up_time(WARM_UP_TIME);
     let size = suite.sweep.then(|| Size::of(&model.prompts));
     for phase in phases {
         for prompt in &model.prompts {
@@ -188,13 +187,6 @@ fn replay_group(
                 continue;
             }
             let durations = durations(*phase, prompt);
-            let samples = durations.len().max(MIN_SAMPLES); // criterion accepts no fewer, also to list or test
-            group.sample_size(samples);
-            group.measurement_time(if quick {
-                WARM_UP_TIME
-            } else {
-                TIME_PER_SAMPLE * u32::try_from(samples).unwrap_or(u32::MAX)
-            });
             if let Some(tokens) = phase.tokens(prompt) {
                 group.throughput(Throughput::Elements(match size {
                     // Behind a kept turn prefill computes one token more than the prompt has.
@@ -203,17 +195,36 @@ fn replay_group(
                     None => tokens,
                 }));
             }
-            let mut calls = Calls {
-                durations: &durations,
-                quick,
-                made: 0,
-            };
-            group.bench_function(Place::of(&model.name, suite, *phase, &prompt.id).id, |bencher| {
-                bencher.iter_custom(|iterations| calls.next(iterations));
-            });
+            let id = Place::of(&model.name, suite, *phase, &prompt.id).id;
+            replay_benchmark(&mut group, id, &durations, quick);
         }
     }
     group.finish();
+}
+
+/// Replays one benchmark's recorded durations.
+pub(crate) fn replay_benchmark(
+    group: &mut BenchmarkGroup<'_, TokenTime>,
+    id: BenchmarkId,
+    durations: &[Duration],
+    quick: bool,
+) {
+    let samples = durations.len().max(MIN_SAMPLES); // criterion accepts no fewer, also to list or test
+    group.sampling_mode(SamplingMode::Flat).warm_up_time(WARM_UP_TIME);
+    group.sample_size(samples);
+    group.measurement_time(if quick {
+        WARM_UP_TIME
+    } else {
+        TIME_PER_SAMPLE * u32::try_from(samples).unwrap_or(u32::MAX)
+    });
+    let mut calls = Calls {
+        durations,
+        quick,
+        made: 0,
+    };
+    group.bench_function(id, |bencher| {
+        bencher.iter_custom(|iterations| calls.next(iterations));
+    });
 }
 
 /// Whether a phase took place in each of a prompt's samples, so that criterion is given it.

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use self::order::Order;
+use crate::atomic::{self, Existing};
 use crate::error::{Error, Result};
 use crate::extent::{End, Extent};
 use crate::fresh::{CommandLine, Place};
 use crate::gate::{self, Aspect, Comparison, Limits};
 use crate::progress::Repeats;
-use crate::record::{self, RunRecord};
+use crate::record::RunRecord;
 use crate::turns::run_in_turns;
 use crate::{paths, signals};
 
@@ -137,7 +138,7 @@ pub(crate) fn take(plan: &Plan) -> Result<Taken> {
     }
     let start = Instant::now();
     let mut experiment = Experiment::of(plan);
-    record::write_json(&file, &experiment)?;
+    atomic::write_json(&file, &experiment, Existing::Replace)?;
     let mut order = Order::seeded(plan.seed);
     let progress = Repeats::of("pair", plan.extent);
     let (mut base, mut candidate) = (Vec::new(), Vec::new());
@@ -151,7 +152,7 @@ pub(crate) fn take(plan: &Plan) -> Result<Taken> {
             break None;
         };
         experiment.pairs.push(pair.files);
-        record::write_json(&file, &experiment)?;
+        atomic::write_json(&file, &experiment, Existing::Replace)?;
         base.push(pair.base);
         candidate.push(pair.candidate);
     };

@@ -1,9 +1,12 @@
 //! The program `rkllm-bench`: one file a subcommand, each with its arguments and what it does with them.
 
 mod ab;
+mod baseline;
 mod calibrate;
 mod judging;
 mod models;
+mod operating_curve;
+mod selection;
 
 use std::process::ExitCode;
 
@@ -13,6 +16,7 @@ use crate::console::say;
 use crate::engine::serve_if_worker;
 use crate::error::Result;
 use crate::exit;
+use crate::operating_curve::serve_if_criterion;
 
 /// Benchmarks language models through the RKLLM runtime. Measuring is done by `cargo bench`.
 #[derive(Debug, Parser)]
@@ -26,7 +30,9 @@ struct Arguments {
 enum Command {
     Ab(ab::Arguments),
     Calibrate(calibrate::Arguments),
+    Baseline(baseline::Arguments),
     Models(models::Arguments),
+    OperatingCurve(operating_curve::Arguments),
 }
 
 const EXIT_CODES: &str = "Exit codes:
@@ -41,7 +47,7 @@ const EXIT_CODES: &str = "Exit codes:
 
 /// The body of the program's `main`.
 pub fn cli_main() -> ExitCode {
-    if let Some(code) = serve_if_worker() {
+    if let Some(code) = serve_if_worker().or_else(serve_if_criterion) {
         return code;
     }
     match Arguments::try_parse() {
@@ -57,6 +63,8 @@ fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Ab(arguments) => ab::run(&arguments),
         Command::Calibrate(arguments) => calibrate::run(&arguments),
+        Command::Baseline(arguments) => baseline::run(&arguments),
         Command::Models(arguments) => models::run(&arguments),
+        Command::OperatingCurve(arguments) => operating_curve::run(&arguments),
     }
 }

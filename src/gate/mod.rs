@@ -24,7 +24,7 @@ pub(crate) use fitness::{Fitness, MOST_RUNS, fitness, runs_needed};
 pub use limits::{Limits, PerPhase, Percent};
 pub use verdict::{Absent, Comparison, Design, Deviation, Estimate, Judged, Overall, Verdict};
 
-use self::sides::Sides;
+pub(crate) use self::sides::Sides;
 use crate::metrics::{Metric, Worse};
 use crate::record::RunRecord;
 use crate::stats::{self, Change, RunValue, Variation};
@@ -106,22 +106,26 @@ fn judge(input: &sides::Input, design: Design) -> Comparison {
     }
     let (sides, absent) = input.sides();
     comparison.absent = absent;
+    comparison.metrics = judge_sides(sides, design, input.limits);
+    comparison.overall = overall(&comparison.metrics, &comparison.absent);
+    comparison
+}
+
+/// The verdict on each metric that is to be judged.
+pub(crate) fn judge_sides(sides: Vec<Sides>, design: Design, limits: &Limits) -> Vec<Judged> {
     let mut tested = Vec::new();
     for sides in sides {
-        let Some(limit) = input.limits.of(sides.metric.measure) else {
-            continue;
-        };
-        let (change, variation) = change_of(&sides, design);
-        tested.push(Tested {
-            sides,
-            limit,
-            change,
-            variation,
-        });
+        if let Some(limit) = limits.of(sides.metric.measure) {
+            let (change, variation) = change_of(&sides, design);
+            tested.push(Tested {
+                sides,
+                limit,
+                change,
+                variation,
+            });
+        }
     }
-    comparison.metrics = verdicts(&tested, design, input.limits.alpha);
-    comparison.overall = overall(&comparison);
-    comparison
+    verdicts(&tested, design, limits.alpha)
 }
 
 /// What is known of a metric's change, so that higher is worse, and of its variation.
@@ -146,14 +150,15 @@ fn change_of(sides: &Sides, design: Design) -> (Option<Change>, Option<Variation
     (change, variation)
 }
 
-fn overall(comparison: &Comparison) -> Overall {
+/// The verdict on the whole.
+pub(crate) fn overall(metrics: &[Judged], absent: &[Absent]) -> Overall {
     let of_metric = |judged: &Judged| match judged.verdict {
         Verdict::Regressed => Overall::Regression,
         Verdict::CannotTell { .. } => Overall::CannotTell,
         Verdict::Improved | Verdict::Equivalent | Verdict::NotWorse => Overall::NoRegression,
     };
-    let of_absent = comparison.absent.iter().map(|_| Overall::Absent);
-    let of_metrics = comparison.metrics.iter().map(of_metric);
+    let of_absent = absent.iter().map(|_| Overall::Absent);
+    let of_metrics = metrics.iter().map(of_metric);
     // Without a single metric nothing was shown.
     of_metrics.chain(of_absent).max().unwrap_or(Overall::CannotTell)
 }

@@ -21,11 +21,12 @@ pub(super) struct Input<'a> {
 
 /// One metric on both sides, a value for each run.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Sides {
-    pub(super) metric: Metric,
-    pub(super) baseline: Vec<RunValue>,
-    pub(super) candidate: Vec<RunValue>,
-    pub(super) calibration: Vec<RunValue>,
+pub(crate) struct Sides {
+    pub(crate) metric: Metric,
+    pub(crate) baseline: Vec<RunValue>,
+    pub(crate) candidate: Vec<RunValue>,
+    /// Runs that show the variation between processes and nothing else.
+    pub(crate) calibration: Vec<RunValue>,
 }
 
 impl Input<'_> {

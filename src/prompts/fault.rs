@@ -2,6 +2,8 @@
 
 use serde_path_to_error::Segment;
 
+use crate::json::clip;
+
 /// A result, or what is wrong, where, and how to mend it.
 pub(super) type Checked<T> = Result<T, String>;
 
@@ -23,27 +25,4 @@ pub(super) fn pointer(path: &serde_path_to_error::Path) -> String {
     } else {
         pointer
     }
-}
-
-/// Shortens what quotes the file, in the middle, since serde says at the end what it expected; and writes control
-/// characters so that a terminal does not act on them.
-pub(super) fn clip(text: &str) -> String {
-    const HEAD: usize = 100;
-    const TAIL: usize = 200;
-    let shown = |text: &str| {
-        text.chars()
-            .flat_map(|character| {
-                let escaped = character.is_control().then(|| character.escape_default());
-                let plain = escaped.is_none().then_some(character);
-                escaped.into_iter().flatten().chain(plain)
-            })
-            .collect::<String>()
-    };
-    let count = text.chars().count();
-    if count <= HEAD + TAIL {
-        return shown(text);
-    }
-    let head: String = text.chars().take(HEAD).collect();
-    let tail: String = text.chars().skip(count - TAIL).collect();
-    format!("{} ... {}", shown(&head), shown(&tail))
 }

@@ -13,9 +13,9 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::Suite;
-use super::fault::{Checked, clip, pointer};
-use super::json::{Object, Unique};
+use super::fault::{Checked, pointer};
 use super::shapes::{OLD_KEYS, OldFile, OurFile, refuse_mixed};
+use crate::json::{Object, Unique, clip};
 
 /// Size beyond which a file is refused unread: a wrong file, not a suite.
 const MOST_BYTES: u64 = 16 << 20;

@@ -3,7 +3,6 @@
 
 mod fault;
 mod file;
-mod json;
 mod shapes;
 mod table;
 mod values;

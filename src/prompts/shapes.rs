@@ -4,13 +4,13 @@ use serde::Deserialize;
 use serde_json::{Number, Value};
 
 use super::fault::Checked;
-use super::json::{Object, given};
 use super::values::{
     MOST_SUITE_NAME_BYTES, OurSampling, check_id, check_prompts, checked_text, id_and_name, limit, sampling,
     tokens,
 };
 use super::{Prompt, Suite};
 use crate::inference::{Input, Sampling};
+use crate::json::{Object, given};
 
 /// Keys that tell the old shape.
 pub(super) const OLD_KEYS: [&str; 2] = ["performance_tests", "quality_tests"];

@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde_json::Number;
 
 use super::Prompt;
-use super::fault::{Checked, clip};
-use super::json::{Object, given};
+use super::fault::Checked;
 use crate::inference::Sampling;
+use crate::json::{Object, clip, given};
 
 /// New tokens that can be asked for. Decode is measured between tokens, so one alone has none.
 const NEW_TOKENS: RangeInclusive<i64> = 2..=1_000_000;

@@ -10,6 +10,7 @@ pub(crate) use paired::paired;
 pub(crate) use sizing::smallest_bound;
 pub(crate) use unpaired::{Variation, unpaired, variation};
 
+use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
 /// The smallest standard deviation between runs that is believed, as a ratio: 0.01 %. Memory is counted in pages and
@@ -17,7 +18,7 @@ use statrs::distribution::{ContinuousCDF as _, StudentsT};
 const LEAST_DEVIATION: f64 = 1e-4;
 
 /// One metric in one run (one process).
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RunValue {
     /// Mean of the logarithms of its samples.
     pub(crate) mean: f64,

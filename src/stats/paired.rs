@@ -32,8 +32,9 @@ pub(crate) struct SignedRanks {
     averages: Vec<f64>,
 }
 
-/// Number of differences up to which the distribution of the signed ranks is computed and not approximated.
-const EXACT_UP_TO: usize = 100;
+/// Number of differences up to which the distribution of the signed ranks is computed and not approximated. Beyond, the
+/// tails of the normal approximation are heavier than the true ones: its errors are on the safe side.
+const EXACT_UP_TO: usize = 30;
 
 impl SignedRanks {
     fn of(differences: &[f64]) -> Self {
@@ -181,12 +182,15 @@ mod tests {
 
     #[test]
     fn the_approximation_joins_the_exact_distribution() {
-        let differences: Vec<f64> = (0..101).map(|i| f64::from(i * 37 % 101) - 45.5).collect();
+        let differences: Vec<f64> = (0..31).map(|i| f64::from(i * 12 % 31) - 9.5).collect();
         let p = |differences: &[f64]| paired(differences).expect("pairs").p_above(0.0);
-        let (exact, approximate) = (p(&differences[..100]), p(&differences));
-        assert!((exact - approximate).abs() < 0.01, "{exact} {approximate}");
+        let (exact, approximate) = (p(&differences[..30]), p(&differences));
+        assert!(
+            (exact - approximate).abs() < 0.01 && approximate < 0.01,
+            "{exact} {approximate}"
+        );
         let lower = |differences: &[f64]| paired(differences).expect("pairs").interval(0.95).0;
-        assert!((lower(&differences[..100]) - lower(&differences)).abs() < 1.0);
+        assert!((lower(&differences[..30]) - lower(&differences)).abs() < 1.0);
     }
 
     #[test]
@@ -204,7 +208,7 @@ mod tests {
         let change = paired(&[0.0; 5]).expect("pairs");
         let (lower, upper) = change.interval(0.95);
         assert!(lower < 0.0 && upper > 0.0 && upper < 1e-3, "{lower} {upper}");
-        assert_eq!(paired(&[0.0; 40]).map(|change| change.p_above(0.01)), Some(1.0));
+        assert!(paired(&[0.0; 40]).is_some_and(|change| change.p_above(0.01) > 0.999));
         assert_eq!(paired(&[0.1]), None);
     }
 

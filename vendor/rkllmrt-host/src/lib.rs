@@ -23,6 +23,8 @@ mod params;
 mod registry;
 mod sampler;
 mod session;
+#[cfg(feature = "slowdown")]
+mod slowdown;
 mod template;
 mod text;
 

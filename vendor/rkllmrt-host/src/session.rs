@@ -12,6 +12,8 @@ use crate::llama::{ComputeError, Context, Model, ThreadPool, Token};
 use crate::log;
 use crate::params::Settings;
 use crate::sampler::Sampler;
+#[cfg(feature = "slowdown")]
+use crate::slowdown::Slowdown;
 use crate::template::Template;
 use crate::text::TextDecoder;
 
@@ -58,11 +60,15 @@ pub(crate) struct Session {
     /// The length of that prompt; 0: none, or it has left the cache.
     prompt_logits_at: usize,
     paused: Option<Generation>,
+    #[cfg(feature = "slowdown")]
+    slowdown: Slowdown,
 }
 
 impl Session {
     /// Loads the model. The file has been looked at and the CPU checked.
     pub(crate) fn open(settings: Settings, abort: Arc<AtomicBool>) -> Result<Self, String> {
+        #[cfg(feature = "slowdown")]
+        let slowdown = Slowdown::of_environment()?;
         let path = settings.model_path.to_string_lossy().into_owned();
         log::info(format_args!("loading the model {path}"));
         let model = Model::load(&settings.model_path).map_err(|error| {
@@ -100,6 +106,8 @@ impl Session {
             prompt_logits: Vec::new(),
             prompt_logits_at: 0,
             paused: None,
+            #[cfg(feature = "slowdown")]
+            slowdown,
         })
     }
 
@@ -260,6 +268,8 @@ impl Session {
     /// Never inlined: a profile of the calling thread is to tell prefill from decode by the names on its stacks.
     #[inline(never)]
     fn prefill(&mut self, prompt: &[Token], reused: usize) -> Result<(), Stop> {
+        #[cfg(feature = "slowdown")]
+        let start = Instant::now();
         self.prompt_logits_at = 0;
         let result = self.context.compute(&prompt[reused..]);
         let held = if result.is_ok() {
@@ -273,6 +283,8 @@ impl Session {
         self.prompt_logits.clear();
         self.prompt_logits.extend_from_slice(self.context.logits());
         self.prompt_logits_at = prompt.len();
+        #[cfg(feature = "slowdown")]
+        self.slowdown.after_prefill(start);
         Ok(())
     }
 
@@ -319,9 +331,13 @@ impl Session {
         if ended || generation.remaining == Some(0) || self.cache.len() == self.settings.window {
             return Ok(None);
         }
+        #[cfg(feature = "slowdown")]
+        let start = Instant::now();
         self.context.compute_one(generation.last)?;
         self.cache.push(generation.last);
         let token = generation.sampler.choose(self.context.logits());
+        #[cfg(feature = "slowdown")]
+        self.slowdown.after_step(start);
         token
             .map(Some)
             .ok_or_else(|| Stop::Failed("the model gave no logits".to_owned()))

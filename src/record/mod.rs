@@ -1,15 +1,21 @@
 //! The run record: one JSON file a run, with every raw sample. Reports, baselines and the gate read nothing else.
 
-use std::io::Write as _;
+mod check;
+mod read;
+
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::atomic::{self, Existing};
 use crate::board::Board;
 use crate::engine::{Failure, Loaded};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::inference::{Inference, Input, Phases, Sampling};
 use crate::ledger::{Mark, Rejection};
+
+pub(crate) use check::time as check_time;
+pub(crate) use read::{Fault, check_version, document, record as of_document, typed};
 
 /// Version of the record's shape. A reader refuses any other.
 pub const SCHEMA_VERSION: u32 = 2;
@@ -237,72 +243,65 @@ impl RunRecord {
         };
     }
 
+    /// Whether the run came to its end. One that is [running](Status::Running) or was [stopped](Status::Stopped) can be
+    /// read, but its prompts may lack samples, and nothing is to be compared with it.
+    pub fn is_complete(&self) -> bool {
+        self.status == Status::Complete
+    }
+
     /// Writes the record to `path`: beside it first, then by rename, so that `path` is whole at every moment.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`](crate::Error::Io).
     pub fn save(&self, path: &Path) -> Result<()> {
-        write_json(path, self)
+        atomic::write_json(path, self, Existing::Replace)
     }
 
-    /// Reads a record.
+    /// Reads a record, complete or not. Refused is what rkllm-bench cannot have written: another shape or version, and
+    /// stored phases that do not follow from their inference's stamps.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Record`] when it is of a newer schema or no record at all.
+    /// [`Error::Record`](crate::Error::Record) with the field and what to do.
     pub fn load(path: &Path) -> Result<Self> {
-        #[derive(Deserialize)]
-        struct Version {
-            schema_version: u32,
-        }
-        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-        let refuse = |reason: String| Error::Record {
-            path: path.to_owned(),
-            reason,
-        };
-        let Version { schema_version } =
-            serde_json::from_str(&text).map_err(|error| refuse(error.to_string()))?;
-        if schema_version != SCHEMA_VERSION {
-            return Err(refuse(format!(
-                "it has schema version {schema_version}, this rkllm-bench reads {SCHEMA_VERSION}: use the rkllm-bench that \
-                 wrote it, or measure again"
-            )));
-        }
-        serde_json::from_str(&text).map_err(|error| refuse(error.to_string()))
+        document(path)
+            .and_then(of_document)
+            .map_err(|fault| fault.of_record(path))
     }
-}
 
-/// Writes `value` to `path` as JSON: beside it first, then by rename, so that `path` is whole at every moment.
-///
-/// # Errors
-/// [`Error::Io`].
-pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
-    let dir = path
-        .parent()
-        .filter(|dir| !dir.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    std::fs::create_dir_all(dir).map_err(Error::io(dir))?;
-    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(Error::io(dir))?;
-    serde_json::to_writer(std::io::BufWriter::new(&mut file), value).map_err(|error| Error::Io {
-        path: path.to_owned(),
-        source: error.into(),
-    })?;
-    file.write_all(b"\n").map_err(Error::io(path))?;
-    file.persist(path).map_err(|error| Error::Io {
-        path: path.to_owned(),
-        source: error.error,
-    })?;
-    Ok(())
+    /// Reads a record that is to be compared with others: a complete run with a sample at least.
+    ///
+    /// # Errors
+    /// As [`RunRecord::load`], and [`Error::Record`](crate::Error::Record) with the status of a run that did not come to its end.
+    pub fn load_complete(path: &Path) -> Result<Self> {
+        let record = Self::load(path)?;
+        record.check_comparable().map_err(|fault| fault.of_record(path))?;
+        Ok(record)
+    }
+
+    /// Whether it can be compared with others, else the field that forbids it.
+    pub(crate) fn check_comparable(&self) -> std::result::Result<(), Fault> {
+        check::comparable(self)
+    }
+
+    /// All laws that [`RunRecord::load`] asks for, of a record that was not read.
+    pub(crate) fn check(&self) -> std::result::Result<(), Fault> {
+        check::record(self)
+    }
 }
 
 #[cfg(test)]
 pub(crate) mod fixtures {
     use super::*;
     use crate::engine::scripted;
+    use crate::inference::RuntimeStats;
 
     /// A complete run of model `m` over prompts `a` and `b`: for each sample the TTFT and the gap between each two of
     /// its ten tokens, both in nanoseconds.
     pub(crate) fn run(id: &str, samples: &[(u64, u64)]) -> RunRecord {
-        let samples: Vec<Sample> = samples.iter().map(|(ttft, gap)| sample(*ttft, *gap)).collect();
+        let samples: Vec<Sample> = samples
+            .iter()
+            .map(|(ttft, gap)| even_sample(*ttft, *gap))
+            .collect();
         let of_prompt = |id| PromptRecord {
             prompt_tokens: Some(100),
             samples: samples.clone(),
@@ -322,9 +321,14 @@ pub(crate) mod fixtures {
     }
 
     /// A sample of ten tokens.
-    pub(crate) fn sample(ttft_ns: u64, gap_ns: u64) -> Sample {
-        let stamps: Vec<u64> = (0..10).map(|token| ttft_ns + token * gap_ns).collect();
-        let mut inference = scripted::inference(0, &stamps, ttft_ns + 9 * gap_ns);
+    fn even_sample(ttft_ns: u64, gap_ns: u64) -> Sample {
+        sample_of(&(0..10).map(|token| ttft_ns + token * gap_ns).collect::<Vec<_>>())
+    }
+
+    /// A sample with a token at each stamp, of a call at 0.
+    pub(crate) fn sample_of(stamps: &[u64]) -> Sample {
+        let end = stamps.last().copied().unwrap_or_default();
+        let mut inference = scripted::inference(0, stamps, end);
         inference.peak_rss_bytes = Some(100_000_000);
         Sample {
             phases: inference.phases().expect("tokens came"),
@@ -367,6 +371,41 @@ pub(crate) mod fixtures {
                 memory_bytes: None,
             },
             models: Vec::new(),
+        }
+    }
+
+    /// A complete record of a model with two prompts of two samples each.
+    pub(crate) fn complete(run_id: &str) -> RunRecord {
+        let sampled = |id: &str| PromptRecord {
+            samples: vec![sample(), sample()],
+            ..prompt(id)
+        };
+        RunRecord {
+            run_id: run_id.into(),
+            status: Status::Complete,
+            models: vec![ModelRecord {
+                loaded: Some(scripted::loaded(scripted::ABILITIES)),
+                prompts: vec![sampled("question"), sampled("code")],
+                ..model("m")
+            }],
+            ..empty()
+        }
+    }
+
+    /// Four tokens: TTFT 5,000 ns, then 1,000 ns a token.
+    pub(crate) fn sample() -> Sample {
+        let mut inference = scripted::inference(1_000, &[6_000, 7_000, 8_500, 9_000], 9_200);
+        inference.stats = Some(RuntimeStats {
+            prefill_time_ms: 0.005,
+            prefill_tokens: 12,
+            generate_time_ms: 0.003,
+            generate_tokens: 4,
+            memory_usage_mb: 1.0,
+        });
+        Sample {
+            phases: inference.phases().expect("tokens came"),
+            marks: vec![],
+            inference,
         }
     }
 
@@ -422,25 +461,42 @@ mod tests {
     }
 
     #[test]
-    fn another_schema_is_refused_by_number() {
+    fn only_a_complete_run_with_samples_is_compared() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("run.json");
-        RunRecord {
-            schema_version: 99,
-            ..fixtures::empty()
+        let complete = fixtures::complete("one");
+        complete.save(&path).expect("saved");
+        assert_eq!(RunRecord::load_complete(&path).expect("loaded"), complete);
+        let of = |models: Vec<ModelRecord>| RunRecord {
+            models,
+            ..complete.clone()
+        };
+        let with_status = |status| RunRecord {
+            status,
+            ..complete.clone()
+        };
+        let mut unloaded = fixtures::model("m");
+        let mut silent = unloaded.clone();
+        silent.prompts.push(fixtures::prompt("question"));
+        unloaded.prompts.clear();
+        for (record, expected) in [
+            (with_status(Status::Running), "status: running: "),
+            (with_status(Status::Stopped), "status: stopped: "),
+            (of(vec![]), "models: no model was run"),
+            (of(vec![unloaded]), "models[0].prompts: no prompt was run"),
+            (of(vec![silent]), "models: no prompt has a sample"),
+        ] {
+            record.save(&path).expect("saved");
+            assert_eq!(RunRecord::load(&path).expect("partial data is read"), record);
+            assert_eq!(record.is_complete(), record.status == Status::Complete);
+            let text = RunRecord::load_complete(&path)
+                .expect_err("nothing to compare")
+                .to_string();
+            assert!(
+                text.contains(expected) && text.contains("measure again"),
+                "{text}"
+            );
         }
-        .save(&path)
-        .expect("saved");
-        let error = RunRecord::load(&path).expect_err("newer").to_string();
-        assert!(error.contains("99") && error.contains("run.json"), "{error}");
-    }
-
-    #[test]
-    fn half_a_file_is_refused() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("run.json");
-        std::fs::write(&path, r#"{"schema_version": 1, "tool"#).expect("written");
-        assert!(matches!(RunRecord::load(&path), Err(Error::Record { .. })));
     }
 
     #[test]

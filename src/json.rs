@@ -1,4 +1,4 @@
-//! JSON that serde alone reads too kindly.
+//! JSON that serde alone reads too kindly, and how what it holds is quoted.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,17 +8,38 @@ use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use super::fault::clip;
+/// Shortens what quotes the file, in the middle, since serde says at the end what it expected; and writes control
+/// characters so that a terminal does not act on them.
+pub(crate) fn clip(text: &str) -> String {
+    const HEAD: usize = 100;
+    const TAIL: usize = 200;
+    let shown = |text: &str| {
+        text.chars()
+            .flat_map(|character| {
+                let escaped = character.is_control().then(|| character.escape_default());
+                let plain = escaped.is_none().then_some(character);
+                escaped.into_iter().flatten().chain(plain)
+            })
+            .collect::<String>()
+    };
+    let count = text.chars().count();
+    if count <= HEAD + TAIL {
+        return shown(text);
+    }
+    let head: String = text.chars().take(HEAD).collect();
+    let tail: String = text.chars().skip(count - TAIL).collect();
+    format!("{} ... {}", shown(&head), shown(&tail))
+}
 
 /// The value of a key that is there: `null` is a wrong type, not an absent key.
-pub(super) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+pub(crate) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
 /// A struct read from an object alone; derived code takes an array of its fields too.
-pub(super) struct Object<T>(pub(super) T);
+pub(crate) struct Object<T>(pub(crate) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -41,7 +62,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 }
 
 /// Any JSON, each object with distinct keys.
-pub(super) struct Unique(pub(super) Value);
+pub(crate) struct Unique(pub(crate) Value);
 
 impl<'de> Deserialize<'de> for Unique {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -1,0 +1,139 @@
+//! What baselines hold, for people.
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+
+use crate::baseline::{Baseline, Store};
+use crate::board::Board;
+use crate::console::{print, say};
+use crate::error::Result;
+use crate::record::RunRecord;
+use crate::report::terminal::runtime_line;
+
+/// Show the runs of a baseline: when, of what, on which runtime and board
+#[derive(Debug, clap::Args)]
+pub(super) struct Show {
+    /// A baseline, or a file of one, told by a '/' in it or by its ending .json
+    #[arg(value_name = "NAME|FILE")]
+    baseline: String,
+}
+
+/// Prints a line for each baseline; one that cannot be used is told on stderr.
+pub(super) fn list(store: &Store) -> Result<()> {
+    let names = store.names()?;
+    if names.is_empty() {
+        print(&format!(
+            "no baselines in {}: `rkllm-bench baseline save NAME` makes one of the newest run\n",
+            store.dir().display()
+        ));
+        return Ok(());
+    }
+    let mut rows = Vec::new();
+    for name in names {
+        match Baseline::load(&store.path(&name)?) {
+            Ok(baseline) => rows.push(row_of_baseline(name, &baseline)),
+            Err(error) => say(error),
+        }
+    }
+    print(&table(["name", "runs", "suites", "models", "saved at"], 1, rows));
+    Ok(())
+}
+
+fn row_of_baseline(name: String, baseline: &Baseline) -> [String; 5] {
+    let models = baseline.runs.iter().flat_map(models_of);
+    [
+        name,
+        baseline.runs.len().to_string(),
+        each_once(baseline.runs.iter().map(|run| run.suite.name.clone())).join(", "),
+        each_once(models).join(", "),
+        whole_seconds(&baseline.saved_at),
+    ]
+}
+
+/// Prints what one baseline holds.
+pub(super) fn show(store: &Store, arguments: &Show) -> Result<()> {
+    let path = store.find(&arguments.baseline)?;
+    let baseline = Baseline::load(&path)?;
+    let rows = baseline.runs.iter().map(row_of_run).collect();
+    let mut text = format!(
+        "baseline {}, saved at {} by rkllm-bench {}, in {}\n",
+        baseline.name,
+        whole_seconds(&baseline.saved_at),
+        crate::json::clip(&baseline.tool_version),
+        path.display()
+    );
+    text += &table(["run", "began at", "suite", "models", "samples"], 4, rows);
+    let loaded = baseline.runs.iter().flat_map(|run| &run.models);
+    let runtimes = loaded.filter_map(|model| Some(runtime_line(&model.loaded.as_ref()?.runtime)));
+    let boards = baseline.runs.iter().map(|run| board_line(&run.board));
+    for line in each_once(runtimes.chain(boards)) {
+        text += &crate::json::clip(&line);
+        text += "\n";
+    }
+    print(&text);
+    Ok(())
+}
+
+fn row_of_run(run: &RunRecord) -> [String; 5] {
+    let prompts = run.models.iter().flat_map(|model| &model.prompts);
+    [
+        run.run_id.clone(),
+        whole_seconds(&run.started_at),
+        run.suite.name.clone(),
+        models_of(run).collect::<Vec<_>>().join(", "),
+        prompts
+            .map(|prompt| prompt.samples.len())
+            .sum::<usize>()
+            .to_string(),
+    ]
+}
+
+fn models_of(run: &RunRecord) -> impl Iterator<Item = String> {
+    run.models.iter().map(|model| model.name.clone())
+}
+
+/// The machine of a run.
+fn board_line(board: &Board) -> String {
+    let name = board.name.as_ref().or(board.cpu.as_ref());
+    format!(
+        "board: {}, {}, {} CPUs, kernel {}",
+        name.map_or("unknown", String::as_str),
+        board.architecture,
+        board.cores,
+        board.kernel
+    )
+}
+
+/// A time without its fractions; as it is where it is none.
+fn whole_seconds(time: &str) -> String {
+    time.parse::<jiff::Timestamp>().map_or_else(
+        |_| crate::json::clip(time),
+        |time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+    )
+}
+
+/// Each different text, in the order they came first.
+fn each_once(texts: impl Iterator<Item = String>) -> Vec<String> {
+    let mut once = Vec::new();
+    for text in texts {
+        if !once.contains(&text) {
+            once.push(text);
+        }
+    }
+    once
+}
+
+/// A table whose column `number`, counted from 0, holds numbers.
+fn table<const N: usize>(header: [&str; N], number: usize, rows: Vec<[String; N]>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    // Folds to the width of a terminal; elsewhere lines are as long as they are.
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(header);
+    table.add_rows(rows);
+    if let Some(column) = table.column_mut(number) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let table = table.to_string();
+    let lines: Vec<&str> = table.lines().map(str::trim_end).collect();
+    lines.join("\n") + "\n"
+}

@@ -1,0 +1,202 @@
+//! Whether a record that was read can be what rkllm-bench wrote: what is stored beside the raw stamps must follow from
+//! them, so that another unit or a number changed by hand is found.
+
+use std::collections::HashSet;
+
+use super::read::Fault;
+use super::{ModelRecord, PromptRecord, RunRecord, Sample, Status};
+use crate::inference::{Inference, Phases};
+
+/// Duration beyond which a sample is refused, ns: 52 days, and the whole numbers that a float tells apart.
+const MOST_NS: u64 = 1 << 52;
+/// How far a stored mean may be from that of the stamps, relative: the last digits of a float that went through JSON.
+const ROUNDING: f64 = 1e-9;
+
+type Checked = Result<(), Fault>;
+
+/// All laws of a record.
+pub(super) fn record(record: &RunRecord) -> Checked {
+    named("run_id", &record.run_id)?;
+    named("suite.name", &record.suite.name)?;
+    time("started_at", &record.started_at)?;
+    distinct("models", "name", record.models.iter().map(|model| &*model.name))?;
+    each("models", &record.models, model)
+}
+
+/// Whether a record can be compared with others: it came to its end, and something was measured.
+pub(super) fn comparable(record: &RunRecord) -> Checked {
+    let word = match record.status {
+        Status::Complete => None,
+        Status::Running => Some("running: it is under way, or was killed"),
+        Status::Stopped => Some("stopped: it was ended by a signal"),
+    };
+    if let Some(word) = word {
+        return Err(Fault::at(
+            "status",
+            format!("{word}; only a complete run can be compared: measure again"),
+        ));
+    }
+    let mut prompts = record.models.iter().flat_map(|model| &model.prompts);
+    if !prompts.any(|prompt| !prompt.samples.is_empty()) {
+        let (field, what) = match record.models.as_slice() {
+            [] => ("models", "no model was run"),
+            [model] if model.prompts.is_empty() => ("models[0].prompts", "no prompt was run"),
+            _ => ("models", "no prompt has a sample"),
+        };
+        return Err(Fault::at(
+            field,
+            format!("{what}: there is nothing to compare; measure again"),
+        ));
+    }
+    Ok(())
+}
+
+/// A time of day, RFC 3339.
+pub(crate) fn time(field: &str, text: &str) -> Checked {
+    match text.parse::<jiff::Timestamp>() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Fault::altered(
+            field,
+            format!("{} is no RFC 3339 time: {error}", crate::json::clip(text)),
+        )),
+    }
+}
+
+/// A name that is shown and that things are told apart by.
+fn named(field: &str, name: &str) -> Checked {
+    if name.is_empty() || name.chars().any(char::is_control) {
+        return Err(Fault::altered(
+            field,
+            format!("{name:?} is empty or has control characters"),
+        ));
+    }
+    Ok(())
+}
+
+fn distinct<'a>(list: &str, key: &str, names: impl Iterator<Item = &'a str>) -> Checked {
+    let mut seen = HashSet::new();
+    for (index, name) in names.enumerate() {
+        let field = format!("{list}[{index}].{key}");
+        named(&field, name)?;
+        if !seen.insert(name) {
+            return Err(Fault::altered(field, format!("{name} is there twice")));
+        }
+    }
+    Ok(())
+}
+
+/// Checks each item of a list, and places the fault in it.
+fn each<T>(list: &str, items: &[T], check: impl Fn(&T) -> Checked) -> Checked {
+    items
+        .iter()
+        .enumerate()
+        .try_for_each(|(index, item)| check(item).map_err(|fault| fault.within(&format!("{list}[{index}]"))))
+}
+
+fn model(model: &ModelRecord) -> Checked {
+    if let Some(loaded) = &model.loaded {
+        duration("loaded.load_ns", loaded.load_ns)?;
+    }
+    distinct("prompts", "id", model.prompts.iter().map(|prompt| &*prompt.id))?;
+    each("prompts", &model.prompts, prompt)
+}
+
+fn prompt(prompt: &PromptRecord) -> Checked {
+    each("warm_up", &prompt.warm_up, sample)?;
+    each("samples", &prompt.samples, sample)
+}
+
+fn sample(sample: &Sample) -> Checked {
+    let stamped = stamped(&sample.inference).map_err(|fault| fault.within("inference"))?;
+    statistics(&sample.inference).map_err(|fault| fault.within("inference.stats"))?;
+    phases(&sample.phases, &stamped).map_err(|fault| fault.within("phases"))
+}
+
+/// The phases that the stamps give.
+fn stamped(inference: &Inference) -> Result<Phases, Fault> {
+    let backwards = |field: &str| Fault::altered(field, "the stamps run backwards, or there is none");
+    let phases = inference.phases().ok_or_else(|| backwards("tokens"))?;
+    if inference
+        .tokens
+        .last()
+        .is_some_and(|token| token.at_ns > inference.return_ns)
+    {
+        return Err(backwards("return_ns"));
+    }
+    duration("return_ns", phases.total_ns)?;
+    Ok(phases)
+}
+
+fn duration(field: &str, ns: u64) -> Checked {
+    if ns > MOST_NS {
+        return Err(Fault::altered(
+            field,
+            format!("{ns} ns: no call takes longer than {MOST_NS} ns (52 days)"),
+        ));
+    }
+    Ok(())
+}
+
+fn statistics(inference: &Inference) -> Checked {
+    let times = inference.stats.iter().flat_map(|stats| {
+        [
+            ("prefill_time_ms", stats.prefill_time_ms),
+            ("generate_time_ms", stats.generate_time_ms),
+        ]
+    });
+    for (field, ms) in times {
+        if !ms.is_finite() || ms < 0.0 {
+            return Err(Fault::altered(
+                field,
+                format!("{ms} ms is no time, and the ledger rejects such an inference"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The stored phases must be those of the stamps.
+fn phases(stored: &Phases, stamped: &Phases) -> Checked {
+    if let Some(ns) = stored
+        .decode_ns_per_token
+        .filter(|ns| *ns <= 0.0 || !ns.is_finite())
+    {
+        return Err(Fault::altered(
+            "decode_ns_per_token",
+            format!("{ns} ns: a token takes more than no time"),
+        ));
+    }
+    if stored.ttft_ns == 0 {
+        return Err(Fault::altered("ttft_ns", "0 ns: no token comes in no time"));
+    }
+    agree("ttft_ns", Some(stored.ttft_ns), Some(stamped.ttft_ns))?;
+    agree("total_ns", Some(stored.total_ns), Some(stamped.total_ns))?;
+    agree("worst_gap_ns", stored.worst_gap_ns, stamped.worst_gap_ns)?;
+    let (stored, stamped) = (stored.decode_ns_per_token, stamped.decode_ns_per_token);
+    let near = stored
+        .zip(stamped)
+        .is_some_and(|(stored, stamped)| (stored - stamped).abs() <= stamped * ROUNDING);
+    if near || (stored.is_none() && stamped.is_none()) {
+        return Ok(());
+    }
+    Err(disagreement("decode_ns_per_token", stored, stamped))
+}
+
+fn agree(field: &str, stored: Option<u64>, stamped: Option<u64>) -> Checked {
+    if stored == stamped {
+        return Ok(());
+    }
+    Err(disagreement(field, stored, stamped))
+}
+
+fn disagreement<T: std::fmt::Display>(field: &str, stored: Option<T>, stamped: Option<T>) -> Fault {
+    let shown = |value: Option<T>| value.map_or_else(|| "absent".to_owned(), |value| format!("{value} ns"));
+    Fault::altered(
+        field,
+        format!(
+            "{}, but the stamps of the inference give {}: another unit, or changed by hand",
+            shown(stored),
+            shown(stamped)
+        ),
+    )
+}

@@ -1,0 +1,456 @@
+//! How a record's file is read: bytes, then JSON without keys given twice, then the structs. Each fault names its field.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{RunRecord, SCHEMA_VERSION};
+use crate::error::Error;
+use crate::json::{Object, Unique, clip};
+
+/// Size beyond which a file is refused unread: ten runs of the largest suite have a tenth of it.
+const MOST_BYTES: u64 = 1 << 30;
+const WHERE_RECORDS_ARE: &str =
+    "run records are the files that `cargo bench` leaves in rkllm-bench/runs in cargo's target folder";
+const ALTERED: &str = "the file is not as rkllm-bench wrote it: take the original, or measure again";
+
+/// What is wrong with a file, and in which field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// The field, as `models[0].prompts[2].id`; empty for the whole file.
+    pub(crate) field: String,
+    /// What is wrong and what to do.
+    pub(crate) reason: String,
+}
+
+impl Fault {
+    /// Of a field.
+    pub(crate) fn at(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        let (field, reason) = (field.into(), reason.into());
+        Self { field, reason }
+    }
+
+    /// Of the whole file.
+    pub(crate) fn whole(reason: impl Into<String>) -> Self {
+        Self::at("", reason)
+    }
+
+    /// Of a field whose value rkllm-bench cannot have written.
+    pub(crate) fn altered(field: impl Into<String>, what: impl fmt::Display) -> Self {
+        Self::at(field, format!("{what}; {ALTERED}"))
+    }
+
+    /// The same in a document of which this one is the part `outer`.
+    pub(crate) fn within(self, outer: &str) -> Self {
+        let field = match (self.field.is_empty(), self.field.starts_with('[')) {
+            (true, _) => outer.to_owned(),
+            (false, true) => format!("{outer}{}", self.field),
+            (false, false) => format!("{outer}.{}", self.field),
+        };
+        Self { field, ..self }
+    }
+
+    /// As an error about the run record at `path`.
+    pub(crate) fn of_record(&self, path: &Path) -> Error {
+        Error::Record {
+            path: path.to_owned(),
+            reason: self.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.field.is_empty() {
+            write!(f, "{}: ", clip(&self.field))?;
+        }
+        f.write_str(&self.reason)
+    }
+}
+
+/// The JSON document in the file at `path`.
+pub(crate) fn document(path: &Path) -> Result<Value, Fault> {
+    let bytes = bytes_of(path)?;
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(Fault::whole(format!("the file is empty; {WHERE_RECORDS_ARE}")));
+    }
+    let text = std::str::from_utf8(&bytes).map_err(|error| {
+        Fault::whole(format!(
+            "binary data, not JSON: byte {} is not UTF-8; {WHERE_RECORDS_ARE}",
+            error.valid_up_to()
+        ))
+    })?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let Unique(document) = serde_path_to_error::deserialize(&mut deserializer)
+        .map_err(|error| no_json(&field_of(error.path()), error.inner()))?;
+    deserializer
+        .end()
+        .map_err(|error| Fault::whole(format!("more than one JSON document: {error}; {ALTERED}")))?;
+    Ok(document)
+}
+
+fn bytes_of(path: &Path) -> Result<Vec<u8>, Fault> {
+    let unreadable = |error: std::io::Error| Fault::whole(format!("cannot be read: {error}"));
+    // Before it is opened: to open a pipe waits for a writer.
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
+    if metadata.is_dir() {
+        return Err(Fault::whole("a folder: name a file in it"));
+    }
+    if !metadata.is_file() {
+        return Err(Fault::whole("a device, pipe or socket: name a regular file"));
+    }
+    if metadata.len() > MOST_BYTES {
+        return Err(Fault::whole(format!(
+            "{} bytes, at most {MOST_BYTES} (1 GiB) are read: is it the right file?",
+            metadata.len()
+        )));
+    }
+    let mut bytes = Vec::new();
+    // The size above is a promise that a growing file does not keep; what is beyond it is no JSON that ends.
+    File::open(path)
+        .and_then(|file| file.take(MOST_BYTES).read_to_end(&mut bytes))
+        .map_err(unreadable)?;
+    Ok(bytes)
+}
+
+fn no_json(field: &str, error: &serde_json::Error) -> Fault {
+    let why = clip(&error.to_string());
+    if error.is_eof() {
+        return Fault::at(
+            field,
+            format!("the file ends in the middle ({why}): copy it anew, or measure again"),
+        );
+    }
+    if error.is_data() {
+        return Fault::altered(field, why);
+    }
+    if field.is_empty() {
+        return Fault::whole(format!("not JSON ({why}); {WHERE_RECORDS_ARE}"));
+    }
+    Fault::altered(
+        field,
+        format!("not JSON ({why}), which has no NaN and no infinity, and numbers up to 1e308"),
+    )
+}
+
+/// A path as it is shown: up to the last segment that is known, and that of the whole document is empty.
+fn field_of(path: &serde_path_to_error::Path) -> String {
+    let path = path.to_string();
+    path.trim_end_matches(['?', '.']).to_owned()
+}
+
+/// The structs of a document.
+pub(crate) fn typed<T: DeserializeOwned>(document: Value) -> Result<T, Fault> {
+    serde_path_to_error::deserialize::<_, Object<T>>(document)
+        .map(|Object(value)| value)
+        .map_err(|error| Fault::altered(field_of(error.path()), clip(&error.inner().to_string())))
+}
+
+/// The version of a document's shape must be `known`, the one that this rkllm-bench reads and writes.
+pub(crate) fn check_version(document: &Value, known: u32) -> Result<(), Fault> {
+    let field = "schema_version";
+    let Some(version) = document.get(field) else {
+        let what = match document {
+            Value::Object(_) => "no schema_version in it",
+            _ => "no JSON object",
+        };
+        return Err(Fault::whole(format!(
+            "{what}, so another program's file; {WHERE_RECORDS_ARE}"
+        )));
+    };
+    let Some(version) = version.as_u64() else {
+        return Err(Fault::altered(
+            field,
+            format!("{}, not a whole number", clip(&version.to_string())),
+        ));
+    };
+    if version == u64::from(known) {
+        return Ok(());
+    }
+    let age = if version > u64::from(known) {
+        "newer"
+    } else {
+        "older"
+    };
+    let writer = document.get("tool_version").and_then(Value::as_str);
+    Err(Fault::at(
+        field,
+        format!(
+            "it has version {version}, {age} than {known}, which rkllm-bench {ours} reads: use the rkllm-bench that wrote \
+             it{writer}, or measure again",
+            ours = env!("CARGO_PKG_VERSION"),
+            writer = writer.map_or_else(String::new, |writer| format!(" ({})", clip(writer)))
+        ),
+    ))
+}
+
+/// The record in a document, checked.
+pub(crate) fn record(document: Value) -> Result<RunRecord, Fault> {
+    if let Some(kind) = document.get("kind").and_then(Value::as_str) {
+        return Err(Fault::at("kind", format!("a {}, not one run", clip(kind))));
+    }
+    check_version(&document, SCHEMA_VERSION)?;
+    let record: RunRecord = typed(document)?;
+    super::check::record(&record)?;
+    Ok(record)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::record::fixtures;
+
+    /// What `RunRecord::load` says of these bytes.
+    #[track_caller]
+    fn refusal(bytes: &[u8]) -> String {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("run.json");
+        std::fs::write(&path, bytes).expect("written");
+        let text = RunRecord::load(&path).expect_err("it cannot be used").to_string();
+        let start = format!("{}: not a usable run record: ", path.display());
+        text.strip_prefix(&start)
+            .unwrap_or_else(|| panic!("{start} is not the start of: {text}"))
+            .to_owned()
+    }
+
+    /// A whole record as text.
+    fn whole() -> String {
+        serde_json::to_string(&fixtures::complete("one")).expect("serialises")
+    }
+
+    #[test]
+    fn what_is_no_record_is_refused() {
+        let whole = whole();
+        let cut = &whole[..whole.find("\"ttft_ns\"").expect("a sample") + 9];
+        let estimates =
+            r#"{"mean": {"confidence_interval": {"confidence_level": 0.95}, "point_estimate": 1.0}}"#;
+        let rows: [(&str, &[u8], &[&str]); 11] = [
+            (
+                "cut off",
+                cut.as_bytes(),
+                &[
+                    "models[0].prompts[0].",
+                    ": the file ends in the middle",
+                    "copy it anew",
+                ],
+            ),
+            (
+                "criterion's",
+                estimates.as_bytes(),
+                &["no schema_version", "another program's", "rkllm-bench/runs"],
+            ),
+            ("an array", b"[1, 2]", &["no JSON object", "rkllm-bench/runs"]),
+            ("a number", b"3", &["no JSON object", "rkllm-bench/runs"]),
+            (
+                "HTML",
+                b"<!DOCTYPE html>",
+                &["not JSON", "line 1 column 1", "rkllm-bench/runs"],
+            ),
+            ("empty", b"", &["the file is empty", "rkllm-bench/runs"]),
+            ("blank", b" \n", &["the file is empty"]),
+            ("binary", b"\x7fELF\xff\x00", &["binary data", "byte 4"]),
+            (
+                "two",
+                &[whole.as_bytes(), b"{}"].concat(),
+                &["more than one JSON document", "take the original"],
+            ),
+            (
+                "a key twice",
+                br#"{"schema_version": 2, "schema_version": 2}"#,
+                &["the key \"schema_version\" is given twice", "take the original"],
+            ),
+            (
+                "a baseline",
+                br#"{"kind": "rkllm-bench baseline", "runs": []}"#,
+                &["kind: a rkllm-bench baseline, not one run"],
+            ),
+        ];
+        for (name, bytes, parts) in rows {
+            let text = refusal(bytes);
+            for part in parts {
+                assert!(text.contains(part), "{name}: {part:?} is not in: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn another_version_is_refused_with_both_numbers() {
+        for (version, parts) in [
+            (
+                json!(99),
+                [
+                    "schema_version: it has version 99, newer than 2",
+                    "(0.0.0), or measure again",
+                ],
+            ),
+            (
+                json!(1),
+                [
+                    "schema_version: it has version 1, older than 2",
+                    "(0.0.0), or measure again",
+                ],
+            ),
+            (
+                json!("2"),
+                ["schema_version: \"2\", not a whole number", "take the original"],
+            ),
+        ] {
+            let text = refusal(&edited("schema_version", version));
+            for part in parts {
+                assert!(text.contains(part), "{part:?} is not in: {text}");
+            }
+        }
+    }
+
+    /// A whole record with the value at `field` replaced, which is a path such as `models[0].name`.
+    #[track_caller]
+    fn edited(field: &str, value: Value) -> Vec<u8> {
+        let mut document: Value = serde_json::from_str(&whole()).expect("JSON");
+        let pointer = format!("/{}", field.replace(['.', '['], "/").replace(']', ""));
+        *document
+            .pointer_mut(&pointer)
+            .unwrap_or_else(|| panic!("{field} is in a record")) = value;
+        document.to_string().into_bytes()
+    }
+
+    const SAMPLE: &str = "models[0].prompts[1].samples[1]";
+
+    #[test]
+    fn a_field_that_cannot_be_is_named() {
+        let model = json!(fixtures::complete("one").models[0]);
+        let prompt = model["prompts"][0].clone();
+        let rows = [
+            ("phases.ttft_ns", json!(-5), "-5"),
+            ("phases.ttft_ns", json!(0), "no token comes in no time"),
+            ("phases.ttft_ns", json!(5.5), "5.5"),
+            ("phases.ttft_ns", json!(1e30), "1e"),
+            ("phases.ttft_ns", json!("NaN"), "\"NaN\""),
+            (
+                "phases.ttft_ns",
+                json!(5),
+                "5 ns, but the stamps of the inference give 5000 ns: another unit",
+            ),
+            (
+                "phases.total_ns",
+                json!(8201),
+                "8201 ns, but the stamps of the inference give 8200 ns",
+            ),
+            (
+                "phases.worst_gap_ns",
+                json!(null),
+                "absent, but the stamps of the inference give 1500 ns",
+            ),
+            (
+                "phases.decode_ns_per_token",
+                json!(-1.0),
+                "-1 ns: a token takes more than no time",
+            ),
+            (
+                "phases.decode_ns_per_token",
+                json!(0.0),
+                "0 ns: a token takes more than no time",
+            ),
+            (
+                "phases.decode_ns_per_token",
+                json!(null),
+                "absent, but the stamps of the inference give 1000 ns",
+            ),
+            (
+                "phases.decode_ns_per_token",
+                json!(1000.5),
+                "1000.5 ns, but the stamps of the inference give 1000 ns",
+            ),
+            ("phases.decode_ns_per_token", json!("NaN"), "\"NaN\""),
+            (
+                "inference.tokens",
+                json!([]),
+                "the stamps run backwards, or there is none",
+            ),
+            ("inference.tokens[1].at_ns", json!(1), "the stamps run backwards"),
+            ("inference.return_ns", json!(2_000), "the stamps run backwards"),
+            ("inference.return_ns", json!(u64::MAX), "no call takes longer"),
+            ("inference.stats.prefill_time_ms", json!(-1.0), "-1 ms is no time"),
+            (
+                "inference.stats.generate_time_ms",
+                json!("NaN"),
+                "NaN ms is no time",
+            ),
+        ];
+        let rows = rows.map(|(field, value, part)| (format!("{SAMPLE}.{field}"), value, part));
+        let more = [
+            ("run_id", json!(""), "empty"),
+            ("suite.name", json!("a\u{1b}[2J"), "control characters"),
+            ("started_at", json!("yesterday"), "no RFC 3339 time"),
+            ("status", json!("done"), "done"),
+            (
+                "models[0].loaded.load_ns",
+                json!(u64::MAX),
+                "no call takes longer",
+            ),
+            ("models", json!([model, model]), "m is there twice"),
+            (
+                "models[0].prompts",
+                json!([prompt, prompt]),
+                "question is there twice",
+            ),
+        ];
+        let more = more.map(|(field, value, part)| (field.to_owned(), value, part));
+        for (field, value, part) in rows.into_iter().chain(more) {
+            let shown = format!("{field} = {value}");
+            let text = refusal(&edited(&field, value));
+            // A list names the item that repeats, stamps the list that they are in.
+            let place = field.split("[1].at_ns").next().unwrap_or(&field);
+            assert!(
+                text.starts_with(place) && text.contains(part) && text.contains("take the original"),
+                "{shown}: {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_number_that_json_does_not_have_is_placed() {
+        for number in ["NaN", "-Infinity", "1e999"] {
+            let text = whole().replacen("\"ttft_ns\":5000", &format!("\"ttft_ns\":{number}"), 1);
+            let text = refusal(text.as_bytes());
+            assert!(
+                text.starts_with("models[0].prompts[0].samples[0].phases.ttft_ns: not JSON")
+                    && text.contains("no NaN"),
+                "{number}: {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_field_under_another_unit_is_missed_by_its_own_name() {
+        let text = refusal(whole().replacen("\"ttft_ns\"", "\"ttft_ms\"", 1).as_bytes());
+        assert!(
+            text.starts_with("models[0].prompts[0].samples[0].phases: missing field `ttft_ns`"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_unopened() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let fifo = dir.path().join("fifo");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RUSR).expect("made");
+        for (path, part) in [
+            (fifo.as_path(), "a device, pipe or socket"),
+            (Path::new("/dev/zero"), "a device, pipe or socket"),
+            (dir.path(), "a folder"),
+            (Path::new("/no/such/run.json"), "No such file"),
+        ] {
+            let text = RunRecord::load(path).expect_err("no file").to_string();
+            assert!(
+                text.contains(part) && text.contains(&*path.to_string_lossy()),
+                "{text}"
+            );
+        }
+    }
+}
