@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::atomic::{self, Existing};
 use crate::console::say;
@@ -12,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::extent::{End, Extent};
 use crate::fresh::{self, CommandLine, Place};
 use crate::progress::Repeats;
-use crate::record::{self, RunRecord};
+use crate::record::{self, Fault, RunRecord};
 use crate::{gate, paths, signals};
 
 /// What the file says that it is.
@@ -59,42 +60,30 @@ impl Calibration {
         Ok(path)
     }
 
-    /// Reads one.
+    /// Reads one, as strictly as a run record.
     fn load(path: &Path) -> Result<Self> {
-        #[derive(Deserialize)]
-        struct Header {
-            kind: String,
-            schema_version: u32,
+        record::document(path)
+            .and_then(Self::of_document)
+            .map_err(|fault| Error::Calibration {
+                path: path.to_owned(),
+                reason: fault.to_string(),
+            })
+    }
+
+    fn of_document(document: Value) -> Result<Self, Fault> {
+        if document.get("kind").and_then(Value::as_str) != Some(KIND) {
+            return Err(Fault::whole(format!("no \"kind\": \"{KIND}\" in it")));
         }
-        let refuse = |reason: String| Error::Calibration {
-            path: path.to_owned(),
-            reason,
-        };
-        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
-        let unreadable = |error: serde_json::Error| refuse(error.to_string());
-        let header: Header = serde_json::from_str(&text).map_err(unreadable)?;
-        if header.kind != KIND {
-            return Err(refuse(format!("it is a {:?}", header.kind)));
+        record::check_version(&document, SCHEMA_VERSION)?;
+        let within = |index: usize| move |fault: Fault| fault.within(&format!("runs[{index}]"));
+        for (index, run) in document["runs"].as_array().into_iter().flatten().enumerate() {
+            record::check_version(run, record::SCHEMA_VERSION).map_err(within(index))?;
         }
-        if header.schema_version != SCHEMA_VERSION {
-            return Err(refuse(format!(
-                "it has schema version {}, this rkllm-bench reads {SCHEMA_VERSION}",
-                header.schema_version
-            )));
+        let calibration: Self = record::typed(document)?;
+        for (index, run) in calibration.runs.iter().enumerate() {
+            run.check().map_err(within(index))?;
         }
-        let calibration: Self = serde_json::from_str(&text).map_err(unreadable)?;
-        match calibration
-            .runs
-            .iter()
-            .find(|run| run.schema_version != record::SCHEMA_VERSION)
-        {
-            Some(run) => Err(refuse(format!(
-                "its runs have schema version {}, this rkllm-bench reads {}",
-                run.schema_version,
-                record::SCHEMA_VERSION
-            ))),
-            None => Ok(calibration),
-        }
+        Ok(calibration)
     }
 }
 
@@ -205,9 +194,9 @@ mod tests {
     #[test]
     fn one_that_cannot_be_used_says_why_with_its_name() {
         let edits: [(Edit, &str); 4] = [
-            (|file| file.kind = "shopping list".into(), "shopping list"),
-            (|file| file.schema_version = 99, "schema version 99"),
-            (|file| file.runs[1].schema_version = 98, "schema version 98"),
+            (|file| file.kind = "shopping list".into(), KIND),
+            (|file| file.schema_version = 99, "99"),
+            (|file| file.runs[1].schema_version = 98, "runs[1].schema_version"),
             (|file| file.runs[1].parameters.max_context = 7, "something else"),
         ];
         for (edit, reason) in edits {

@@ -153,7 +153,7 @@ impl Place {
                 format!("it ended with {} and left {count} run records", ended.status)
             }));
         };
-        let record = RunRecord::load(only)?;
+        let record = RunRecord::load(only).map_err(|error| refuse(error.to_string()))?;
         let as_recorded = failed(ended) && record.faults().are_fatal();
         if !ended.status.success() && !as_recorded {
             return Err(refuse(format!("it ended with {}", ended.status)));

@@ -360,7 +360,7 @@ fn two_models_are_matched_and_a_note_names_them() {
         text.contains("the base ran stub-model, the candidate other-model"),
         "{text}"
     );
-    assert!(text.contains("stub-model/quick/decode"), "{text}");
+    assert!(text.contains("stub-model/quick metric"), "{text}");
     assert_eq!(
         pairs(&place)[1][0].models[0].name,
         "other-model",
