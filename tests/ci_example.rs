@@ -89,3 +89,54 @@ fn a_board_is_chosen_by_its_label() {
     let labels = job["runs-on"].as_vec().expect("labels");
     assert_eq!(labels.last().and_then(Yaml::as_str), Some("${{ matrix.board }}"));
 }
+
+/// The commands of rkllm-bench that a text gives, each from the subcommand on.
+fn commands(text: &str) -> Vec<Vec<&str>> {
+    let mut found = Vec::new();
+    for line in text.lines() {
+        for start in ["rkllm-bench ", "tool "] {
+            let Some((_, command)) = line.split_once(start) else {
+                continue;
+            };
+            let words: Vec<&str> = command.split_whitespace().collect();
+            // What comes behind is of another program.
+            let own = words.split(|word| ["--", ">", "||", "|", "#"].contains(word)).next();
+            if let Some([subcommand, rest @ ..]) = own
+                && ["gate", "ab", "baseline", "calibrate"].contains(subcommand)
+                && rest.iter().any(|word| word.starts_with("--"))
+            {
+                found.push(own.unwrap_or_default().to_vec());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_flag_in_the_documents_exists() {
+    let documents = [
+        include_str!("../docs/ci.md"),
+        include_str!("../README.md"),
+        include_str!("../docs/architecture.md"),
+        WORKFLOW,
+    ];
+    let commands: Vec<Vec<&str>> = documents.into_iter().flat_map(commands).collect();
+    assert!(commands.len() >= 12, "{commands:#?}");
+    for command in commands {
+        let depth = if command[0] == "baseline" { 2 } else { 1 };
+        let help = Command::new(env!("CARGO_BIN_EXE_rkllm-bench"))
+            .args(&command[..depth])
+            .arg("--help")
+            .output()
+            .expect("it starts");
+        assert!(help.status.success(), "{command:?}");
+        let help = String::from_utf8_lossy(&help.stdout);
+        for word in &command[depth..] {
+            let word = word.trim_matches(['`', '"', '.', ',']);
+            let flag = word.split('=').next().unwrap_or_default();
+            if flag.starts_with("--") {
+                assert!(help.contains(flag), "{flag} of {command:?} is not in:\n{help}");
+            }
+        }
+    }
+}
