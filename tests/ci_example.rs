@@ -100,7 +100,9 @@ fn commands(text: &str) -> Vec<Vec<&str>> {
             };
             let words: Vec<&str> = command.split_whitespace().collect();
             // What comes behind is of another program.
-            let own = words.split(|word| ["--", ">", "||", "|", "#"].contains(word)).next();
+            let own = words
+                .split(|word| ["--", ">", "||", "|", "#"].contains(word))
+                .next();
             if let Some([subcommand, rest @ ..]) = own
                 && ["gate", "ab", "baseline", "calibrate"].contains(subcommand)
                 && rest.iter().any(|word| word.starts_with("--"))

@@ -42,7 +42,7 @@ pub(super) struct Arguments {
     /// Begin no pair that would end later than this, but for the first two [default: 10m without --pairs]
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     budget: Option<Duration>,
-    /// Bound of all metrics
+    /// Bound of the phases and of memory; those of loading and of the tails are never lower
     #[arg(long, value_name = "PERCENT", default_value = "1%")]
     max_regression: Percent,
     #[command(flatten)]

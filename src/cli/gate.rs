@@ -1,5 +1,6 @@
 //! `rkllm-bench gate`
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -26,7 +27,7 @@ pub(super) struct Arguments {
     baseline: String,
     #[command(flatten)]
     runs: RunSelection,
-    /// Bound of all metrics
+    /// Bound of the phases and of memory; those of loading and of the tails are never lower
     #[arg(long, value_name = "PERCENT", default_value = "5%")]
     max_regression: Percent,
     #[command(flatten)]
@@ -43,12 +44,21 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let file = Store::in_target().find(&arguments.baseline)?;
     let baseline = baseline::runs_of(&file)?;
     let candidate = candidate(&arguments.runs, &baseline, &file)?;
-    let calibration = calibration::find(&baseline.iter().collect::<Vec<_>>())
-        .map_or_else(Vec::new, |calibration| calibration.runs);
+    let calibration = calibrations(&baseline);
     let limits = arguments.judging.limits(arguments.max_regression);
     let comparison = gate::compare(&baseline, &candidate, &calibration, &arguments.allow, &limits);
     print(&arguments.format.render(&comparison));
     Ok(ExitCode::from(comparison.overall.exit_code()))
+}
+
+/// The runs of the calibrations that belong to the baseline's suites.
+fn calibrations(baseline: &[RunRecord]) -> Vec<RunRecord> {
+    let suites: BTreeSet<&str> = baseline.iter().map(|run| run.suite.name.as_str()).collect();
+    let of_suite = |suite: &str| {
+        let runs: Vec<&RunRecord> = baseline.iter().filter(|run| run.suite.name == suite).collect();
+        calibration::find(&runs).map_or_else(Vec::new, |calibration| calibration.runs)
+    };
+    suites.into_iter().flat_map(of_suite).collect()
 }
 
 /// The runs to judge: never those of the baseline itself, and, unless they were named, only later ones. A benchmark that
