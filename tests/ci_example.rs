@@ -90,24 +90,26 @@ fn a_board_is_chosen_by_its_label() {
     assert_eq!(labels.last().and_then(Yaml::as_str), Some("${{ matrix.board }}"));
 }
 
-/// The commands of rkllm-bench that a text gives, each from the subcommand on.
-fn commands(text: &str) -> Vec<Vec<&str>> {
+/// The commands of rkllm-bench that a text gives, each from the subcommand on, without what they quote: commands of
+/// others.
+fn commands(text: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     for line in text.lines() {
         for start in ["rkllm-bench ", "tool "] {
             let Some((_, command)) = line.split_once(start) else {
                 continue;
             };
-            let words: Vec<&str> = command.split_whitespace().collect();
+            let unquoted: Vec<&str> = command.split('"').step_by(2).collect();
+            let unquoted = unquoted.join(" ");
             // What comes behind is of another program.
-            let own = words
-                .split(|word| ["--", ">", "||", "|", "#"].contains(word))
-                .next();
-            if let Some([subcommand, rest @ ..]) = own
-                && ["gate", "ab", "baseline", "calibrate"].contains(subcommand)
-                && rest.iter().any(|word| word.starts_with("--"))
-            {
-                found.push(own.unwrap_or_default().to_vec());
+            let words = unquoted.split_whitespace();
+            let own: Vec<String> = words
+                .take_while(|word| !["--", ">", "||", "|", "#"].contains(word))
+                .map(str::to_owned)
+                .collect();
+            let is_ours = |word: &String| ["gate", "ab", "baseline", "calibrate"].contains(&word.as_str());
+            if own.first().is_some_and(is_ours) && own.iter().any(|word| word.starts_with("--")) {
+                found.push(own);
             }
         }
     }
@@ -122,7 +124,7 @@ fn every_flag_in_the_documents_exists() {
         include_str!("../docs/architecture.md"),
         WORKFLOW,
     ];
-    let commands: Vec<Vec<&str>> = documents.into_iter().flat_map(commands).collect();
+    let commands: Vec<Vec<String>> = documents.into_iter().flat_map(commands).collect();
     assert!(commands.len() >= 12, "{commands:#?}");
     for command in commands {
         let depth = if command[0] == "baseline" { 2 } else { 1 };

@@ -44,9 +44,10 @@ fn write_real(page: &mut String, pool: &Pool, real: &Real) -> std::fmt::Result {
          Pool: {}. Pairs of fresh processes that took turns, recorded by `scripts/record-operating-curve`; the candidate of \
          a slowed pair was built with the host runtime's feature `slowdown`, which adds work in proportion to prefill or to \
          decode alone. Inference of a pair takes {:.1} s.\n\n\
-         Each comparison is of a whole suite, with {} pairs ({:.0} s) drawn from those of one condition with putting \
-         back. Comparisons share pairs, so they are not independent: what the pool has by chance, all of them have, and \
-         the intervals of the shares are too narrow.\n\n\
+         Each comparison is of a whole suite, with {} pairs ({:.0} s) drawn from those of one condition: without putting back \
+         where twice as many were recorded, which is as good as fresh pairs, and with putting back elsewhere, where the \
+         chance of the recorded pairs comes on top. Comparisons share pairs, so they are not independent: what the pool \
+         has by chance, all of them have, and the intervals of the shares are too narrow.\n\n\
          *Found*: a metric that was slowed is called regressed. *False*: one that was not is. A bound of 1 % is the default of \
          `ab`.\n",
         pool.made_with,

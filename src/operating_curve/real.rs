@@ -1,5 +1,6 @@
 //! Comparisons drawn from the pool of recorded processes.
 
+use rand::seq::index;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
@@ -135,6 +136,19 @@ fn pairs_within(seconds_per_pair: f64, pool: &Pool) -> usize {
     fit.min(fewest)
 }
 
+/// Without putting back where there are twice as many to draw from: a draw is then as good as fresh pairs. Where there
+/// are not, with putting back: each draw then has the chance of the pool in it besides its own.
+fn draw_pairs<'a>(recorded: &'a [Pair], pairs: usize, rng: &mut ChaCha8Rng) -> Vec<&'a Pair> {
+    if recorded.len() >= 2 * pairs {
+        let indices = index::sample(rng, recorded.len(), pairs);
+        indices.into_iter().map(|index| &recorded[index]).collect()
+    } else {
+        (0..pairs)
+            .map(|_| &recorded[rng.random_range(0..recorded.len())])
+            .collect()
+    }
+}
+
 impl Row {
     fn draw(
         &mut self,
@@ -144,9 +158,7 @@ impl Row {
         truth: Truth,
         rng: &mut ChaCha8Rng,
     ) -> Result<()> {
-        let drawn: Vec<&Pair> = (0..pairs)
-            .map(|_| &recorded[rng.random_range(0..recorded.len())])
-            .collect();
+        let drawn = draw_pairs(recorded, pairs, rng);
         let base: Vec<&Run> = drawn.iter().map(|pair| &pair.base).collect();
         let candidate: Vec<&Run> = drawn.iter().map(|pair| &pair.candidate).collect();
         for (tally, bound) in self.paired.iter_mut().zip(BOUNDS) {
