@@ -9,6 +9,9 @@ use super::{Rate, SEED};
 use crate::gate::Design;
 use crate::stats;
 
+/// Index of the default bound of `ab` among [`BOUNDS`].
+const DEFAULT_BOUND: usize = 1;
+
 /// The whole page.
 pub(super) fn page(pool: &Pool, pool_name: &str, real: &Real, simulated: &Simulated) -> String {
     let mut page = String::new();
@@ -33,8 +36,50 @@ fn write_page(
          resampling is seeded by the clock. Shares stand with their exact 95 % \
          intervals (Clopper and Pearson).\n"
     )?;
+    write_goals(page, real, simulated)?;
     write_real(page, pool, real)?;
     write_simulated(page, simulated)
+}
+
+/// What was aimed at, and what came out.
+fn write_goals(page: &mut String, real: &Real, simulated: &Simulated) -> std::fmt::Result {
+    let at_default = |condition: &str| {
+        let row = real.rows.iter().find(|row| row.condition == condition);
+        row.map(|row| row.paired[DEFAULT_BOUND]).unwrap_or_default()
+    };
+    let slowed = |by: &str| {
+        let of = |phase: &str| at_default(&format!("{phase}={by}")).found;
+        format!("{} in prefill, {} in decode", of("prefill"), of("decode"))
+    };
+    let covered = real
+        .rows
+        .first()
+        .map_or(Rate::default(), |row| row.paired[0].covered);
+    let simulated_covered = simulated.curves.first().map_or(Rate::default(), |curve| {
+        curve
+            .points
+            .iter()
+            .fold(Rate::default(), |all, point| all.and(point.covered))
+    });
+    writeln!(
+        page,
+        "## Goals\n\n\
+         With `ab` at its default bound of 1 %, in {:.0} s of inference a comparison:\n\n\
+         | goal | reached on recorded processes |\n| --- | --- |\n\
+         | a comparison of like with like is called a regression in 1 % at most | {} |\n\
+         | a slowdown of 5 % is found in 99 % at least | {} |\n\
+         | a slowdown of 3 % is found in 90 % at least | {} |\n\
+         | the 95 % interval holds the truth in 93 to 97 % | {covered}; simulated {simulated_covered} |\n\n\
+         Where a goal is missed it is for noise and time: without a change, runs of this shared machine differ by {:.0} % in decode, \
+         and by {:.1} % from the other run of their pair. Five minutes have room for more pairs than were recorded; the simulation \
+         below has them.\n",
+        stats::float(real.pairs) * real.seconds_per_pair,
+        at_default("none").false_alarm,
+        slowed("5%"),
+        slowed("3%"),
+        simulated.noise.decode.shared.hypot(simulated.noise.decode.own) * 100.0,
+        simulated.noise.decode.own * 100.0,
+    )
 }
 
 fn write_real(page: &mut String, pool: &Pool, real: &Real) -> std::fmt::Result {
