@@ -1,4 +1,4 @@
-//! Exit codes: the one list that bench targets, the program `rkllm-bench` and their `--help` share.
+//! Exit codes that bench targets and the program `rkllm-bench` share. Those of verdicts are `gate::Overall::exit_code`.
 
 use std::process::ExitCode;
 

@@ -86,8 +86,8 @@ fn write_real(page: &mut String, pool: &Pool, real: &Real) -> std::fmt::Result {
     writeln!(
         page,
         "## Recorded processes\n\n\
-         Pool: {}. Pairs of fresh processes that took turns, recorded by `scripts/record-operating-curve`; the candidate of \
-         a slowed pair was built with the host runtime's feature `slowdown`, which adds work in proportion to prefill or to \
+         Pool: {}. Pairs of fresh processes that took turns, recorded by `scripts/record-operating-curve`; both of a \
+         pair are one program, and the host runtime's feature `slowdown` adds work to the candidate in proportion to prefill or to \
          decode alone. Inference of a pair takes {:.1} s.\n\n\
          Each comparison is of a whole suite, with {} pairs ({:.0} s) drawn from those of one condition: without putting back \
          where twice as many were recorded, which is as good as fresh pairs, and with putting back elsewhere, where the \
