@@ -6,11 +6,10 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::atomic::{self, Existing};
 use crate::error::{Error, Result};
-use crate::record::{self, Fault, RunRecord};
+use crate::record::{self, Document, Fault, RunRecord};
 use crate::{paths, suggest};
 
 /// What the field `kind` says: a run record has none.
@@ -85,14 +84,14 @@ impl Baseline {
     /// [`Error::Baseline`] with the field, as `runs[1].models[0].name`, and what to do.
     pub fn load(path: &Path) -> Result<Self> {
         record::document(path)
-            .and_then(Self::of_document)
+            .and_then(|document| Self::of_document(&document))
             .map_err(unusable(path))
     }
 
-    fn of_document(document: Value) -> Result<Self, Fault> {
-        match document.get("kind").and_then(Value::as_str) {
+    fn of_document(document: &Document) -> Result<Self, Fault> {
+        match document.header.kind() {
             Some(KIND) => {}
-            None if document.get("run_id").is_some() => {
+            None if document.header.is_of_run() => {
                 return Err(Fault::whole(
                     "one run, not a baseline: `rkllm-bench baseline save NAME --runs FILE` makes one of it",
                 ));
@@ -103,12 +102,7 @@ impl Baseline {
                 )));
             }
         }
-        record::check_version(&document, SCHEMA_VERSION)?;
-        // Before the runs' fields, which another version may have renamed.
-        for (index, run) in document["runs"].as_array().into_iter().flatten().enumerate() {
-            record::check_version(run, record::SCHEMA_VERSION)
-                .map_err(|fault| fault.within(&format!("runs[{index}]")))?;
-        }
+        document.header.check_versions(SCHEMA_VERSION)?;
         let baseline: Self = record::typed(document)?;
         baseline.check()?;
         Ok(baseline)
@@ -169,11 +163,11 @@ pub(crate) fn refuse_twins<'a>(
 pub fn runs_of(path: &Path) -> Result<Vec<RunRecord>> {
     let of_record = |fault: Fault| fault.of_record(path);
     let document = record::document(path).map_err(of_record)?;
-    if document.get("kind").is_some() {
-        let baseline = Baseline::of_document(document).map_err(unusable(path))?;
+    if document.header.kind().is_some() {
+        let baseline = Baseline::of_document(&document).map_err(unusable(path))?;
         return Ok(baseline.runs);
     }
-    let run = record::of_document(document).map_err(of_record)?;
+    let run = record::of_document(&document).map_err(of_record)?;
     run.check_comparable().map_err(of_record)?;
     Ok(vec![run])
 }
@@ -304,7 +298,7 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::record::{Status, fixtures};
@@ -412,7 +406,7 @@ mod tests {
                 json!(whole["runs"][0]),
                 "one run, not a baseline: `rkllm-bench baseline save",
             ),
-            (json!([]), "no \"kind\""),
+            (json!([]), "no JSON object"),
             (
                 with("/kind", json!("other")),
                 "no \"kind\": \"rkllm-bench baseline\"",
@@ -425,7 +419,10 @@ mod tests {
                 with("/runs/1/schema_version", json!(1)),
                 "runs[1].schema_version: it has version 1, older than 2",
             ),
-            (with("/runs/1", json!(5)), "runs[1]: no JSON object"),
+            (
+                with("/runs/1", json!(5)),
+                "runs[1]: invalid type: integer `5`, expected an object",
+            ),
             (with("/runs", json!({})), "runs: invalid type: map"),
             (
                 with("/runs/1/models/0/bytes", json!(-1)),

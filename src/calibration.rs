@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::atomic::{self, Existing};
 use crate::console::say;
@@ -13,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::extent::{End, Extent};
 use crate::fresh::{self, CommandLine, Place};
 use crate::progress::Repeats;
-use crate::record::{self, Fault, RunRecord};
+use crate::record::{self, Document, Fault, RunRecord};
 use crate::{gate, paths, signals};
 
 /// What the file says that it is.
@@ -63,25 +62,22 @@ impl Calibration {
     /// Reads one, as strictly as a run record.
     fn load(path: &Path) -> Result<Self> {
         record::document(path)
-            .and_then(Self::of_document)
+            .and_then(|document| Self::of_document(&document))
             .map_err(|fault| Error::Calibration {
                 path: path.to_owned(),
                 reason: fault.to_string(),
             })
     }
 
-    fn of_document(document: Value) -> Result<Self, Fault> {
-        if document.get("kind").and_then(Value::as_str) != Some(KIND) {
+    fn of_document(document: &Document) -> Result<Self, Fault> {
+        if document.header.kind() != Some(KIND) {
             return Err(Fault::whole(format!("no \"kind\": \"{KIND}\" in it")));
         }
-        record::check_version(&document, SCHEMA_VERSION)?;
-        let within = |index: usize| move |fault: Fault| fault.within(&format!("runs[{index}]"));
-        for (index, run) in document["runs"].as_array().into_iter().flatten().enumerate() {
-            record::check_version(run, record::SCHEMA_VERSION).map_err(within(index))?;
-        }
+        document.header.check_versions(SCHEMA_VERSION)?;
         let calibration: Self = record::typed(document)?;
         for (index, run) in calibration.runs.iter().enumerate() {
-            run.check().map_err(within(index))?;
+            run.check()
+                .map_err(|fault| fault.within(&format!("runs[{index}]")))?;
         }
         Ok(calibration)
     }

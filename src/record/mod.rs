@@ -15,7 +15,7 @@ use crate::inference::{Inference, Input, Phases, Sampling};
 use crate::ledger::{Mark, Rejection};
 
 pub(crate) use check::time as check_time;
-pub(crate) use read::{Fault, check_version, document, record as of_document, typed};
+pub(crate) use read::{Document, Fault, document, record as of_document, typed};
 
 /// Version of the record's shape. A reader refuses any other.
 pub const SCHEMA_VERSION: u32 = 2;
@@ -264,7 +264,7 @@ impl RunRecord {
     /// [`Error::Record`](crate::Error::Record) with the field and what to do.
     pub fn load(path: &Path) -> Result<Self> {
         document(path)
-            .and_then(of_document)
+            .and_then(|document| of_document(&document))
             .map_err(|fault| fault.of_record(path))
     }
 

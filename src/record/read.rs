@@ -5,12 +5,12 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::{RunRecord, SCHEMA_VERSION};
 use crate::error::Error;
-use crate::json::{Object, Unique, clip};
+use crate::json::{Object, Walk, clip};
 
 /// Size beyond which a file is refused unread: ten runs of the largest suite have a tenth of it.
 const MOST_BYTES: u64 = 1 << 30;
@@ -72,25 +72,116 @@ impl fmt::Display for Fault {
     }
 }
 
+/// A JSON file that was read, and what tells which kind and version it is of. The rest becomes structs by [`typed`],
+/// straight from the text: a tree of all values in between takes ten times the memory.
+#[derive(Debug)]
+pub(crate) struct Document {
+    text: String,
+    pub(crate) header: Header,
+}
+
+/// The fields by which a document is told; of any type, since any file can be named.
+#[derive(Debug, Deserialize)]
+#[serde(expecting = "an object")]
+pub(crate) struct Header {
+    kind: Option<Value>,
+    schema_version: Option<Value>,
+    tool_version: Option<Value>,
+    run_id: Option<Value>,
+    #[serde(default)]
+    runs: Vec<Self>,
+}
+
+impl Header {
+    /// What the document says that it is; a run record says nothing.
+    pub(crate) fn kind(&self) -> Option<&str> {
+        self.kind.as_ref().and_then(Value::as_str)
+    }
+
+    /// Whether it has a run's name, as a run record does.
+    pub(crate) fn is_of_run(&self) -> bool {
+        self.run_id.is_some()
+    }
+
+    /// The version of the document's shape must be `known`, the one that this rkllm-bench reads and writes; and that of
+    /// each run in it ours, which is asked before the run's fields, since another version may have renamed them.
+    pub(crate) fn check_versions(&self, known: u32) -> Result<(), Fault> {
+        self.check_version(known)?;
+        for (index, run) in self.runs.iter().enumerate() {
+            run.check_version(SCHEMA_VERSION)
+                .map_err(|fault| fault.within(&format!("runs[{index}]")))?;
+        }
+        Ok(())
+    }
+
+    fn check_version(&self, known: u32) -> Result<(), Fault> {
+        let field = "schema_version";
+        let Some(version) = &self.schema_version else {
+            return Err(foreign("no schema_version in it"));
+        };
+        let Some(version) = version.as_u64() else {
+            return Err(Fault::altered(
+                field,
+                format!("{}, not a whole number", clip(&version.to_string())),
+            ));
+        };
+        if version == u64::from(known) {
+            return Ok(());
+        }
+        let age = if version > u64::from(known) {
+            "newer"
+        } else {
+            "older"
+        };
+        let writer = self.tool_version.as_ref().and_then(Value::as_str);
+        Err(Fault::at(
+            field,
+            format!(
+                "it has version {version}, {age} than {known}, which rkllm-bench {ours} reads: use the rkllm-bench that wrote \
+                 it{writer}, or measure again",
+                ours = env!("CARGO_PKG_VERSION"),
+                writer = writer.map_or_else(String::new, |writer| format!(" ({})", clip(writer)))
+            ),
+        ))
+    }
+}
+
+fn foreign(what: &str) -> Fault {
+    Fault::whole(format!("{what}, so another program's file; {WHERE_RECORDS_ARE}"))
+}
+
 /// The JSON document in the file at `path`.
-pub(crate) fn document(path: &Path) -> Result<Value, Fault> {
+pub(crate) fn document(path: &Path) -> Result<Document, Fault> {
     let bytes = bytes_of(path)?;
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(Fault::whole(format!("the file is empty; {WHERE_RECORDS_ARE}")));
     }
-    let text = std::str::from_utf8(&bytes).map_err(|error| {
+    let text = String::from_utf8(bytes).map_err(|error| {
         Fault::whole(format!(
             "binary data, not JSON: byte {} is not UTF-8; {WHERE_RECORDS_ARE}",
-            error.valid_up_to()
+            error.utf8_error().valid_up_to()
         ))
     })?;
+    match parsed::<Object<Header>>(&text) {
+        Ok(Object(header)) => Ok(Document { text, header }),
+        // A header skips most of the text without a note of where it is.
+        Err(fault) => Err(match parsed::<Walk>(&text) {
+            Err(placed) => placed,
+            Ok(Walk) if text.trim_start().starts_with('{') => fault,
+            Ok(Walk) => foreign("no JSON object"),
+        }),
+    }
+}
+
+/// A value out of a text that holds nothing else.
+fn parsed<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Fault> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let Unique(document) = serde_path_to_error::deserialize(&mut deserializer)
-        .map_err(|error| no_json(&field_of(error.path()), error.inner()))?;
+    let value = serde_path_to_error::deserialize(&mut deserializer)
+        .map_err(|error| unusable(&field_of(error.path()), error.inner()))?;
     deserializer
         .end()
         .map_err(|error| Fault::whole(format!("more than one JSON document: {error}; {ALTERED}")))?;
-    Ok(document)
+    Ok(value)
 }
 
 fn bytes_of(path: &Path) -> Result<Vec<u8>, Fault> {
@@ -117,7 +208,7 @@ fn bytes_of(path: &Path) -> Result<Vec<u8>, Fault> {
     Ok(bytes)
 }
 
-fn no_json(field: &str, error: &serde_json::Error) -> Fault {
+fn unusable(field: &str, error: &serde_json::Error) -> Fault {
     let why = clip(&error.to_string());
     if error.is_eof() {
         return Fault::at(
@@ -144,56 +235,16 @@ fn field_of(path: &serde_path_to_error::Path) -> String {
 }
 
 /// The structs of a document.
-pub(crate) fn typed<T: DeserializeOwned>(document: Value) -> Result<T, Fault> {
-    serde_path_to_error::deserialize::<_, Object<T>>(document)
-        .map(|Object(value)| value)
-        .map_err(|error| Fault::altered(field_of(error.path()), clip(&error.inner().to_string())))
-}
-
-/// The version of a document's shape must be `known`, the one that this rkllm-bench reads and writes.
-pub(crate) fn check_version(document: &Value, known: u32) -> Result<(), Fault> {
-    let field = "schema_version";
-    let Some(version) = document.get(field) else {
-        let what = match document {
-            Value::Object(_) => "no schema_version in it",
-            _ => "no JSON object",
-        };
-        return Err(Fault::whole(format!(
-            "{what}, so another program's file; {WHERE_RECORDS_ARE}"
-        )));
-    };
-    let Some(version) = version.as_u64() else {
-        return Err(Fault::altered(
-            field,
-            format!("{}, not a whole number", clip(&version.to_string())),
-        ));
-    };
-    if version == u64::from(known) {
-        return Ok(());
-    }
-    let age = if version > u64::from(known) {
-        "newer"
-    } else {
-        "older"
-    };
-    let writer = document.get("tool_version").and_then(Value::as_str);
-    Err(Fault::at(
-        field,
-        format!(
-            "it has version {version}, {age} than {known}, which rkllm-bench {ours} reads: use the rkllm-bench that wrote \
-             it{writer}, or measure again",
-            ours = env!("CARGO_PKG_VERSION"),
-            writer = writer.map_or_else(String::new, |writer| format!(" ({})", clip(writer)))
-        ),
-    ))
+pub(crate) fn typed<'de, T: Deserialize<'de>>(document: &'de Document) -> Result<T, Fault> {
+    parsed::<Object<T>>(&document.text).map(|Object(value)| value)
 }
 
 /// The record in a document, checked.
-pub(crate) fn record(document: Value) -> Result<RunRecord, Fault> {
-    if let Some(kind) = document.get("kind").and_then(Value::as_str) {
+pub(crate) fn record(document: &Document) -> Result<RunRecord, Fault> {
+    if let Some(kind) = document.header.kind() {
         return Err(Fault::at("kind", format!("a {}, not one run", clip(kind))));
     }
-    check_version(&document, SCHEMA_VERSION)?;
+    document.header.check_versions(SCHEMA_VERSION)?;
     let record: RunRecord = typed(document)?;
     super::check::record(&record)?;
     Ok(record)
@@ -263,7 +314,7 @@ mod tests {
             (
                 "a key twice",
                 br#"{"schema_version": 2, "schema_version": 2}"#,
-                &["the key \"schema_version\" is given twice", "take the original"],
+                &["duplicate field `schema_version`", "take the original"],
             ),
             (
                 "a baseline",
