@@ -1,7 +1,7 @@
 //! Files that are whole at every moment: written beside their place first, then renamed into it.
 
 use std::fs::Permissions;
-use std::io::{BufWriter, Write as _};
+use std::io::{BufWriter, Write};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -18,11 +18,27 @@ pub(crate) enum Existing {
     Keep,
 }
 
-/// Writes `value` to `path` as one line of JSON, and makes the folders above it. After a failure `path` is as it was.
+/// Writes `value` to `path` as one line of JSON; see [`write`].
 ///
 /// # Errors
 /// [`Error::Io`].
 pub(crate) fn write_json(path: &Path, value: &impl Serialize, existing: Existing) -> Result<()> {
+    write(path, existing, |writer| {
+        serde_json::to_writer(&mut *writer, value)?;
+        writer.write_all(b"\n")
+    })
+}
+
+/// Has `contents` write what is to be in the file at `path`, and makes the folders above it. After a failure `path` is as it
+/// was.
+///
+/// # Errors
+/// [`Error::Io`].
+pub(crate) fn write(
+    path: &Path,
+    existing: Existing,
+    contents: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+) -> Result<()> {
     let dir = path
         .parent()
         .filter(|dir| !dir.as_os_str().is_empty())
@@ -34,9 +50,7 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize, existing: Existing
         .tempfile_in(dir)
         .map_err(Error::io(dir))?;
     let mut writer = BufWriter::new(&mut file);
-    serde_json::to_writer(&mut writer, value)
-        .map_err(Into::into)
-        .and_then(|()| writer.write_all(b"\n"))
+    contents(&mut writer)
         // Dropped instead, the writer would lose its last bytes on a full disk without a word.
         .and_then(|()| writer.flush())
         .map_err(Error::io(path))?;

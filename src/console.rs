@@ -1,16 +1,20 @@
 //! All printing, but for progress bars. A reader that has left, as `head` does, is no error: what is measured goes on.
+//!
+//! Text may have styles; they are taken out where there is no terminal, or `NO_COLOR` is set.
 
 use std::io::{Read, Write};
 use std::process::Child;
 
 /// Prints `text` and a line's end to stderr: messages.
 pub(crate) fn say(text: impl std::fmt::Display) {
-    let _ = std::io::stderr().lock().write_all(format!("{text}\n").as_bytes());
+    let _ = anstream::stderr()
+        .lock()
+        .write_all(format!("{text}\n").as_bytes());
 }
 
 /// Prints `text` as it is to stdout: results.
 pub(crate) fn print(text: &str) {
-    let mut stdout = std::io::stdout().lock();
+    let mut stdout = anstream::stdout().lock();
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 

@@ -108,11 +108,13 @@ mod run;
 mod signals;
 mod stats;
 mod suggest;
+pub mod summary;
+mod thinking;
 pub mod turns;
 
 pub use cli::cli_main;
 pub use error::{Error, Result};
-pub use figures::Figures;
+pub use figures::{Figures, Interval};
 pub use harness::bench_main;
 pub use run::Run;
 

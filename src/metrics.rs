@@ -225,18 +225,23 @@ fn insert(values: &mut BTreeMap<Metric, RunValue>, metric: Metric, value: Option
 
 /// A measure of each sample of a prompt; empty where one of them has none.
 fn of_prompt(measure: Measure, prompt: &PromptRecord) -> Vec<f64> {
-    let of_sample = |sample: &Sample| {
-        let phases = &sample.phases;
-        match measure {
-            Measure::Prefill => Some(f64::from(prompt.prompt_tokens?) * NS_PER_S / float(phases.ttft_ns)),
-            Measure::Ttft => Some(float(phases.ttft_ns) / NS_PER_MS),
-            Measure::Decode => Some(NS_PER_S / phases.decode_ns_per_token?),
-            Measure::Total => Some(float(phases.total_ns) / NS_PER_MS),
-            _ => None,
-        }
-    };
-    let values: Option<Vec<f64>> = prompt.samples.iter().map(of_sample).collect();
+    let samples = prompt.samples.iter();
+    let values: Option<Vec<f64>> = samples.map(|sample| of_sample(measure, prompt, sample)).collect();
     values.unwrap_or_default()
+}
+
+/// A measure of one sample; absent where the sample has none, or only many of them have one.
+pub(crate) fn of_sample(measure: Measure, prompt: &PromptRecord, sample: &Sample) -> Option<f64> {
+    let phases = &sample.phases;
+    match measure {
+        Measure::Prefill => Some(f64::from(prompt.prompt_tokens?) * NS_PER_S / float(phases.ttft_ns)),
+        Measure::Ttft => Some(float(phases.ttft_ns) / NS_PER_MS),
+        Measure::Decode => Some(NS_PER_S / phases.decode_ns_per_token?),
+        Measure::Total => Some(float(phases.total_ns) / NS_PER_MS),
+        Measure::PeakMemory => Some(float(sample.inference.peak_rss_bytes?) / BYTES_PER_MB),
+        Measure::WorstGap => Some(float(phases.worst_gap_ns?) / NS_PER_MS),
+        Measure::Load | Measure::GapP90 | Measure::GapP99 => None,
+    }
 }
 
 /// The geometric means over the prompts, sample by sample, as far as all have samples.
@@ -251,16 +256,14 @@ fn means(of_prompts: &[Vec<f64>]) -> Vec<f64> {
 
 /// A measure that a model has once a run.
 fn of_model(measure: Measure, model: &ModelRecord, prompts: &[&PromptRecord]) -> Option<f64> {
-    let samples = || prompts.iter().flat_map(|prompt| &prompt.samples);
     match measure {
         Measure::Load => Some(float(model.loaded.as_ref()?.load_ns) / NS_PER_MS),
-        Measure::PeakMemory => {
-            let peaks = samples().filter_map(|sample| sample.inference.peak_rss_bytes);
-            Some(float(peaks.max()?) / BYTES_PER_MB)
-        }
-        Measure::WorstGap => {
-            let gaps = samples().filter_map(|sample| sample.phases.worst_gap_ns);
-            Some(float(gaps.max()?) / NS_PER_MS)
+        Measure::PeakMemory | Measure::WorstGap => {
+            let of_prompts = prompts.iter().flat_map(|prompt| {
+                let samples = prompt.samples.iter();
+                samples.filter_map(move |sample| of_sample(measure, prompt, sample))
+            });
+            of_prompts.reduce(f64::max)
         }
         _ => {
             let (share, _) = measure.percentile()?;
@@ -300,7 +303,7 @@ fn percentile(mut values: Vec<f64>, share: f64) -> Option<f64> {
     clippy::cast_precision_loss,
     reason = "nanoseconds of a run and bytes of a process fit the 52 bits of a float"
 )]
-fn float(value: u64) -> f64 {
+pub(crate) fn float(value: u64) -> f64 {
     value as f64
 }
 

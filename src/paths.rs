@@ -28,6 +28,11 @@ pub fn runs_dir() -> PathBuf {
     target_dir().join("rkllm-bench").join("runs")
 }
 
+/// Where reports for people go unless the user says otherwise.
+pub fn reports_dir() -> PathBuf {
+    target_dir().join("rkllm-bench").join("reports")
+}
+
 /// Where named baselines are kept.
 pub fn baselines_dir() -> PathBuf {
     target_dir().join("rkllm-bench").join("baselines")

@@ -7,6 +7,7 @@ mod gate;
 mod judging;
 mod models;
 mod operating_curve;
+mod report;
 mod selection;
 
 use std::process::ExitCode;
@@ -34,6 +35,7 @@ enum Command {
     Baseline(baseline::Arguments),
     Calibrate(calibrate::Arguments),
     Models(models::Arguments),
+    Report(report::Arguments),
     OperatingCurve(operating_curve::Arguments),
 }
 
@@ -68,6 +70,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Baseline(arguments) => baseline::run(&arguments),
         Command::Calibrate(arguments) => calibrate::run(&arguments),
         Command::Models(arguments) => models::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
         Command::OperatingCurve(arguments) => operating_curve::run(&arguments),
     }
 }

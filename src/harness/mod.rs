@@ -23,6 +23,7 @@ use crate::progress::Progress;
 use crate::prompts::{Suite, Sweep};
 use crate::record::{Faults, RunRecord};
 use crate::replay::{self, MIN_SAMPLES, Phase, QUICK_SAMPLES};
+use crate::report::benchmark;
 use crate::report::terminal::{self, TimeSpent};
 use crate::run::Run;
 use crate::turns::Part;
@@ -152,12 +153,20 @@ fn measure(
     } else {
         replay_and_check(options, replayable(&record, fewest(options)), selects)
     };
+    let mut reports = Ok(Vec::new());
     if options.mode() == Mode::Bench {
         let spent = TimeSpent {
             waiting: part.waited(),
             ..TimeSpent::of_record(&record, before_criterion.elapsed(), start.elapsed())
         };
-        print_figures(options, &record, file.path(), spent);
+        reports = write_reports(options, &record);
+        print_figures(
+            options,
+            &record,
+            file.path(),
+            reports.as_deref().unwrap_or_default(),
+            spent,
+        );
     }
     let faults = record.faults();
     if faults != Faults::default() {
@@ -166,15 +175,15 @@ fn measure(
     match file.trouble() {
         Some(error) => Err(error),
         None if faults.are_fatal() => Ok(ExitCode::from(exit::FAILED)),
-        None => code,
+        None => reports.and(code),
     }
 }
 
 /// The end of a run that came to none by itself.
 fn stopped_early(file: RecordFile, part: Part) -> Result<ExitCode> {
     say(format_args!(
-        "\nstopped; what was recorded is in {}",
-        file.path().display()
+        "\nstopped; what was recorded is in {path}, and `rkllm-bench report {path}` shows it",
+        path = file.path().display()
     ));
     let signal = signals::stop_signal().unwrap_or_default();
     match part.trouble().or_else(|| file.trouble()) {
@@ -265,8 +274,24 @@ fn replayable(record: &RunRecord, fewest: usize) -> RunRecord {
     record
 }
 
-fn print_figures(options: &Options, record: &RunRecord, path: &Path, spent: TimeSpent) {
+/// The reports for people, unless the record is all that is wanted.
+fn write_reports(options: &Options, record: &RunRecord) -> Result<Vec<benchmark::Files>> {
+    if options.records_only() {
+        return Ok(Vec::new());
+    }
+    let folder = options.output.clone().unwrap_or_else(paths::reports_dir);
+    benchmark::write(record, &folder)
+}
+
+fn print_figures(
+    options: &Options,
+    record: &RunRecord,
+    path: &Path,
+    reports: &[benchmark::Files],
+    spent: TimeSpent,
+) {
     let figures = terminal::figures(record);
+    let files = terminal::files(reports);
     let report = if options.records_only() {
         String::new()
     } else {
@@ -274,7 +299,7 @@ fn print_figures(options: &Options, record: &RunRecord, path: &Path, spent: Time
         format!("report: {}\n", page.display())
     };
     print(&format!(
-        "\n{figures}record: {}\n{report}{spent}\n",
+        "\n{figures}{files}record: {}\n{report}{spent}\n",
         path.display()
     ));
 }

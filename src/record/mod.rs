@@ -218,6 +218,25 @@ impl std::fmt::Display for Faults {
     }
 }
 
+impl PromptRecord {
+    /// The different causes of the prompt's faults, in the order they came first, with their counts.
+    pub fn causes(&self) -> Vec<(String, usize)> {
+        let mut causes: Vec<(String, usize)> = Vec::new();
+        let failures = self.failures.iter().map(ToString::to_string);
+        let rejections = self
+            .rejected
+            .iter()
+            .map(|rejected| format!("rejected: {}", rejected.reason));
+        for cause in failures.chain(rejections) {
+            match causes.iter_mut().find(|(known, _)| *known == cause) {
+                Some((_, count)) => *count += 1,
+                None => causes.push((cause, 1)),
+            }
+        }
+        causes
+    }
+}
+
 impl RunRecord {
     /// Counts what went wrong.
     pub fn faults(&self) -> Faults {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::figures;
-use super::words::counted;
 use crate::gate::{Comparison, Design, Judged, Verdict};
 use crate::metrics::Measure;
+use crate::report::numbers::percent;
+use crate::report::words::counted;
 
 /// Steps of the bounds that are proposed, as a ratio: finer ones would be read as knowledge.
 const BOUND_STEP: f64 = 0.005;
@@ -94,7 +94,7 @@ fn bound(measure: Measure, metrics: &[&Judged]) -> String {
     if bound > WIDEST_BOUND {
         return String::new();
     }
-    let percent = figures::percent(bound);
+    let percent = percent(bound);
     format!(
         "; with a bound of {percent} % this would have passed: --per-phase {}={percent}%",
         measure.name()

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::words::{self, plain};
+use super::words;
 use crate::gate::{Absent, Comparison, Judged, Overall, Verdict};
+use crate::report::words::plain;
 
 /// Name of the report, and of the suite of what belongs to no model.
 const NAME: &str = "rkllm-bench gate";

@@ -1,8 +1,10 @@
 //! The verdict as GitHub's Markdown, for a comment on a pull request.
 
-use super::words::{self, counted, plain};
-use super::{Parts, advice, figures};
+use super::{Parts, advice, figures, words};
 use crate::gate::{Absent, Comparison, Difference, Judged, Overall};
+use crate::report::markup::{code, prose};
+use crate::report::numbers::percent;
+use crate::report::words::counted;
 
 /// GitHub takes a comment of 65,536 characters; the rest is for a heading that a workflow puts before the verdict. Counted
 /// in bytes, of which there are no fewer.
@@ -77,7 +79,7 @@ fn row(judged: &Judged) -> String {
         code(&judged.id),
         prose(&words::values(judged)),
         prose(&figures::worse_by(judged)),
-        figures::percent(judged.limit),
+        percent(judged.limit),
         judged.verdict.name()
     )
 }
@@ -134,34 +136,4 @@ fn fitting(lines: &[String], limit: usize, what: &str) -> String {
         text += line;
     }
     text
-}
-
-/// A name as code, whatever is in it.
-///
-/// A plain name is a code span. Those cannot hold a pipe within a table next to a backslash, so anything but plain is
-/// written in entities.
-fn code(name: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "/_-.*:, →…[]()%+=".contains(c);
-    let name = plain(name);
-    if !name.trim().is_empty() && name.chars().all(is_plain) {
-        format!("`{}`", name.trim())
-    } else {
-        format!("<code>{}</code>", entities(&name))
-    }
-}
-
-/// A message as text: nothing in it is markup or a mention.
-fn prose(text: &str) -> String {
-    // A mention is found after entities are resolved; a joiner of no width keeps the name from being one.
-    entities(&plain(text)).replace("&#64;", "&#64;&#8203;")
-}
-
-/// Text with all that Markdown or HTML may read as markup as entities.
-fn entities(text: &str) -> String {
-    let entity = |c: char| match c {
-        '.' | ',' | ' ' | '%' | '+' | '-' | '/' | ':' | ';' | '=' | '(' | ')' => c.to_string(),
-        c if c.is_ascii_punctuation() => format!("&#{};", u32::from(c)),
-        c => c.to_string(),
-    };
-    text.chars().map(entity).collect()
 }

@@ -2,14 +2,14 @@
 //!
 //! Always for 80 columns and without colours, so that a log, a pipe and a terminal show the same.
 
-use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, Width};
 
-use super::words::{self, counted, plain};
-use super::{Parts, advice, figures};
+use super::{Parts, advice, figures, words};
 use crate::gate::{Absent, Comparison, Difference, Judged};
+use crate::report::layout::{folded, lines, list, plain_table};
+use crate::report::numbers::percent;
+use crate::report::words::{counted, plain};
 
-/// Columns that a line has at most.
-const WIDTH: u16 = 80;
 /// From this number of metrics on those that say nothing new are only counted.
 const LONG_TABLE: usize = 30;
 /// Columns that the table's first column gets at least; its identifiers fold within it.
@@ -106,48 +106,7 @@ fn row(judged: &Judged) -> [String; 5] {
         id,
         words::values(judged),
         figures::worse_by(judged),
-        figures::percent(judged.limit) + " %",
+        percent(judged.limit) + " %",
         judged.verdict.name().to_owned(),
     ]
-}
-
-/// Items below their title; nothing without items.
-fn list(title: &str, items: &[String]) -> String {
-    if items.is_empty() {
-        return String::new();
-    }
-    let mut table = plain_table();
-    for item in items {
-        table.add_row(["-", item]);
-    }
-    for (column, padding) in table.column_iter_mut().zip([(2, 1), (0, 0)]) {
-        column.set_padding(padding);
-    }
-    format!("{title}:\n{}", lines(&table))
-}
-
-/// One paragraph, folded.
-fn folded(text: &str) -> String {
-    let mut table = plain_table();
-    table.add_row([text]);
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 0));
-    }
-    lines(&table)
-}
-
-fn plain_table() -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_content_arrangement(ContentArrangement::Dynamic);
-    // Not the terminal's: comfy-table would ask for it.
-    table.set_width(WIDTH);
-    table.force_no_tty();
-    table
-}
-
-/// The lines of a table, without the blanks that fill its last column.
-fn lines(table: &Table) -> String {
-    let trimmed = |line: &str| format!("{}\n", line.trim_end());
-    table.to_string().lines().map(trimmed).collect()
 }

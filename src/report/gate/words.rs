@@ -2,6 +2,8 @@
 
 use super::figures;
 use crate::gate::{Comparison, Design, Difference, Judged, Overall, Verdict};
+use crate::report::numbers::{percent, value};
+use crate::report::words::{counted, plain};
 
 /// The verdict on the whole in one sentence, of counts and fixed words alone.
 pub(super) fn verdict(comparison: &Comparison) -> String {
@@ -124,7 +126,7 @@ pub(super) fn legend(comparison: &Comparison) -> String {
     format!(
         "worse by: the change for the worse with its {} % interval (negative is better); a regression is called \
          only where the whole interval lies past the bound, errors controlled over all metrics",
-        figures::percent(1.0 - comparison.limits.alpha)
+        percent(1.0 - comparison.limits.alpha)
     )
 }
 
@@ -134,7 +136,7 @@ pub(super) fn numbers(judged: &Judged) -> String {
         "{}, worse by {}, bound {} %",
         values(judged),
         figures::worse_by(judged),
-        figures::percent(judged.limit)
+        percent(judged.limit)
     )
 }
 
@@ -142,8 +144,8 @@ pub(super) fn numbers(judged: &Judged) -> String {
 pub(super) fn values(judged: &Judged) -> String {
     format!(
         "{} → {} {}",
-        figures::value(judged.baseline),
-        figures::value(judged.candidate),
+        value(judged.baseline),
+        value(judged.candidate),
         judged.unit
     )
 }
@@ -187,24 +189,6 @@ fn shortened(value: &str) -> String {
     } else {
         plain(value)
     }
-}
-
-/// `text` on one line and without what a terminal would obey or XML cannot hold: names and messages come from files
-/// and from the runtime.
-pub(super) fn plain(text: &str) -> String {
-    let plain = |c: char| match c {
-        '\n' | '\r' | '\t' => ' ',
-        '\u{fffe}' | '\u{ffff}' => char::REPLACEMENT_CHARACTER,
-        c if c.is_control() => char::REPLACEMENT_CHARACTER,
-        c => c,
-    };
-    text.chars().map(plain).collect()
-}
-
-/// `1 metric`, `2 metrics`.
-pub(super) fn counted(count: usize, what: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {what}{plural}")
 }
 
 fn of_all(comparison: &Comparison, some: usize) -> String {

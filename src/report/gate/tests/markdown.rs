@@ -4,6 +4,7 @@ use comrak::nodes::{AstNode, NodeValue};
 use comrak::{Arena, Options, parse_document};
 
 use super::*;
+use crate::report::words::plain;
 
 /// The cells of each row of each table, headers included, and the text of each list item.
 struct Page {
@@ -104,7 +105,7 @@ fn hostile_names_break_no_table_and_come_back() {
     for row in page.tables.iter().flatten() {
         assert_eq!(row.len(), 5, "{markdown}");
     }
-    let shown = words::plain(HOSTILE);
+    let shown = plain(HOSTILE);
     assert_eq!(page.tables[0][1][0], format!("{shown}/quick/decode/{shown}"));
     assert_eq!(page.items.len(), 4, "{markdown}");
     assert_eq!(page.markup, 0, "{markdown}");

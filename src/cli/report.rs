@@ -1,0 +1,48 @@
+//! `rkllm-bench report`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::selection::RunSelection;
+use crate::console::print;
+use crate::error::Result;
+use crate::paths;
+use crate::record::RunRecord;
+use crate::report::{benchmark, terminal};
+
+/// Make the reports of a run again: its tables, and for each model a JSON file and a page of Markdown
+///
+/// A run that was stopped has a report too, of what it has.
+#[derive(Debug, clap::Args)]
+#[command(after_help = super::EXIT_CODES)]
+pub(super) struct Arguments {
+    /// Run records [default: the newest complete run of each suite]
+    #[arg(value_name = "RECORD", conflicts_with_all = ["runs", "last"])]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    runs: RunSelection,
+    /// Folder of the reports [default: rkllm-bench/reports in cargo's target folder]
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let folder = arguments.output.clone().unwrap_or_else(paths::reports_dir);
+    let runs: Vec<RunRecord> = if arguments.files.is_empty() {
+        let selected = arguments.runs.select()?;
+        selected.into_iter().map(|run| run.record).collect()
+    } else {
+        let loaded = arguments.files.iter().map(|path| RunRecord::load(path));
+        loaded.collect::<Result<_>>()?
+    };
+    for run in &runs {
+        let files = benchmark::write(run, &folder)?;
+        print(&format!(
+            "{}{}\n{}",
+            terminal::figures(run),
+            terminal::faults(run),
+            terminal::files(&files)
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}

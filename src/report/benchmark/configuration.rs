@@ -1,0 +1,70 @@
+//! The settings of a run, as its record has them: whatever is in there is shown.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::inference::Sampling;
+use crate::record::{ModelRecord, PromptRecord, RunRecord};
+use crate::report::markup::{code, prose};
+
+/// A table of all settings: name and value.
+pub(super) fn markdown(run: &RunRecord, model: &ModelRecord) -> String {
+    let mut rows = Vec::new();
+    let mut add = |name: &str, value: Value| flatten(name, &value, &mut rows);
+    add("model.path", value(&model.path));
+    add("model.bytes", value(&model.bytes));
+    add("model.sha256", value(&model.sha256));
+    if let Some(loaded) = &model.loaded {
+        add("model.npu_cores", value(&loaded.npu_cores));
+        add("model.toolkit", value(&loaded.toolkit));
+        add("runtime", value(&loaded.runtime));
+    }
+    add("suite", value(&run.suite));
+    add("parameters", value(&run.parameters));
+    add("board", value(&run.board));
+    for prompt in &model.prompts {
+        add(&format!("prompt.{}", prompt.id), of_prompt(prompt).into());
+    }
+    let mut table = String::from("| setting | value |\n| --- | --- |\n");
+    for (name, value) in rows {
+        let _ = writeln!(table, "| {} | {} |", code(&name), prose(&value));
+    }
+    table
+}
+
+fn of_prompt(prompt: &PromptRecord) -> String {
+    let sampling = if prompt.sampling == Sampling::GREEDY {
+        "greedy".to_owned()
+    } else {
+        value(&prompt.sampling).to_string()
+    };
+    let depth = match prompt.depth {
+        0 => String::new(),
+        depth => format!(" behind {depth}"),
+    };
+    format!(
+        "at most {} new tokens{depth}, sampling {sampling}",
+        prompt.max_new_tokens
+    )
+}
+
+fn value(value: &impl Serialize) -> Value {
+    // What has no JSON is no setting: all of these have.
+    serde_json::to_value(value).unwrap_or_default()
+}
+
+/// One row a number, text or list of such; objects give their fields' names. What is absent has no row.
+fn flatten(name: &str, value: &Value, rows: &mut Vec<(String, String)>) {
+    match value {
+        Value::Null => {}
+        Value::Object(fields) => {
+            for (field, value) in fields {
+                flatten(&format!("{name}.{field}"), value, rows);
+            }
+        }
+        Value::String(text) => rows.push((name.to_owned(), text.clone())),
+        other => rows.push((name.to_owned(), other.to_string())),
+    }
+}

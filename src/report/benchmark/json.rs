@@ -1,0 +1,327 @@
+//! The report as JSON. `docs/report.schema.json` describes every field.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use serde::ser::{Error as _, Serializer};
+use serde_json::value::RawValue;
+
+use crate::board::Board;
+use crate::engine::{Failure, Loaded};
+use crate::figures::Figures;
+use crate::inference::{Inference, Input, Sampling};
+use crate::ledger::Mark;
+use crate::metrics::{self, Measure};
+use crate::record::{
+    ModelRecord, Parameters, PromptRecord, Rejected, RunRecord, Sample, Status, SuiteRecord,
+};
+use crate::summary::{Spread, Summary};
+
+/// Version of what stands below `rkllm_bench`.
+const SCHEMA_VERSION: u32 = 1;
+
+/// Writes the report of one model of a run.
+///
+/// # Errors
+/// The writer's.
+pub fn json(run: &RunRecord, model: &ModelRecord, mut writer: impl Write) -> io::Result<()> {
+    let summary = Summary::of(model);
+    let document = Document {
+        summary: OldSummary::of(run, model, &summary),
+        detailed_results: Results(model),
+        rkllm_bench: Ours::of(run, model, &summary),
+    };
+    serde_json::to_writer_pretty(&mut writer, &document)?;
+    writer.write_all(b"\n")
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    summary: OldSummary<'a>,
+    detailed_results: Results<'a>,
+    rkllm_bench: Ours<'a>,
+}
+
+#[derive(Serialize)]
+struct OldSummary<'a> {
+    total_requests: usize,
+    successful_requests: usize,
+    failed_requests: usize,
+    avg_ttft_ms: Option<f64>,
+    min_ttft_ms: Option<f64>,
+    max_ttft_ms: Option<f64>,
+    median_ttft_ms: Option<f64>,
+    avg_total_time_ms: Option<f64>,
+    min_total_time_ms: Option<f64>,
+    max_total_time_ms: Option<f64>,
+    avg_tokens_per_second: Option<f64>,
+    min_tokens_per_second: Option<f64>,
+    max_tokens_per_second: Option<f64>,
+    median_tokens_per_second: Option<f64>,
+    avg_input_tokens_per_second: Option<f64>,
+    total_input_tokens: Option<u64>,
+    total_output_tokens: u64,
+    total_tokens: Option<u64>,
+    avg_memory_mb: Option<f64>,
+    max_memory_mb: Option<f64>,
+    model_name: &'a str,
+    timestamp: &'a str,
+    duration_seconds: Option<f64>,
+}
+
+impl<'a> OldSummary<'a> {
+    fn of(run: &'a RunRecord, model: &'a ModelRecord, summary: &Summary) -> Self {
+        let of = |spread: Option<Spread>, value: fn(Spread) -> f64| spread.map(value);
+        let (ttft, total, decode) = (summary.ttft_ms, summary.total_ms, summary.decode_tok_per_s);
+        Self {
+            total_requests: summary.requests.total,
+            successful_requests: summary.requests.successful,
+            failed_requests: summary.requests.failed,
+            avg_ttft_ms: of(ttft, |spread| spread.average),
+            min_ttft_ms: of(ttft, |spread| spread.minimum),
+            max_ttft_ms: of(ttft, |spread| spread.maximum),
+            median_ttft_ms: of(ttft, |spread| spread.median),
+            avg_total_time_ms: of(total, |spread| spread.average),
+            min_total_time_ms: of(total, |spread| spread.minimum),
+            max_total_time_ms: of(total, |spread| spread.maximum),
+            avg_tokens_per_second: of(decode, |spread| spread.average),
+            min_tokens_per_second: of(decode, |spread| spread.minimum),
+            max_tokens_per_second: of(decode, |spread| spread.maximum),
+            median_tokens_per_second: of(decode, |spread| spread.median),
+            avg_input_tokens_per_second: of(summary.prefill_tok_per_s, |spread| spread.average),
+            total_input_tokens: summary.tokens.input,
+            total_output_tokens: summary.tokens.output,
+            total_tokens: summary.tokens.total(),
+            avg_memory_mb: of(summary.peak_memory_mb, |spread| spread.average),
+            max_memory_mb: of(summary.peak_memory_mb, |spread| spread.maximum),
+            model_name: &model.name,
+            timestamp: &run.started_at,
+            duration_seconds: summary.duration_s,
+        }
+    }
+}
+
+/// All inferences of a model, prompt after prompt: samples, then what was rejected, then what was lost. Made one by one
+/// while they are written.
+struct Results<'a>(&'a ModelRecord);
+
+impl<'a> Serialize for Results<'a> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let of_prompt = |prompt: &'a PromptRecord| {
+            let samples = prompt.samples.iter().enumerate();
+            let rejected = prompt.rejected.iter();
+            let failures = prompt.failures.iter();
+            samples
+                .map(move |(index, sample)| DetailedResult::of_sample(prompt, index, sample))
+                .chain(rejected.map(move |rejected| DetailedResult::of_rejected(prompt, rejected)))
+                .chain(failures.map(move |failure| DetailedResult::of_failure(prompt, failure)))
+        };
+        serializer.collect_seq(self.0.prompts.iter().flat_map(of_prompt))
+    }
+}
+
+#[derive(Serialize)]
+struct DetailedResult<'a> {
+    prompt_id: &'a str,
+    prompt_name: &'a str,
+    prompt_length: Option<usize>,
+    ttft_ms: Option<f64>,
+    total_time_ms: Option<f64>,
+    prefill_time_ms: Option<f32>,
+    generate_time_ms: Option<f32>,
+    input_tokens: Option<u32>,
+    output_tokens: Option<usize>,
+    total_tokens: Option<u64>,
+    tokens_per_second: Option<f64>,
+    input_tokens_per_second: Option<f64>,
+    memory_usage_mb: Option<f64>,
+    prompt_text: Option<&'a str>,
+    response_text: Option<&'a str>,
+    success: bool,
+    error_message: Option<String>,
+    sample: Option<usize>,
+    marks: &'a [Mark],
+    token_times_ms: Option<TokenTimes<'a>>,
+}
+
+impl<'a> DetailedResult<'a> {
+    fn of_sample(prompt: &'a PromptRecord, index: usize, sample: &'a Sample) -> Self {
+        let of = |measure| metrics::of_sample(measure, prompt, sample);
+        Self {
+            ttft_ms: of(Measure::Ttft),
+            total_time_ms: of(Measure::Total),
+            tokens_per_second: of(Measure::Decode),
+            input_tokens_per_second: of(Measure::Prefill),
+            success: true,
+            sample: Some(index + 1),
+            marks: &sample.marks,
+            ..Self::of_inference(prompt, &sample.inference)
+        }
+    }
+
+    /// Its times are not to be used, so they are absent.
+    fn of_rejected(prompt: &'a PromptRecord, rejected: &'a Rejected) -> Self {
+        Self {
+            error_message: Some(format!("rejected: {}", rejected.reason)),
+            prefill_time_ms: None,
+            generate_time_ms: None,
+            token_times_ms: None,
+            ..Self::of_inference(prompt, &rejected.inference)
+        }
+    }
+
+    fn of_failure(prompt: &'a PromptRecord, failure: &Failure) -> Self {
+        Self {
+            error_message: Some(failure.to_string()),
+            ..Self::of_prompt(prompt)
+        }
+    }
+
+    fn of_inference(prompt: &'a PromptRecord, inference: &'a Inference) -> Self {
+        let output = inference.tokens.len();
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "bytes of a process fit the 52 bits of a float"
+        )]
+        let megabytes = |bytes: u64| bytes as f64 / 1e6;
+        let finite = |ms: f32| ms.is_finite().then_some(ms);
+        Self {
+            prefill_time_ms: inference.stats.and_then(|stats| finite(stats.prefill_time_ms)),
+            generate_time_ms: inference.stats.and_then(|stats| finite(stats.generate_time_ms)),
+            output_tokens: Some(output),
+            total_tokens: prompt.prompt_tokens.map(|input| u64::from(input) + output as u64),
+            memory_usage_mb: inference.peak_rss_bytes.map(megabytes),
+            response_text: Some(&inference.text),
+            token_times_ms: Some(TokenTimes(inference)),
+            ..Self::of_prompt(prompt)
+        }
+    }
+
+    fn of_prompt(prompt: &'a PromptRecord) -> Self {
+        let text = match &prompt.input {
+            Input::Text(text) => Some(text.as_str()),
+            Input::Tokens(_) => None,
+        };
+        Self {
+            prompt_id: &prompt.id,
+            prompt_name: &prompt.name,
+            prompt_length: text.map(|text| text.chars().count()),
+            ttft_ms: None,
+            total_time_ms: None,
+            prefill_time_ms: None,
+            generate_time_ms: None,
+            input_tokens: prompt.prompt_tokens,
+            output_tokens: None,
+            total_tokens: None,
+            tokens_per_second: None,
+            input_tokens_per_second: None,
+            memory_usage_mb: None,
+            prompt_text: text,
+            response_text: None,
+            success: false,
+            error_message: None,
+            sample: None,
+            marks: &[],
+            token_times_ms: None,
+        }
+    }
+}
+
+/// When each token came, ms after the call, to the microsecond; on one line, since there are thousands.
+struct TokenTimes<'a>(&'a Inference);
+
+impl Serialize for TokenTimes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let times = self.0.tokens.iter().map(|token| {
+            let ns = token.at_ns.saturating_sub(self.0.call_ns);
+            format!("{}.{:03}", ns / 1_000_000, ns % 1_000_000 / 1_000)
+        });
+        let line = format!("[{}]", times.collect::<Vec<_>>().join(", "));
+        RawValue::from_string(line)
+            .map_err(S::Error::custom)?
+            .serialize(serializer)
+    }
+}
+
+/// What the scripts before this program did not have.
+#[derive(Serialize)]
+struct Ours<'a> {
+    schema_version: u32,
+    tool_version: &'a str,
+    run_id: &'a str,
+    status: Status,
+    suite: &'a SuiteRecord,
+    parameters: &'a Parameters,
+    board: &'a Board,
+    model: OurModel<'a>,
+    summary: &'a Summary,
+    prompts: Vec<OurPrompt<'a>>,
+}
+
+#[derive(Serialize)]
+struct OurModel<'a> {
+    name: &'a str,
+    path: &'a std::path::Path,
+    bytes: u64,
+    sha256: &'a str,
+    random_weights: bool,
+    loaded: &'a Option<Loaded>,
+    load_failure: &'a Option<Failure>,
+    unload_failure: &'a Option<Failure>,
+}
+
+#[derive(Serialize)]
+struct OurPrompt<'a> {
+    id: &'a str,
+    max_new_tokens: u32,
+    sampling: Sampling,
+    depth: u32,
+    token_ids: Option<&'a [i32]>,
+    samples: usize,
+    figures: Figures,
+    given_up: &'a Option<String>,
+}
+
+impl<'a> Ours<'a> {
+    fn of(run: &'a RunRecord, model: &'a ModelRecord, summary: &'a Summary) -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            tool_version: &run.tool_version,
+            run_id: &run.run_id,
+            status: run.status,
+            suite: &run.suite,
+            parameters: &run.parameters,
+            board: &run.board,
+            model: OurModel {
+                name: &model.name,
+                path: &model.path,
+                bytes: model.bytes,
+                sha256: &model.sha256,
+                random_weights: model.random_weights,
+                loaded: &model.loaded,
+                load_failure: &model.load_failure,
+                unload_failure: &model.unload_failure,
+            },
+            summary,
+            prompts: model.prompts.iter().map(OurPrompt::of).collect(),
+        }
+    }
+}
+
+impl<'a> OurPrompt<'a> {
+    fn of(prompt: &'a PromptRecord) -> Self {
+        Self {
+            id: &prompt.id,
+            max_new_tokens: prompt.max_new_tokens,
+            sampling: prompt.sampling,
+            depth: prompt.depth,
+            token_ids: match &prompt.input {
+                Input::Text(_) => None,
+                Input::Tokens(ids) => Some(ids),
+            },
+            samples: prompt.samples.len(),
+            figures: Figures::of(prompt),
+            given_up: &prompt.given_up,
+        }
+    }
+}

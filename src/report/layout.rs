@@ -1,0 +1,57 @@
+//! Text of 80 columns.
+//!
+//! Never of the terminal's width, so that a log, a pipe and a terminal show the same.
+
+use anstyle::Style;
+use comfy_table::{ContentArrangement, Table, presets};
+
+/// Columns that a line has at most.
+const WIDTH: u16 = 80;
+
+/// A line in bold, where it is shown on a terminal that has it.
+pub(super) fn heading(line: &str) -> String {
+    let bold = Style::new().bold();
+    format!("{bold}{line}{bold:#}")
+}
+
+/// Items below their title; nothing without items.
+pub(super) fn list(title: &str, items: &[String]) -> String {
+    if items.is_empty() {
+        return String::new();
+    }
+    let mut table = plain_table();
+    for item in items {
+        table.add_row(["-", item]);
+    }
+    for (column, padding) in table.column_iter_mut().zip([(2, 1), (0, 0)]) {
+        column.set_padding(padding);
+    }
+    format!("{title}:\n{}", lines(&table))
+}
+
+/// One paragraph, folded.
+pub(super) fn folded(text: &str) -> String {
+    let mut table = plain_table();
+    table.add_row([text]);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 0));
+    }
+    lines(&table)
+}
+
+/// A table of at most 80 columns without lines.
+pub(super) fn plain_table() -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    // Not the terminal's: comfy-table would ask for it.
+    table.set_width(WIDTH);
+    table.force_no_tty();
+    table
+}
+
+/// The lines of a table, without the blanks that fill its last column.
+pub(super) fn lines(table: &Table) -> String {
+    let trimmed = |line: &str| format!("{}\n", line.trim_end());
+    table.to_string().lines().map(trimmed).collect()
+}

@@ -1,0 +1,64 @@
+//! What `cargo bench` prints at its end: tables of 80 columns, or of the terminal's width.
+
+mod faults;
+mod files;
+mod summary;
+mod table;
+mod time;
+
+pub use faults::faults;
+pub use files::files;
+pub use time::TimeSpent;
+
+use crate::engine::{Loaded, RuntimeIdentity};
+use crate::record::RunRecord;
+use crate::report::layout;
+
+/// One line about the runtime that made the figures.
+pub fn runtime_line(runtime: &RuntimeIdentity) -> String {
+    let (version, driver, platform) = match &runtime.version_line {
+        Some(line) => (
+            line.runtime.clone(),
+            line.driver.clone().unwrap_or_else(|| "not printed".into()),
+            line.platform.clone().unwrap_or_else(|| "not printed".into()),
+        ),
+        None => ("not printed".into(), "not printed".into(), "not printed".into()),
+    };
+    format!(
+        "runtime: {} {version}, driver {driver}, platform {platform}, from {}",
+        runtime.library.name,
+        runtime.library.path.display()
+    )
+}
+
+/// The figures of a run: for each model its runtime, its table and its summary.
+pub fn figures(record: &RunRecord) -> String {
+    let mut text = String::new();
+    for model in &record.models {
+        if let Some(loaded) = &model.loaded {
+            text += &runtime_line(&loaded.runtime);
+            text += "\n";
+            text += &layout::heading(&table::title(model));
+            text += "\n";
+            text += &table::table(model);
+            text += &end_token_note(loaded).unwrap_or_default();
+            text += "\n";
+            text += &summary::text(model);
+            text += "\n";
+        }
+    }
+    text
+}
+
+/// What is known of runtime 1.3.0 with models of these toolkits (noc7c9/rkllm-eos-repro, logs of both versions): it reads
+/// the end token in another integer type than they wrote it.
+fn end_token_note(loaded: &Loaded) -> Option<String> {
+    let runtime = &loaded.runtime.version_line.as_ref()?.runtime;
+    let toolkit = loaded.toolkit.as_deref()?;
+    (runtime == "1.3.0" && ["1.2.2", "1.2.3"].contains(&toolkit)).then(|| {
+        format!(
+            "note: runtime 1.3.0 is known to miss the end token of models that toolkit {toolkit} converted; answers that are to \
+             end by themselves then go on to the limit\n"
+        )
+    })
+}

@@ -1,0 +1,62 @@
+//! The summary of one model over all its prompts.
+
+use comfy_table::{CellAlignment, ColumnConstraint};
+
+use super::table::show;
+use crate::record::ModelRecord;
+use crate::report::layout::{lines, plain_table};
+use crate::summary::{Requests, Spread, Summary, Tokens};
+
+/// Counts, and how the figures spread over all samples.
+pub(super) fn text(model: &ModelRecord) -> String {
+    let summary = Summary::of(model);
+    let mut table = plain_table();
+    table.set_header(["over all prompts", "average", "median", "minimum", "maximum"]);
+    for (name, spread) in [
+        ("TTFT ms", summary.ttft_ms),
+        ("total ms", summary.total_ms),
+        ("prefill tok/s", summary.prefill_tok_per_s),
+        ("decode tok/s", summary.decode_tok_per_s),
+        ("memory MB", summary.peak_memory_mb),
+    ] {
+        table.add_row(row(name, spread));
+    }
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        column.set_constraint(ColumnConstraint::ContentWidth);
+        if index > 0 {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    format!(
+        "{}{}\n{}\n",
+        lines(&table),
+        requests(summary.requests),
+        tokens(summary.tokens)
+    )
+}
+
+fn row(name: &str, spread: Option<Spread>) -> [String; 5] {
+    let of = |value: fn(Spread) -> f64| show(spread.map(value));
+    [
+        name.to_owned(),
+        of(|spread| spread.average),
+        of(|spread| spread.median),
+        of(|spread| spread.minimum),
+        of(|spread| spread.maximum),
+    ]
+}
+
+fn requests(requests: Requests) -> String {
+    format!(
+        "requests: {} = {} successful + {} failed",
+        requests.total, requests.successful, requests.failed
+    )
+}
+
+fn tokens(tokens: Tokens) -> String {
+    match tokens.input.zip(tokens.total()) {
+        Some((input, total)) => format!("tokens: {total} = {input} in + {} out", tokens.output),
+        None => format!("tokens: {} out; those of the prompts are unknown", tokens.output),
+    }
+}

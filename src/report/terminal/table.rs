@@ -1,0 +1,91 @@
+//! The table of one model: a line a prompt.
+
+use comfy_table::{CellAlignment, ColumnConstraint, Width};
+
+use crate::figures::{Figures, Interval};
+use crate::record::{ModelRecord, PromptRecord};
+use crate::report::layout::{lines, plain_table};
+use crate::report::numbers::value;
+use crate::report::words::{counted, plain};
+
+/// Columns that the prompts' ids get at least; they fold within them.
+const NARROWEST_ID: u16 = 10;
+
+/// What stands above the table: the model, and what its figures are.
+pub(super) fn title(model: &ModelRecord) -> String {
+    let note = if model.random_weights {
+        " (random weights: the speed is real, the text means nothing)"
+    } else {
+        ""
+    };
+    let counts = || model.prompts.iter().map(|prompt| prompt.samples.len());
+    let samples = match (counts().min().unwrap_or(0), counts().max().unwrap_or(0)) {
+        (same, most) if same == most => counted(most, "sample"),
+        (least, most) => format!("{least} to {most} samples"),
+    };
+    format!("{}{note}: medians of {samples} a prompt", plain(&model.name))
+}
+
+/// Medians over the samples of each prompt; gap and memory are the greatest of all.
+pub(super) fn table(model: &ModelRecord) -> String {
+    let mut table = plain_table();
+    table.set_header([
+        "prompt",
+        "tokens\nin",
+        "tokens\nout",
+        "TTFT\nms",
+        "prefill\ntok/s",
+        "decode\ntok/s [95 %]",
+        "worst\ngap ms",
+        "memory\nMB",
+    ]);
+    for prompt in &model.prompts {
+        table.add_row(row(prompt));
+    }
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if index == 0 {
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(NARROWEST_ID)));
+        } else {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    lines(&table)
+}
+
+fn row(prompt: &PromptRecord) -> [String; 8] {
+    let figures = Figures::of(prompt);
+    let count = |count: Option<u32>| count.map_or_else(|| "-".to_owned(), |count| count.to_string());
+    [
+        plain(&prompt.id),
+        count(prompt.prompt_tokens),
+        output(prompt),
+        show(figures.ttft_ms),
+        show(figures.prefill_tok_per_s),
+        with_interval(figures.decode_tok_per_s, figures.decode_interval),
+        show(figures.worst_gap_ms),
+        show(figures.peak_memory_mb),
+    ]
+}
+
+/// New tokens of a sample, or of the shortest and the longest one.
+fn output(prompt: &PromptRecord) -> String {
+    let counts = || prompt.samples.iter().map(|sample| sample.inference.tokens.len());
+    match (counts().min(), counts().max()) {
+        (Some(least), Some(most)) if least == most => most.to_string(),
+        (Some(least), Some(most)) => format!("{least}-{most}"),
+        _ => "-".into(),
+    }
+}
+
+pub(super) fn show(number: Option<f64>) -> String {
+    number.map_or_else(|| "-".to_owned(), value)
+}
+
+fn with_interval(estimate: Option<f64>, interval: Option<Interval>) -> String {
+    match interval {
+        Some(Interval { lower, upper }) => format!("{} [{}, {}]", show(estimate), value(lower), value(upper)),
+        None => show(estimate),
+    }
+}

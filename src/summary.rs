@@ -1,0 +1,219 @@
+//! What a model did in one run: requests, tokens, and average, median, minimum and maximum over its samples.
+
+use serde::Serialize;
+
+use crate::figures::median;
+use crate::metrics::{Measure, float, of_sample};
+use crate::record::{ModelRecord, Sample};
+use crate::stats;
+
+/// A model's run in a few numbers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    /// Inferences after the warm-up.
+    pub requests: Requests,
+    /// Tokens of the samples.
+    pub tokens: Tokens,
+    /// Time to the first token, ms.
+    pub ttft_ms: Option<Spread>,
+    /// Call to return, ms.
+    pub total_ms: Option<Spread>,
+    /// Tokens a second after the first.
+    pub decode_tok_per_s: Option<Spread>,
+    /// Prompt tokens a second of prefill; absent where the runtime does not tell the prompt's tokens.
+    pub prefill_tok_per_s: Option<Spread>,
+    /// Peak resident set of the process that ran the model, MB.
+    pub peak_memory_mb: Option<Spread>,
+    /// From the first call, warm-up included, to the last return, seconds; absent where nothing was run.
+    pub duration_s: Option<f64>,
+}
+
+/// Inferences, counted. Those that the ledger rejected failed, also where another one made them good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Requests {
+    /// All.
+    pub total: usize,
+    /// Samples.
+    pub successful: usize,
+    /// Rejected by the ledger, or cost by an engine's failure.
+    pub failed: usize,
+}
+
+/// Tokens of all samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Tokens {
+    /// Of the prompts; absent where that of one is unknown.
+    pub input: Option<u64>,
+    /// Generated.
+    pub output: u64,
+}
+
+impl Tokens {
+    /// Both together; absent where a part is.
+    pub fn total(&self) -> Option<u64> {
+        Some(self.input? + self.output)
+    }
+}
+
+/// How values spread.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Spread {
+    /// The mean.
+    pub average: f64,
+    /// The middle value, or the mean of the two in the middle.
+    pub median: f64,
+    /// The smallest value.
+    pub minimum: f64,
+    /// The greatest value.
+    pub maximum: f64,
+}
+
+impl Spread {
+    /// Absent without a value.
+    pub fn of(values: &[f64]) -> Option<Self> {
+        Some(Self {
+            average: stats::mean(values)?,
+            median: median(values.to_vec())?,
+            minimum: values.iter().copied().reduce(f64::min)?,
+            maximum: values.iter().copied().reduce(f64::max)?,
+        })
+    }
+}
+
+impl Summary {
+    /// Over all prompts of a model.
+    pub fn of(model: &ModelRecord) -> Self {
+        let spread = |measure| {
+            let of_prompts = model.prompts.iter().flat_map(|prompt| {
+                let samples = prompt.samples.iter();
+                samples.filter_map(move |sample| of_sample(measure, prompt, sample))
+            });
+            Spread::of(&of_prompts.collect::<Vec<_>>())
+        };
+        let successful = samples(model).count();
+        let failed = model
+            .prompts
+            .iter()
+            .map(|prompt| prompt.rejected.len() + prompt.failures.len())
+            .sum();
+        Self {
+            requests: Requests {
+                total: successful + failed,
+                successful,
+                failed,
+            },
+            tokens: tokens(model),
+            ttft_ms: spread(Measure::Ttft),
+            total_ms: spread(Measure::Total),
+            decode_tok_per_s: spread(Measure::Decode),
+            prefill_tok_per_s: spread(Measure::Prefill),
+            peak_memory_mb: spread(Measure::PeakMemory),
+            duration_s: duration_s(model),
+        }
+    }
+}
+
+fn samples(model: &ModelRecord) -> impl Iterator<Item = &Sample> {
+    model.prompts.iter().flat_map(|prompt| &prompt.samples)
+}
+
+fn tokens(model: &ModelRecord) -> Tokens {
+    let with_samples = model.prompts.iter().filter(|prompt| !prompt.samples.is_empty());
+    let input =
+        with_samples.map(|prompt| Some(u64::from(prompt.prompt_tokens?) * prompt.samples.len() as u64));
+    Tokens {
+        input: input.sum(),
+        output: samples(model)
+            .map(|sample| sample.inference.tokens.len() as u64)
+            .sum(),
+    }
+}
+
+/// By the stamps, which are of one clock whatever process took them.
+fn duration_s(model: &ModelRecord) -> Option<f64> {
+    let inferences = || {
+        model.prompts.iter().flat_map(|prompt| {
+            let accepted = prompt.warm_up.iter().chain(&prompt.samples);
+            let accepted = accepted.map(|sample| &sample.inference);
+            accepted.chain(prompt.rejected.iter().map(|rejected| &rejected.inference))
+        })
+    };
+    let first = inferences().map(|inference| inference.call_ns).min()?;
+    let last = inferences().map(|inference| inference.return_ns).max()?;
+    Some(float(last.saturating_sub(first)) / 1e9)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Failure;
+    use crate::record::{Rejected, fixtures};
+
+    #[test]
+    fn a_spread_of_known_values() {
+        let spread = Spread {
+            average: 4.0,
+            median: 2.5,
+            minimum: 1.0,
+            maximum: 10.0,
+        };
+        assert_eq!(Spread::of(&[10.0, 2.0, 1.0, 3.0]), Some(spread));
+        assert_eq!(Spread::of(&[]), None);
+    }
+
+    /// Two prompts of 100 tokens, each with samples of 20 ms and 40 ms to the first of ten tokens, then 1 ms and 2 ms a token.
+    #[test]
+    fn a_model_in_known_numbers() {
+        let mut run = fixtures::run("one", &[(20_000_000, 1_000_000), (40_000_000, 2_000_000)]);
+        let model = &mut run.models[0];
+        let rejected = Rejected {
+            reason: crate::ledger::Rejection::LateCallback,
+            inference: model.prompts[0].samples[0].inference.clone(),
+        };
+        model.prompts[0].rejected.push(rejected);
+        model.prompts[1].failures.push(Failure::refused("no"));
+        let summary = Summary::of(model);
+        assert_eq!(
+            summary.requests,
+            Requests {
+                total: 6,
+                successful: 4,
+                failed: 2
+            }
+        );
+        assert_eq!(
+            (
+                summary.tokens.input,
+                summary.tokens.output,
+                summary.tokens.total()
+            ),
+            (Some(400), 40, Some(440))
+        );
+        let spread = |average, median, minimum, maximum| {
+            Some(Spread {
+                average,
+                median,
+                minimum,
+                maximum,
+            })
+        };
+        assert_eq!(summary.ttft_ms, spread(30.0, 30.0, 20.0, 40.0));
+        assert_eq!(summary.total_ms, spread(43.5, 43.5, 29.0, 58.0));
+        assert_eq!(summary.decode_tok_per_s, spread(750.0, 750.0, 500.0, 1000.0));
+        assert_eq!(summary.prefill_tok_per_s, spread(3750.0, 3750.0, 2500.0, 5000.0));
+        assert_eq!(summary.peak_memory_mb, spread(100.0, 100.0, 100.0, 100.0));
+        assert_eq!(summary.duration_s, Some(0.058));
+    }
+
+    #[test]
+    fn what_is_unknown_is_absent() {
+        let mut run = fixtures::complete("one");
+        let summary = Summary::of(&run.models[0]);
+        assert_eq!((summary.tokens.input, summary.tokens.total()), (None, None));
+        assert_eq!((summary.prefill_tok_per_s, summary.peak_memory_mb), (None, None));
+        run.models[0].prompts.clear();
+        let summary = Summary::of(&run.models[0]);
+        assert_eq!((summary.ttft_ms, summary.duration_s), (None, None));
+        assert_eq!((summary.tokens.input, summary.tokens.output), (Some(0), 0));
+    }
+}
