@@ -65,7 +65,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", env = "RKLLM_BENCH_NPU_CORES", help_heading = OURS,
           value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) npu_cores: Option<u8>,
-    /// Folder of the run record and of the reports [default: rkllm-bench/runs and rkllm-bench/reports in cargo's target folder]
+    /// Folder of the run record, and in it of reports/ [default: rkllm-bench/runs and rkllm-bench/reports in cargo's target
+    /// folder]
     #[arg(long, value_name = "DIR", env = "RKLLM_BENCH_OUTPUT", help_heading = OURS)]
     pub(crate) output: Option<PathBuf>,
     /// Run the runtime in this process instead of a worker; a crash of the runtime then ends the run

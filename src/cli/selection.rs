@@ -13,7 +13,6 @@ use crate::error::{Error, Result};
 use crate::paths;
 use crate::record::RunRecord;
 use crate::replay::QUICK_SAMPLES;
-use crate::report::benchmark;
 
 /// Arguments of each command that takes runs.
 #[derive(Debug, clap::Args)]
@@ -167,7 +166,7 @@ fn newest(folder: &Path, count: usize) -> Result<Vec<SelectedRun>> {
     Ok(suites.into_values().flatten().collect())
 }
 
-/// What is in a folder, but for hidden files, which are being written, and for the reports of runs.
+/// The files in a folder, but for hidden ones, which are being written.
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -177,8 +176,10 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in entries {
         let path = entry.map_err(Error::io(folder))?.path();
-        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-        if !name.starts_with(b".") && !name.starts_with(benchmark::PREFIX.as_bytes()) {
+        let hidden = path
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !hidden && !path.is_dir() {
             files.push(path);
         }
     }

@@ -279,8 +279,9 @@ fn write_reports(options: &Options, record: &RunRecord) -> Result<Vec<benchmark:
     if options.records_only() {
         return Ok(Vec::new());
     }
-    let folder = options.output.clone().unwrap_or_else(paths::reports_dir);
-    benchmark::write(record, &folder)
+    // Not beside the records, for patterns such as runs/*.json.
+    let given = options.output.as_ref().map(|dir| dir.join("reports"));
+    benchmark::write(record, &given.unwrap_or_else(paths::reports_dir))
 }
 
 fn print_figures(

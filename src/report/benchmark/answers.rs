@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::record::PromptRecord;
 use crate::report::markup::fenced;
-use crate::thinking;
+use crate::thinking::{self, Thinking};
 
 /// The first answer, and folded away the others that differ from those before them.
 pub(super) fn markdown(prompt: &PromptRecord) -> String {
@@ -65,20 +65,17 @@ impl Answer<'_> {
 
 /// A text with its thinking folded away.
 fn body(text: &str) -> String {
-    if text.is_empty() {
-        return "(empty)\n".to_owned();
-    }
+    let Thinking { thought, said } = thinking::split(text);
     let mut page = String::new();
-    for part in thinking::parts(text) {
-        match part {
-            thinking::Part::Said(said) => page += &fenced(said),
-            thinking::Part::Thought(thought) => {
-                page += "<details><summary>Thinking</summary>\n\n";
-                page += &fenced(thought);
-                page += "\n</details>\n";
-            }
-        }
-        page += "\n";
+    if let Some(thought) = thought.filter(|thought| !thought.trim().is_empty()) {
+        page += "<details><summary>Thinking</summary>\n\n";
+        page += &fenced(thought);
+        page += "\n</details>\n\n";
+    }
+    if said.trim().is_empty() {
+        page += "(empty)\n";
+    } else {
+        page += &fenced(said);
     }
     page
 }

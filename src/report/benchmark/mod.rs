@@ -56,7 +56,7 @@ fn write_model(run: &RunRecord, model: &ModelRecord, folder: &Path) -> Result<Fi
 /// `benchmark_YYYYMMDD_nonce`, with a nonce for each model of each run, and always the same one.
 fn file_name(run: &RunRecord, model: &ModelRecord) -> String {
     let digest = Sha256::digest(format!("{}/{}", run.run_id, model.name));
-    format!("{PREFIX}{}_{}", day(run), hex::encode(&digest[..3]))
+    format!("benchmark_{}_{}", day(run), hex::encode(&digest[..3]))
 }
 
 /// The day of the run, UTC, `YYYYMMDD`.
@@ -64,9 +64,6 @@ fn day(run: &RunRecord) -> String {
     let start: jiff::Timestamp = run.started_at.parse().unwrap_or_default();
     start.strftime("%Y%m%d").to_string()
 }
-
-/// What the names of the files begin with.
-pub const PREFIX: &str = "benchmark_";
 
 #[cfg(test)]
 mod tests;
