@@ -93,6 +93,7 @@ mod json;
 pub mod ledger;
 mod lock;
 pub mod metrics;
+pub mod model_name;
 pub mod models;
 mod operating_curve;
 mod options;
