@@ -103,6 +103,7 @@ mod progress;
 pub mod prompts;
 pub mod record;
 pub mod recorder;
+pub mod reference;
 pub mod replay;
 pub mod report;
 mod run;

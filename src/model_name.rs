@@ -81,7 +81,7 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| Patterns {
     active_size: regex(r"\ba\d+(?:\.\d+)?[bm]\b"),
     size: regex(r"\b(e?\d+(?:\.\d+)?[bm])\b"),
     // 1_8b is 1.8b; 2_7b behind a letter is version 2 of 7b.
-    underscored_size: regex(r"-(\d)_(\d+b)\b"),
+    underscored_size: regex(r"-(\d)_(\d+b)([^a-z0-9]|$)"),
 });
 
 #[expect(
@@ -160,7 +160,7 @@ fn normalised(name: &str) -> String {
         .into_iter()
         .find_map(|ending| name.strip_suffix(ending))
         .unwrap_or(&name);
-    let name = PATTERNS.underscored_size.replace_all(name, "-$1.$2");
+    let name = PATTERNS.underscored_size.replace_all(name, "-$1.$2$3");
     let fit = |c: char| {
         if c.is_ascii_alphanumeric() || c == '.' {
             c

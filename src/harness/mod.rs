@@ -22,7 +22,9 @@ use crate::options::{Mode, Options};
 use crate::progress::Progress;
 use crate::prompts::{Suite, Sweep};
 use crate::record::{Faults, RunRecord};
+use crate::reference::judge;
 use crate::replay::{self, MIN_SAMPLES, Phase, QUICK_SAMPLES};
+use crate::report::reference;
 use crate::report::terminal::{self, TimeSpent};
 use crate::run::Run;
 use crate::turns::Part;
@@ -267,6 +269,7 @@ fn replayable(record: &RunRecord, fewest: usize) -> RunRecord {
 
 fn print_figures(options: &Options, record: &RunRecord, path: &Path, spent: TimeSpent) {
     let figures = terminal::figures(record);
+    let published = reference::text(&judge(record));
     let report = if options.records_only() {
         String::new()
     } else {
@@ -274,7 +277,7 @@ fn print_figures(options: &Options, record: &RunRecord, path: &Path, spent: Time
         format!("report: {}\n", page.display())
     };
     print(&format!(
-        "\n{figures}record: {}\n{report}{spent}\n",
+        "\n{figures}{published}record: {}\n{report}{spent}\n",
         path.display()
     ));
 }

@@ -32,6 +32,7 @@ decoder_qwen3.fp16.rv1126b.rkllm | decoder-qwen3 - - fp16 - - - - RV1126B
 Qwen2.5-VL-3B-W4A16_LEVEL1_RK3576.rkllm | qwen2.5-vl 3B - w4a16 1 - - - RK3576
 qwen-chat-1_8B.rkllm | qwen-chat 1.8B - - - - - - -
 internlm2-chat-1_8b-w8a8-rk3588 | internlm2-chat 1.8B - w8a8 - - - - RK3588
+internlm2_5-1_8b_w8a8_rk3588 | internlm2-5 1.8B - w8a8 - - - - RK3588
 Qwen2_7b_w8a8_rk3588 | qwen2 7B - w8a8 - - - - RK3588
 Qwen3-30B-A3B-w4a16-rk3588 | qwen3 30B - w4a16 - - - - RK3588
 gemma-3n-E2B-it_w8a8_rk3588 | gemma-3n E2B it w8a8 - - - - RK3588

@@ -2,4 +2,5 @@
 
 pub(crate) mod calibration;
 pub mod gate;
+pub mod reference;
 pub mod terminal;

@@ -3,9 +3,9 @@
 mod advice;
 mod figures;
 mod junit;
-mod markdown;
-mod text;
-mod words;
+pub(super) mod markdown;
+pub(super) mod text;
+pub(super) mod words;
 
 pub use junit::junit;
 pub use markdown::markdown;

@@ -191,7 +191,7 @@ fn shortened(value: &str) -> String {
 
 /// `text` on one line and without what a terminal would obey or XML cannot hold: names and messages come from files
 /// and from the runtime.
-pub(super) fn plain(text: &str) -> String {
+pub(in crate::report) fn plain(text: &str) -> String {
     let plain = |c: char| match c {
         '\n' | '\r' | '\t' => ' ',
         '\u{fffe}' | '\u{ffff}' => char::REPLACEMENT_CHARACTER,
