@@ -215,7 +215,7 @@ fn thermal_throttling(_: &Case) -> Check {
     )
 }
 
-/// The big cores of a SoC that has two kinds (the SDK's scripts).
+/// The big cores of a `SoC` that has two kinds (the SDK's scripts).
 fn big_cores(soc: &str) -> Option<u32> {
     matches!(soc, "RK3588" | "RK3576").then_some(0xF0)
 }

@@ -31,13 +31,13 @@ pub enum Match {
 pub enum Unmatched {
     /// The runtime runs on a CPU.
     HostRuntime,
-    /// Neither runtime nor board names a SoC.
+    /// Neither runtime nor board names a `SoC`.
     NoSoc,
-    /// A SoC without rows.
+    /// A `SoC` without rows.
     UnknownSoc(String),
     /// The name has no dtype; the note of the name's parts, where there is one.
     NoDtype(Option<String>),
-    /// No row of this SoC has a model of that name and size.
+    /// No row of this `SoC` has a model of that name and size.
     NoSuchModel(String),
     /// There are rows of the model, but of other dtypes, which these are.
     NoSuchDtype(Vec<String>),
@@ -65,7 +65,7 @@ impl std::fmt::Display for Unmatched {
 }
 
 /// The row for a model with a name of these parts, on `soc`: the platform in the runtime's version line, or a board's
-/// name with a SoC in it.
+/// name with a `SoC` in it.
 ///
 /// Instruct and chat variants are exact: the same shape. Doubtful are other words in the name (a fine-tune, or another
 /// model built on this one), no size, another group size of the quantisation, a conversion at another

@@ -32,7 +32,7 @@ pub fn markdown(findings: &[Finding]) -> String {
     let mut page = format!("## Published figures\n\n{}\n", prose(SOURCE));
     page.extend(findings.iter().map(finding_as_markdown));
     if findings.iter().any(is_compared) {
-        page += &format!("\n<sub>{}</sub>\n", prose(MEMORY_NOTE));
+        page += &["\n<sub>", &prose(MEMORY_NOTE), "</sub>\n"].concat();
     }
     page
 }
@@ -140,7 +140,8 @@ fn finding_as_markdown(finding: &Finding) -> String {
             text += &bullets("Doubtful", doubts.iter().map(|doubt| prose(doubt)));
             text += "\n| | published | measured | share | verdict |\n| --- | ---: | ---: | ---: | --- |\n";
             for figure in figures {
-                text += &format!("| {} |\n", cells(figure).map(|cell| prose(&cell)).join(" | "));
+                let cells = cells(figure).map(|cell| prose(&cell));
+                text += &["| ", &cells.join(" | "), " |\n"].concat();
             }
             text += &bullets("What may make it slower", checks.iter().map(check_as_markdown));
             text
@@ -163,11 +164,11 @@ fn check_as_markdown(check: &Check) -> String {
 }
 
 fn bullets(title: &str, items: impl Iterator<Item = String>) -> String {
-    let items: String = items.map(|item| format!("- {item}\n")).collect();
+    let items: Vec<String> = items.map(|item| format!("- {item}\n")).collect();
     if items.is_empty() {
-        return items;
+        return String::new();
     }
-    format!("\n**{title}**\n\n{items}")
+    format!("\n**{title}**\n\n{}", items.concat())
 }
 
 #[cfg(test)]
