@@ -168,6 +168,7 @@ fn what_has_no_row_says_why() {
             model("qwen3 4B instruct-2507"),
         ),
         ("RK3588", "gemma-2b_w8a8", model("gemma 2B")),
+        ("RK3588", "Qwen3-2-0.6B_w8a8", model("qwen3-2 0.6B")),
         (
             "RK3588",
             "Phi-3-medium-4k-instruct_w8a8",
