@@ -228,36 +228,61 @@ fn prompts_of_different_limits_are_loaded_for_where_the_runtime_cannot_change_th
     }
 }
 
+/// A run of the suite `table` on `version`: its exit code, its text and its record.
+fn table(version: &str, model: &str, script: &[&str], more: &[&str]) -> (Option<i32>, String, RunRecord) {
+    let release = Built::of(version).release;
+    let mut cargo = release.cargo();
+    let build = cargo.args(["bench", "--no-default-features", "--no-run", "--bench", "table"]);
+    let place = Place::new();
+    let mut bench = place.bench(&program(&messages(build), "table"));
+    let model = scratch("models").join(model);
+    std::fs::write(&model, "not a model").expect("written");
+    bench
+        .args(["--noplot", "--quick", "--models"])
+        .arg(&model)
+        .args(more);
+    bench.env("STUB_SCRIPT", place.script(script));
+    let output = run(bench.env("LD_LIBRARY_PATH", release.stub()));
+    (output.status.code(), text_of(&output), place.record())
+}
+
+// One test, since each release's build replaces the program of the other.
 #[test]
-fn a_depth_needs_a_runtime_that_keeps_history() {
-    let table = |version: &str| {
-        let release = Built::of(version).release;
-        let mut cargo = release.cargo();
-        let build = cargo.args(["bench", "--no-default-features", "--no-run", "--bench", "table"]);
-        let place = Place::new();
-        let mut bench = place.bench(&program(&messages(build), "table"));
-        let model = scratch("models").join("stub-model.rkllm");
-        bench
-            .args([
-                "--noplot",
-                "--quick",
-                "--new-tokens",
-                "4",
-                "--depth",
-                "16",
-                "--models",
-            ])
-            .arg(&model);
-        let output = run(bench.env("LD_LIBRARY_PATH", release.stub()));
-        (output.status.code(), text_of(&output), place.record())
-    };
-    let (code, text, _) = table("1.1.4");
+fn a_depth_needs_a_runtime_that_keeps_history_and_published_figures_stand_beside_a_boards() {
+    let deep = ["--new-tokens", "4", "--depth", "16"];
+    let (code, text, _) = table("1.1.4", "stub-model.rkllm", &[], &deep);
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("cannot keep tokens in its KV cache"), "{text}");
-    let (code, text, record) = table("1.2.3");
+    let (code, text, record) = table("1.2.3", "stub-model.rkllm", &[], &deep);
     assert_eq!(code, Some(0), "{text}");
     assert_eq!(
         record.models[0].prompts[0].samples[0].inference.kv_cache_before,
         Some(16)
     );
+    assert!(
+        text.contains("stub-model: no figures; nothing is published for STUB"),
+        "{text}"
+    );
+    published_figures_stand_beside_a_boards();
+}
+
+fn published_figures_stand_beside_a_boards() {
+    let model = "Qwen2-0.5B-w8a8-rk3588.rkllm";
+    // Slower than half the published TTFT, 145.9 ms, whatever the machine adds.
+    let script = ["platform RK3588", "npu-cores 1", "pace 292000 100"];
+    let (code, text, _) = table("1.2.3", model, &script, &[]);
+    assert_eq!(code, Some(0), "{text}");
+    for part in [
+        "\npublished figures (Rockchip rknn-llm 1.3.0, benchmark.md)\n",
+        "\nQwen2-0.5B-w8a8-rk3588, p128-n64, beside Qwen2 0.5B w8a8 on RK3588\n",
+        "\n  TTFT ms            145.90 ",
+        "half or less\n",
+        "\n  - NPU cores: look here; the runtime says 1 of 3 on RK3588\n",
+        "\n    cat /sys/class/devfreq/*.npu/cur_freq\n",
+    ] {
+        assert!(text.contains(part), "no {part:?} in\n{text}");
+    }
+    let (code, text, _) = table("1.2.3", model, &["platform RK3588"], &["--new-tokens", "32"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("--prompt-tokens 128 --new-tokens 64"), "{text}");
 }

@@ -13,6 +13,7 @@ use crate::engine::{Failure, Loaded};
 use crate::error::Result;
 use crate::inference::{Inference, Input, Phases, Sampling};
 use crate::ledger::{Mark, Rejection};
+use crate::model_name::NameParts;
 
 pub(crate) use check::time as check_time;
 pub(crate) use read::{Document, Fault, document, record as of_document, typed};
@@ -215,6 +216,14 @@ impl std::fmt::Display for Faults {
         } else {
             parts.join(", ")
         })
+    }
+}
+
+impl ModelRecord {
+    /// What the model's name says of its conversion: the parts of its file's name, and where that lacks one, of its own.
+    pub fn name_parts(&self) -> NameParts {
+        let file_name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        NameParts::of(&file_name).or(NameParts::of(&self.name))
     }
 }
 

@@ -6,5 +6,6 @@ pub mod gate;
 mod layout;
 mod markup;
 mod numbers;
+pub mod reference;
 pub mod terminal;
 mod words;

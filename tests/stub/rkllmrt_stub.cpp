@@ -9,6 +9,7 @@
 //     <call> <n> <fault> [<model>]   in every n-th <call> of a process: params, init, run, abort, clear, size, destroy;
 //                                    with <model> only where the model's path contains that
 //     version <version>              init prints another version than its own
+//     platform <name>                init prints another platform than STUB
 //     npu-cores <n>                  init prints for how many NPU cores the model was converted
 //     toolkit <version>              init prints by which toolkit
 //     eos <n>                        the model ends its answer after n tokens
@@ -284,8 +285,8 @@ int run(Model &model, RKLLMInput &input, const RKLLMInferParam &infer, void *use
 }
 
 int init(LLMHandle *handle, const RKLLMParam &param, LLMResultCallback callback, void *userdata) {
-    std::printf("I rkllm: rkllm-runtime version: %s, rknpu driver version: 0.9.8, platform: STUB\n",
-                setting("version", STUB_VERSION).c_str());
+    std::printf("I rkllm: rkllm-runtime version: %s, rknpu driver version: 0.9.8, platform: %s\n",
+                setting("version", STUB_VERSION).c_str(), setting("platform", "STUB").c_str());
     std::printf("I rkllm: rkllm-toolkit version: %s, max_context_limit: 4096, npu_core_num: %s, target_platform: STUB\n",
                 setting("toolkit", "unknown").c_str(), setting("npu-cores", "none").c_str());
     model_path = param.model_path;

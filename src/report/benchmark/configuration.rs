@@ -16,6 +16,7 @@ pub(super) fn markdown(run: &RunRecord, model: &ModelRecord) -> String {
     add("model.path", value(&model.path));
     add("model.bytes", value(&model.bytes));
     add("model.sha256", value(&model.sha256));
+    add("model.name", value(&model.name_parts()));
     if let Some(loaded) = &model.loaded {
         add("model.npu_cores", value(&loaded.npu_cores));
         add("model.toolkit", value(&loaded.toolkit));
@@ -55,10 +56,11 @@ fn value(value: &impl Serialize) -> Value {
     serde_json::to_value(value).unwrap_or_default()
 }
 
-/// One row a number, text or list of such; objects give their fields' names. What is absent has no row.
+/// One row a number, text or list of such; objects give their fields' names. What is absent or empty has no row.
 fn flatten(name: &str, value: &Value, rows: &mut Vec<(String, String)>) {
     match value {
         Value::Null => {}
+        Value::Array(items) if items.is_empty() => {}
         Value::Object(fields) => {
             for (field, value) in fields {
                 flatten(&format!("{name}.{field}"), value, rows);

@@ -6,15 +6,18 @@ use serde::Serialize;
 use serde::ser::{Error as _, Serializer};
 use serde_json::value::RawValue;
 
+use super::findings;
 use crate::board::Board;
 use crate::engine::{Failure, Loaded};
 use crate::figures::Figures;
 use crate::inference::{Inference, Input, Sampling};
 use crate::ledger::Mark;
 use crate::metrics::{self, Measure};
+use crate::model_name::NameParts;
 use crate::record::{
     ModelRecord, Parameters, PromptRecord, Rejected, RunRecord, Sample, Status, SuiteRecord,
 };
+use crate::reference::Finding;
 use crate::summary::{Spread, Summary};
 
 /// Version of what stands below `rkllm_bench`.
@@ -256,6 +259,7 @@ struct Ours<'a> {
     model: OurModel<'a>,
     summary: &'a Summary,
     prompts: Vec<OurPrompt<'a>>,
+    published_figures: Vec<Finding>,
 }
 
 #[derive(Serialize)]
@@ -265,6 +269,7 @@ struct OurModel<'a> {
     bytes: u64,
     sha256: &'a str,
     random_weights: bool,
+    name_parts: NameParts,
     loaded: &'a Option<Loaded>,
     load_failure: &'a Option<Failure>,
     unload_failure: &'a Option<Failure>,
@@ -298,12 +303,14 @@ impl<'a> Ours<'a> {
                 bytes: model.bytes,
                 sha256: &model.sha256,
                 random_weights: model.random_weights,
+                name_parts: model.name_parts(),
                 loaded: &model.loaded,
                 load_failure: &model.load_failure,
                 unload_failure: &model.unload_failure,
             },
             summary,
             prompts: model.prompts.iter().map(OurPrompt::of).collect(),
+            published_figures: findings(run, model),
         }
     }
 }

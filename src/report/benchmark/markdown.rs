@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 
 use super::answers;
-use super::configuration;
+use super::{configuration, findings};
 use crate::figures::Figures;
 use crate::inference::Input;
 use crate::record::{ModelRecord, PromptRecord, RunRecord, Status};
 use crate::report::markup::{code, fenced, prose};
 use crate::report::numbers::value;
+use crate::report::reference;
 use crate::report::terminal::runtime_line;
 use crate::report::words::counted;
 use crate::summary::{Spread, Summary};
@@ -21,6 +22,7 @@ pub fn markdown(run: &RunRecord, model: &ModelRecord) -> String {
     page += &summary(&Summary::of(model));
     page += "\n## Figures\n\n";
     page += &figures(model);
+    page += &published(run, model);
     page += &failures(run, model);
     page += "\n## Configuration\n\n";
     page += &configuration::markdown(run, model);
@@ -122,6 +124,14 @@ fn figures(model: &ModelRecord) -> String {
 
 fn show(number: Option<f64>) -> String {
     number.map_or_else(|| "-".to_owned(), value)
+}
+
+/// Published figures beside the model's; nothing where there are none.
+fn published(run: &RunRecord, model: &ModelRecord) -> String {
+    match reference::markdown(&findings(run, model)).as_str() {
+        "" => String::new(),
+        text => format!("\n{text}"),
+    }
 }
 
 /// What failed and why; nothing where nothing did.

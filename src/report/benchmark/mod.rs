@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use crate::atomic::{self, Existing};
 use crate::error::Result;
 use crate::record::{ModelRecord, RunRecord};
+use crate::reference::{self, Finding};
 
 pub use json::json;
 pub use markdown::markdown;
@@ -57,6 +58,13 @@ fn write_model(run: &RunRecord, model: &ModelRecord, folder: &Path) -> Result<Fi
 fn file_name(run: &RunRecord, model: &ModelRecord) -> String {
     let digest = Sha256::digest(format!("{}/{}", run.run_id, model.name));
     format!("benchmark_{}_{}", day(run), hex::encode(&digest[..3]))
+}
+
+/// What published figures say of one model of a run.
+fn findings(run: &RunRecord, model: &ModelRecord) -> Vec<Finding> {
+    let mut findings = reference::judge(run);
+    findings.retain(|finding| finding.model == model.name);
+    findings
 }
 
 /// The day of the run, UTC, `YYYYMMDD`.

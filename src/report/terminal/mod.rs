@@ -12,7 +12,7 @@ pub use time::TimeSpent;
 
 use crate::engine::{Loaded, RuntimeIdentity};
 use crate::record::RunRecord;
-use crate::report::layout;
+use crate::report::{layout, reference};
 
 /// One line about the runtime that made the figures.
 pub fn runtime_line(runtime: &RuntimeIdentity) -> String {
@@ -31,7 +31,7 @@ pub fn runtime_line(runtime: &RuntimeIdentity) -> String {
     )
 }
 
-/// The figures of a run: for each model its runtime, its table and its summary.
+/// The figures of a run: for each model its runtime, its table and its summary, and published figures beside them.
 pub fn figures(record: &RunRecord) -> String {
     let mut text = String::new();
     for model in &record.models {
@@ -47,7 +47,7 @@ pub fn figures(record: &RunRecord) -> String {
             text += "\n";
         }
     }
-    text
+    text + &reference::text(&crate::reference::judge(record))
 }
 
 /// What is known of runtime 1.3.0 with models of these toolkits (noc7c9/rkllm-eos-repro, logs of both versions): it reads
