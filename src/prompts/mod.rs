@@ -1,6 +1,7 @@
 //! Prompt suites: JSON files with the prompts that are run. `docs/prompts.md` describes the files for those who write
 //! them, `docs/prompts.schema.json` for editors.
 
+pub(crate) mod check;
 mod fault;
 mod file;
 mod shapes;
@@ -13,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::inference::{Input, Sampling};
 use crate::suggest;
 
+pub use check::Check;
 pub use table::Sweep;
 
 /// Suites that come with the crate, by name. Their files are in `prompts/`.
@@ -52,6 +54,8 @@ pub struct Prompt {
     pub sampling: Sampling,
     /// Tokens that lie in the KV cache before the prompt; 0 for every prompt of a file.
     pub depth: u32,
+    /// What its answers are checked for, no two alike.
+    pub checks: Vec<Check>,
 }
 
 impl Suite {

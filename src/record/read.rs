@@ -262,7 +262,7 @@ mod tests {
             ),
             (
                 "a key twice",
-                br#"{"schema_version": 2, "schema_version": 2}"#,
+                br#"{"schema_version": 3, "schema_version": 3}"#,
                 &["the key \"schema_version\" is given twice", "take the original"],
             ),
             (
@@ -285,20 +285,20 @@ mod tests {
             (
                 json!(99),
                 [
-                    "schema_version: it has version 99, newer than 2",
+                    "schema_version: it has version 99, newer than 3",
                     "(0.0.0), or measure again",
                 ],
             ),
             (
-                json!(1),
+                json!(2),
                 [
-                    "schema_version: it has version 1, older than 2",
+                    "schema_version: it has version 2, older than 3",
                     "(0.0.0), or measure again",
                 ],
             ),
             (
-                json!("2"),
-                ["schema_version: \"2\", not a whole number", "take the original"],
+                json!("3"),
+                ["schema_version: \"3\", not a whole number", "take the original"],
             ),
         ] {
             let text = refusal(&edited("schema_version", version));

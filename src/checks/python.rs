@@ -1,0 +1,168 @@
+//! The check `python_function`: code that parses, with a function of a name.
+
+use ruff_python_ast::{Expr, Stmt, StmtFunctionDef};
+use ruff_python_parser::parse_module;
+
+use super::answer::{Answer, quoted};
+use super::{Finding, Judge, counted};
+
+/// Languages of code blocks that may hold Python; a block often says none.
+const LANGUAGES: [&str; 4] = ["python", "python3", "py", ""];
+/// Code beyond this is not parsed: 16,000 tokens of four bytes each, more than the context of the models that run here.
+const MOST_BYTES: usize = 64 * 1024;
+/// Stack to parse and to free code on. Each level of its tree costs a few hundred bytes there, and each byte of code
+/// can be a level, as each bracket of `((((`. Memory that is not reached is not taken.
+const STACK_BYTES: usize = 256 << 20;
+/// Characters of code that are quoted.
+const QUOTED: usize = 60;
+
+pub(super) fn name(function: &str) -> String {
+    format!("Python function {}", shown(function))
+}
+
+pub(super) fn judge<'a>(name: &'a str, parameters: Option<&'a [String]>, docstring: bool) -> Judge<'a> {
+    let asked = Asked {
+        name,
+        parameters,
+        docstring,
+    };
+    Box::new(move |answer| asked.judge(answer))
+}
+
+/// What is asked of the function.
+struct Asked<'a> {
+    name: &'a str,
+    parameters: Option<&'a [String]>,
+    docstring: bool,
+}
+
+/// What came of one piece of code.
+enum Seen {
+    Function(Finding),
+    Others(usize),
+    Unparsed(String),
+}
+
+impl Asked<'_> {
+    fn judge(&self, answer: &Answer) -> Finding {
+        let mut blocks = answer.blocks();
+        let has_blocks = !blocks.is_empty();
+        blocks.retain(|block| LANGUAGES.contains(&block.language.as_str()));
+        let pieces: Vec<&str> = if has_blocks {
+            blocks.iter().map(|block| block.code.as_str()).collect()
+        } else {
+            vec![&answer.said]
+        };
+        let mut others = 0;
+        let mut unparsed = None;
+        for code in &pieces {
+            match self.look(code) {
+                Seen::Function(finding) => return finding,
+                Seen::Others(count) => others += count,
+                Seen::Unparsed(why) => {
+                    unparsed.get_or_insert(why);
+                }
+            }
+        }
+        Err(match unparsed {
+            Some(why) => why,
+            None if pieces.is_empty() => "no code block of Python".into(),
+            None => format!(
+                "no function {}, {} of other names",
+                shown(self.name),
+                counted(others, "function")
+            ),
+        })
+    }
+
+    fn look(&self, code: &str) -> Seen {
+        if code.len() > MOST_BYTES {
+            return Seen::Unparsed(format!(
+                "{} bytes of code, at most {MOST_BYTES} are parsed",
+                code.len()
+            ));
+        }
+        stacker::grow(STACK_BYTES, || match parse_module(code) {
+            Ok(module) => self.among(module.suite()),
+            Err(error) => {
+                let place = usize::from(error.location.start()).min(code.len());
+                let line = code.as_bytes()[..place].split(|byte| *byte == b'\n').count();
+                let why = error.error.to_string();
+                Seen::Unparsed(format!(
+                    "no Python at line {line} of the code: {}",
+                    quoted(&why, QUOTED)
+                ))
+            }
+        })
+    }
+
+    /// The function among a module's statements. A later one of the same name replaces it, as in Python.
+    fn among(&self, statements: &[Stmt]) -> Seen {
+        let functions: Vec<&StmtFunctionDef> =
+            statements.iter().filter_map(Stmt::as_function_def_stmt).collect();
+        match functions
+            .iter()
+            .rfind(|function| function.name.as_str() == self.name)
+        {
+            Some(function) => Seen::Function(self.fits(function)),
+            None => Seen::Others(functions.len()),
+        }
+    }
+
+    fn fits(&self, function: &StmtFunctionDef) -> Finding {
+        let parameters = parameters_of(function);
+        if self.parameters.is_some_and(|asked| asked != parameters) {
+            return Err(format!(
+                "its parameters are ({}), asked are ({})",
+                shown(&parameters.join(", ")),
+                shown(&self.parameters.unwrap_or_default().join(", "))
+            ));
+        }
+        if self.docstring && !has_docstring(function) {
+            return Err("the function has no docstring".into());
+        }
+        Ok("the code parses and has the function".into())
+    }
+}
+
+/// Names of the parameters in order, with their stars.
+fn parameters_of(function: &StmtFunctionDef) -> Vec<String> {
+    let parameters = &*function.parameters;
+    let named = |list: &[ruff_python_ast::ParameterWithDefault]| {
+        list.iter()
+            .map(|parameter| parameter.name().to_string())
+            .collect::<Vec<_>>()
+    };
+    let mut names = named(&parameters.posonlyargs);
+    names.extend(named(&parameters.args));
+    names.extend(
+        parameters
+            .vararg
+            .iter()
+            .map(|parameter| format!("*{}", parameter.name)),
+    );
+    names.extend(named(&parameters.kwonlyargs));
+    names.extend(
+        parameters
+            .kwarg
+            .iter()
+            .map(|parameter| format!("**{}", parameter.name)),
+    );
+    names
+}
+
+/// Whether the function's first statement is a text.
+fn has_docstring(function: &StmtFunctionDef) -> bool {
+    matches!(
+        function.body.first(),
+        Some(Stmt::Expr(statement)) if matches!(&*statement.value, Expr::StringLiteral(_))
+    )
+}
+
+/// A name as it is shown: Python's letters are harmless, but there can be many.
+fn shown(name: &str) -> String {
+    match name.char_indices().nth(QUOTED) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
+    }
+}
