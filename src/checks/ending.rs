@@ -39,3 +39,55 @@ fn is_cut(sample: &Sample, limit: u32) -> bool {
         .any(|mark| matches!(mark, Mark::ReachedLimit { .. }));
     marked || sample.inference.tokens.len() >= limit as usize
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict;
+    use super::*;
+    use crate::record::fixtures;
+
+    fn of(samples: Vec<Sample>) -> (Verdict, String) {
+        let outcome = outcome(&PromptRecord {
+            samples,
+            ..fixtures::prompt("p")
+        });
+        assert_eq!(outcome.name, "not truncated");
+        (outcome.verdict, outcome.reason)
+    }
+
+    #[test]
+    fn an_answer_ends_by_itself_or_at_the_limit() {
+        let ended = fixtures::sample();
+        let at_limit = fixtures::sample_of(&[10, 20, 30, 40, 50, 60, 70, 80]);
+        let mut marked = ended.clone();
+        marked.marks.push(Mark::ReachedLimit { limit: 4 });
+        let mut lost = ended.clone();
+        lost.inference.finish = Finish::Lost;
+        let cut = "cut off after 8 tokens, the most that were asked for";
+        for (samples, verdict, reason) in [
+            (
+                vec![ended.clone()],
+                Verdict::Pass,
+                "ended by itself after 4 of at most 8 tokens",
+            ),
+            (vec![at_limit.clone()], Verdict::Fail, cut),
+            (
+                vec![marked],
+                Verdict::Fail,
+                "cut off after 4 tokens, the most that were asked for",
+            ),
+            (
+                vec![lost],
+                Verdict::Fail,
+                "broken off after 4 tokens, before the runtime said that it finished",
+            ),
+            (
+                vec![ended.clone(), at_limit, ended],
+                Verdict::Fail,
+                &format!("1 of 3 answers: {cut}"),
+            ),
+        ] {
+            assert_eq!(of(samples), (verdict, reason.to_owned()));
+        }
+    }
+}

@@ -61,3 +61,103 @@ fn taken(validator: &Validator, document: &Value) -> Finding {
     };
     Err(format!("{place}{}{more}", clip(&why)))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::Verdict::{Fail, Pass};
+    use super::super::fixtures::{assert_judged, judged};
+
+    const PASSED: &str = "JSON as its schema asks";
+
+    fn check(bare: bool) -> serde_json::Value {
+        let schema = json!({
+            "type": "object",
+            "required": ["n"],
+            "additionalProperties": false,
+            "properties": {"n": {"type": "integer"}, "l": {"maxItems": 2}}
+        });
+        json!({"check": "json", "schema": schema, "bare": bare})
+    }
+
+    #[test]
+    fn the_document_is_the_one_block_or_all_of_the_answer() {
+        assert_judged(
+            &check(false),
+            &[
+                ("{\"n\": 1}", Pass, PASSED),
+                ("\r\n{\r\n\"n\": 1.0\r\n}\r\n", Pass, PASSED),
+                ("Here:\n```json\n{\"n\": 1}\n```\nDone.", Pass, PASSED),
+                ("```\n{\"n\": 1}", Pass, PASSED),
+                ("<think>{</think>{\"n\": 1}", Pass, PASSED),
+                (
+                    "```\n{\"n\": 1}\n```\n```\n{\"n\": 1}\n```",
+                    Fail,
+                    "2 code blocks, one document asked",
+                ),
+                (
+                    "Here: {\"n\": 1}",
+                    Fail,
+                    "no JSON: expected value at line 1 column 1",
+                ),
+                ("", Fail, "no JSON: EOF while parsing a value at line 1 column 0"),
+            ],
+        );
+        assert_judged(
+            &check(true),
+            &[
+                ("{\"n\": 1}\n", Pass, PASSED),
+                (
+                    "```\n{\"n\": 1}\n```",
+                    Fail,
+                    "no JSON: expected value at line 1 column 1",
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn what_the_schema_refuses_is_placed() {
+        assert_judged(
+            &check(false),
+            &[
+                ("{}", Fail, "\"n\" is a required property"),
+                ("[]", Fail, "the array is not of type \"object\""),
+                ("{\"n\": \"x\"}", Fail, "at /n: \"x\" is not of type \"integer\""),
+                (
+                    "{\"n\": [9, 9, 9]}",
+                    Fail,
+                    "at /n: the array is not of type \"integer\"",
+                ),
+                (
+                    "{\"n\": 1, \"l\": [1, 2, 3]}",
+                    Fail,
+                    "at /l: the array has more than 2 items",
+                ),
+                (
+                    "{\"n\": 1, \"n\": 2}",
+                    Fail,
+                    "no JSON: the key \"n\" is given twice: remove one at line 1 column 12",
+                ),
+                (
+                    "{\"n\": 1",
+                    Fail,
+                    "no JSON: EOF while parsing an object at line 1 column 7",
+                ),
+            ],
+        );
+        let (_, reason) = judged(&check(false), "{\"n\": null, \"l\": [1, 2, 3]}");
+        assert!(reason.ends_with(", and 1 more"), "{reason}");
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        let check = json!({"check": "json", "schema": {"items": {"$ref": "#"}}});
+        assert_eq!(judged(&check, &nested(127)), (Pass, PASSED.to_owned()));
+        let (verdict, reason) = judged(&check, &nested(10_000));
+        assert_eq!(verdict, Fail);
+        assert!(reason.contains("recursion limit"), "{reason}");
+    }
+}

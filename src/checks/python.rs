@@ -166,3 +166,123 @@ fn shown(name: &str) -> String {
         None => name.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::Verdict::{Fail, Pass};
+    use super::super::fixtures::{assert_judged, judged};
+
+    const PASSED: &str = "the code parses and has the function";
+
+    #[test]
+    fn the_function_is_found_in_the_code() {
+        assert_judged(
+            &json!({"check": "python_function", "name": "f"}),
+            &[
+                ("def f(): pass", Pass, PASSED),
+                (
+                    "Here:\r\n```python\r\ndef f(a):\r\n    return a\r\n```\r\nDone.",
+                    Pass,
+                    PASSED,
+                ),
+                (
+                    "```\nprint('x'\n```\n\n```py\nasync def f():\n  pass\n```",
+                    Pass,
+                    PASSED,
+                ),
+                ("```python\ndef f():\n    return 1", Pass, PASSED),
+                ("```bash\ndef f(): pass\n```", Fail, "no code block of Python"),
+                (
+                    "```python\ndef g(): pass\n```",
+                    Fail,
+                    "no function f, 1 function of other names",
+                ),
+                (
+                    "class A:\n    def f(self): pass",
+                    Fail,
+                    "no function f, 0 functions of other names",
+                ),
+                ("", Fail, "no function f, 0 functions of other names"),
+            ],
+        );
+    }
+
+    #[test]
+    fn code_that_does_not_parse_is_placed() {
+        let check = json!({"check": "python_function", "name": "f"});
+        for (text, line) in [
+            ("```python\ndef f():\n    return (1\n```", 3),
+            ("Sure! def f(): pass", 1),
+            ("def f():\n\treturn 1\n  return 2", 3),
+            ("def f():\n    '''open", 2),
+            ("\0", 1),
+        ] {
+            let (verdict, reason) = judged(&check, text);
+            let start = format!("no Python at line {line} of the code: \"");
+            assert!(
+                verdict == Fail && reason.starts_with(&start),
+                "{text:?}: {reason}"
+            );
+        }
+    }
+
+    #[test]
+    fn parameters_and_docstring_are_those_that_were_asked() {
+        assert_judged(
+            &json!({"check": "python_function", "name": "f", "parameters": ["a", "b", "*c", "d", "**e"], "docstring": true}),
+            &[
+                (
+                    "def f(a, /, b: int = 1, *c, d, **e) -> int:\n    \"\"\"Say.\"\"\"\n    return 1",
+                    Pass,
+                    PASSED,
+                ),
+                ("def f(a, /, b, *c, d, **e):\n    'Say.'", Pass, PASSED),
+                (
+                    "def f(a, b, *c, d, **e):\n    return 'Say.'",
+                    Fail,
+                    "the function has no docstring",
+                ),
+                (
+                    "def f(a, b, *c, d, **e):\n    f'Say.'",
+                    Fail,
+                    "the function has no docstring",
+                ),
+                (
+                    "def f(b, a): 'Say.'",
+                    Fail,
+                    "its parameters are (b, a), asked are (a, b, *c, d, **e)",
+                ),
+            ],
+        );
+        assert_judged(
+            &json!({"check": "python_function", "name": "f", "parameters": []}),
+            &[
+                ("def f(): pass", Pass, PASSED),
+                ("def f(a): pass", Fail, "its parameters are (a), asked are ()"),
+                ("def f(a): pass\ndef f(): pass", Pass, PASSED),
+            ],
+        );
+    }
+
+    #[test]
+    fn code_of_the_greatest_size_and_depth_is_parsed_and_freed() {
+        let check = json!({"check": "python_function", "name": "f"});
+        let code = |middle: String| format!("x = {middle}\ndef f(): pass");
+        let around = |depth: usize| code(format!("{}1{}", "(".repeat(depth), ")".repeat(depth)));
+        assert_eq!(judged(&check, &around(32_000)), (Pass, PASSED.to_owned()));
+        assert_eq!(
+            judged(&check, &code(format!("a{}", ".a".repeat(32_000)))),
+            (Pass, PASSED.to_owned())
+        );
+        assert_eq!(
+            judged(&check, &code(format!("{}1", "-".repeat(65_000)))),
+            (Pass, PASSED.to_owned())
+        );
+        assert_eq!(
+            judged(&check, &around(40_000)),
+            (Fail, "80019 bytes of code, at most 65536 are parsed".to_owned())
+        );
+    }
+}

@@ -28,11 +28,11 @@ const GRAM: usize = 4;
 /// Characters of a sequence that are quoted.
 const QUOTED: usize = 40;
 
-/// One place in a text that begins a unit, and what the unit is.
+/// The units of a text.
 struct Units<'a> {
     text: &'a str,
-    /// The byte at which each begins.
-    starts: Vec<usize>,
+    /// The byte at which each begins, and that behind it.
+    places: Vec<(usize, usize)>,
     /// The same number for the same unit.
     ids: Vec<u32>,
     /// Whether the unit of an id has a letter.
@@ -52,11 +52,9 @@ pub(super) fn judge(answer: &Answer) -> Finding {
     let Some(found) = units.first_loop() else {
         return Ok(format!("{} words and signs without a loop", units.ids.len()));
     };
-    let from = units.starts[found.start];
-    let to = units.starts[found.start + found.period];
     Err(format!(
         "{} follows itself {} times",
-        quoted(units.text[from..to].trim_end(), QUOTED),
+        quoted(units.sequence(&found), QUOTED),
         (found.end - found.start) / found.period
     ))
 }
@@ -65,7 +63,7 @@ impl<'a> Units<'a> {
     fn of(text: &'a str) -> Self {
         let mut units = Self {
             text,
-            starts: Vec::new(),
+            places: Vec::new(),
             ids: Vec::new(),
             has_letter: Vec::new(),
         };
@@ -98,8 +96,17 @@ impl<'a> Units<'a> {
         if id == next {
             self.has_letter.push(unit.contains(char::is_alphabetic));
         }
-        self.starts.push(start);
+        self.places.push((start, start + unit.len()));
         self.ids.push(id);
+    }
+
+    /// The sequence that a loop repeats, from its first unit with a letter on: a loop mostly begins with the last sign of
+    /// what was before it.
+    fn sequence(&self, found: &Stretch) -> &'a str {
+        let ids = &self.ids[found.start..found.start + found.period];
+        let letters = ids.iter().position(|id| self.has_letter[*id as usize]);
+        let first = found.start + letters.unwrap_or(0);
+        &self.text[self.places[first].0..self.places[first + found.period - 1].1]
     }
 
     /// The first stretch that is a loop.
@@ -155,5 +162,106 @@ fn without_number(line: &str) -> &str {
     match behind.strip_prefix(['.', ')']) {
         Some(rest) if is_number && rest.starts_with(char::is_whitespace) => rest,
         _ => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The loop in a text, as it is told.
+    fn told(text: &str) -> Finding {
+        judge(&Answer::new(text))
+    }
+
+    #[track_caller]
+    fn assert_loop(text: &str, reason: &str) {
+        let shown: String = text.chars().take(60).collect();
+        assert_eq!(told(text), Err(reason.to_owned()), "{shown:?}");
+    }
+
+    #[test]
+    fn words_sentences_and_paragraphs_said_again_and_again_are_loops() {
+        assert_loop(&"the ".repeat(60), "\"the\" follows itself 60 times");
+        let sentence = "She draws a map of the land. ";
+        assert_loop(
+            &format!("# Title\n\nIlvara wakes. {}She", sentence.repeat(9)),
+            "\"She draws a map of the land.\" follows itself 9 times",
+        );
+        let paragraph = "The river ran on.\nNobody knew why, and nobody asked.\n\nSo it went.\n\n";
+        assert_loop(
+            &paragraph.repeat(4),
+            "\"The river ran on.\\nNobody knew why, and n\"… follows itself 4 times",
+        );
+        assert_loop(&"我是模型。".repeat(12), "\"我是模型。\" follows itself 12 times");
+        assert_loop(
+            &"def f(): pass\n".repeat(12),
+            "\"def f(): pass\" follows itself 12 times",
+        );
+    }
+
+    #[test]
+    fn a_loop_is_found_anywhere_and_while_thinking() {
+        let ended = format!("{} Then it ended. The End.", "la ".repeat(80));
+        assert_loop(&ended, "\"la\" follows itself 80 times");
+        let thoughts = format!("<think>{}", "Wait. ".repeat(40));
+        assert_loop(&thoughts, "\"Wait.\" follows itself 40 times");
+    }
+
+    #[test]
+    fn a_loop_that_counts_its_items_is_one() {
+        let list: String = (1..=20).map(|item| format!("{item}. Buy a drill.\r\n")).collect();
+        assert_loop(&list, "\"Buy a drill.\" follows itself 20 times");
+    }
+
+    #[test]
+    fn letters_and_signs_without_spaces_are_loops_too() {
+        assert_loop(&"a".repeat(1 << 20), "\"a\" follows itself 1048576 times");
+        assert_loop(&"!".repeat(300), "\"!\" follows itself 300 times");
+        assert_loop(&"0, ".repeat(200), "\"0,\" follows itself 200 times");
+        assert!(told(&"!".repeat(255)).is_ok());
+    }
+
+    #[test]
+    fn below_the_thresholds_nothing_is_a_loop() {
+        assert_eq!(
+            told(&"the ".repeat(59)),
+            Ok("59 words and signs without a loop".into())
+        );
+        let stanza = (0..30).map(|word| format!("word{word} ")).collect::<String>();
+        assert!(told(&stanza.repeat(3)).is_ok());
+        assert!(told(&stanza.repeat(4)).is_err());
+        assert!(told("").is_ok());
+    }
+
+    #[test]
+    fn tables_lists_code_and_refrains_are_none() {
+        let table: String = (0..40)
+            .map(|row| format!("| tool {row} | 1 | yes | yes | yes |\n"))
+            .collect();
+        let list: String = ["drill", "saw", "ladder", "lamp"]
+            .iter()
+            .cycle()
+            .zip(1..=40)
+            .map(|(tool, item)| format!("{item}. Lend the {tool} number {item} to members.\n"))
+            .collect();
+        let refrain = "Oh the river runs, the river runs, the river runs down to the sea.\n";
+        let poem: String = (0..12)
+            .map(|verse| format!("{refrain}{refrain}Verse {verse} is here.\n"))
+            .collect();
+        let code: String = (0..40)
+            .map(|test| format!("    assert f([{test}, 0, 0]) == 0\n"))
+            .collect();
+        let zeroes = format!("[{}]", "[0, 0, 0, 0, 0, 0, 0, 0], ".repeat(8));
+        for text in [
+            format!("| tool | n | a | b | c |\n|{}\n{table}", "-------|".repeat(5)),
+            list,
+            poem,
+            format!("```python\n{code}```"),
+            zeroes,
+            "=".repeat(120),
+        ] {
+            assert!(told(&text).is_ok(), "{text}: {:?}", told(&text));
+        }
     }
 }

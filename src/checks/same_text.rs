@@ -91,3 +91,87 @@ fn difference(first: &Inference, other: &Inference) -> String {
         around(&first.text)
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Sample, fixtures};
+
+    fn sample(text: &str, ids: [i32; 4]) -> Sample {
+        let mut sample = fixtures::sample();
+        text.clone_into(&mut sample.inference.text);
+        for (token, id) in sample.inference.tokens.iter_mut().zip(ids) {
+            token.id = id;
+        }
+        sample
+    }
+
+    fn prompt(samples: Vec<Sample>) -> PromptRecord {
+        PromptRecord {
+            samples,
+            ..fixtures::prompt("p")
+        }
+    }
+
+    #[track_caller]
+    fn assert_outcome(prompt: &PromptRecord, verdict: Verdict, reason: &str) {
+        let outcome = outcome(prompt);
+        assert_eq!((outcome.verdict, outcome.reason.as_str()), (verdict, reason));
+    }
+
+    #[test]
+    fn greedy_answers_are_the_same() {
+        let (a, b) = (sample("Grüße", [1, 2, 3, 4]), sample("Grüße", [1, 2, 3, 5]));
+        assert_outcome(
+            &prompt(vec![a.clone(), b, a]),
+            Verdict::Pass,
+            "3 of 3 answers: the same 5 characters",
+        );
+    }
+
+    #[test]
+    fn the_first_difference_is_placed() {
+        let first = sample("Once upon a time there was a map maker.", [1, 2, 3, 4]);
+        let other = sample("Once upon a time there is\u{1b}one who draws maps.", [1, 2, 9, 4]);
+        assert_outcome(
+            &prompt(vec![first.clone(), first.clone(), other.clone(), other]),
+            Verdict::Fail,
+            "2 of 4 answers differ from the first; answer 3 does from character 24, token 3 on: \
+             \"ime there is\\u{1b}one who draws map\"… instead of \"ime there was a map maker.\"",
+        );
+    }
+
+    #[test]
+    fn an_answer_that_goes_on_differs_behind_the_other() {
+        let (short, long) = (sample("ab", [1, 2, 3, 4]), sample("abc", [1, 2, 3, 4]));
+        assert_outcome(
+            &prompt(vec![short, long]),
+            Verdict::Fail,
+            "1 of 2 answers differ from the first; answer 2 does from character 3 on: \"abc\" instead of \"ab\"",
+        );
+    }
+
+    #[test]
+    fn what_may_differ_is_not_compared() {
+        let differ = || vec![sample("a", [1; 4]), sample("b", [2; 4])];
+        let mut at_random = prompt(differ());
+        at_random.sampling.top_k = 40;
+        assert_outcome(
+            &at_random,
+            Verdict::NotApplicable,
+            "tokens are chosen at random, so answers may differ",
+        );
+        let mut varied = prompt(differ());
+        varied.samples[1].marks.push(Mark::PromptVaried);
+        assert_outcome(
+            &varied,
+            Verdict::NotApplicable,
+            "the runtime had to be given another first token in each run",
+        );
+        assert_outcome(
+            &prompt(vec![sample("a", [1; 4])]),
+            Verdict::NotApplicable,
+            "one sample, and two are needed to compare",
+        );
+    }
+}

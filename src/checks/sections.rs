@@ -88,3 +88,71 @@ fn in_order(asked: &[String], found: &[Heading], only: bool) -> Finding {
     }
     Ok(format!("all {} in order", counted(asked.len(), "heading")))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::Verdict::{Fail, Pass};
+    use super::super::fixtures::assert_judged;
+
+    #[test]
+    fn headings_are_there_in_order() {
+        assert_judged(
+            &json!({"check": "sections", "headings": ["## Goals", "Risks"]}),
+            &[
+                ("## Goals\na\n## Risks\nb", Pass, "all 2 headings in order"),
+                (
+                    "# Plan\r\n\r\n## **Goals**\r\n\r\n#### More\r\n\r\nRisks\r\n===\r\n",
+                    Pass,
+                    "all 2 headings in order",
+                ),
+                ("## Goals ##\n###### `Risks`", Pass, "all 2 headings in order"),
+                (
+                    "## Risks\n## Goals",
+                    Fail,
+                    "\"Risks\" out of order; 2 headings found",
+                ),
+                (
+                    "# Goals\n## Risks",
+                    Fail,
+                    "\"## Goals\" missing; 2 headings found",
+                ),
+                (
+                    "## Goals\n```\n## Risks\n```\n",
+                    Fail,
+                    "\"Risks\" missing; 1 heading found",
+                ),
+                (
+                    "## Goals\n~~~\n## Risks",
+                    Fail,
+                    "\"Risks\" missing; 1 heading found",
+                ),
+                ("##Goals\n## Risks", Fail, "\"## Goals\" missing; 1 heading found"),
+                ("Goals\nRisks", Fail, "\"## Goals\" missing; 0 headings found"),
+                (
+                    "<think>## Goals</think>\n## Risks",
+                    Fail,
+                    "\"## Goals\" missing; 1 heading found",
+                ),
+                ("", Fail, "\"## Goals\" missing; 0 headings found"),
+            ],
+        );
+    }
+
+    #[test]
+    fn others_are_told_when_there_are_to_be_none() {
+        assert_judged(
+            &json!({"check": "sections", "headings": ["# A", "# B"], "only": true}),
+            &[
+                ("# A\n# B", Pass, "all 2 headings in order"),
+                (
+                    "# A\n# B\n## C|`\u{1b}",
+                    Fail,
+                    r#"3 headings, 2 asked, among them "C|`\u{1b}""#,
+                ),
+                ("# A\n# A\n# B", Fail, "3 headings, 2 asked, one is there again"),
+            ],
+        );
+    }
+}

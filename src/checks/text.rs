@@ -83,3 +83,72 @@ impl<'a> Asked<'a> {
         Ok("the text is as asked".into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::Verdict::{Fail, Pass};
+    use super::super::fixtures::assert_judged;
+    use super::*;
+
+    #[test]
+    fn beginning_end_and_what_is_within() {
+        assert_judged(
+            &json!({"check": "text", "starts_with": "# ", "ends_with": "\nThe End.", "contains": ["a", "é|"]}),
+            &[
+                ("# a\né|\nThe End.", Pass, "the text is as asked"),
+                ("\r\n# a\r\né|\r\nThe End.\r\n", Pass, "the text is as asked"),
+                ("<think>x</think># aé|\nThe End.", Pass, "the text is as asked"),
+                (
+                    "## aé|\nThe End.",
+                    Fail,
+                    r###"it starts with "## aé|\nThe End.", not "# ""###,
+                ),
+                (
+                    "# aé|\nThe end.",
+                    Fail,
+                    r##"it ends with "# aé|\nThe end.", not "\nThe End.""##,
+                ),
+                ("# é|\nThe End.", Fail, "1 of 2 texts missing, the first: \"a\""),
+                ("# \nThe End.", Fail, "2 of 2 texts missing, the first: \"a\""),
+                ("", Fail, "it starts with \"\", not \"# \""),
+            ],
+        );
+    }
+
+    #[test]
+    fn long_texts_are_quoted_at_the_right_end() {
+        let said = format!("{}{}", "é".repeat(60), "ü".repeat(50));
+        assert_judged(
+            &json!({"check": "text", "ends_with": "x"}),
+            &[(
+                &said,
+                Fail,
+                &format!("it ends with \"{}\", not \"x\"", "ü".repeat(40)),
+            )],
+        );
+        assert_judged(
+            &json!({"check": "text", "starts_with": "x"}),
+            &[(
+                &said,
+                Fail,
+                &format!("it starts with \"{}\"…, not \"x\"", "é".repeat(40)),
+            )],
+        );
+    }
+
+    #[test]
+    fn the_name_says_what_is_asked() {
+        let contains = ["a".to_owned(), "b".to_owned(), "c".to_owned()];
+        let name = |asked: Asked| asked.name();
+        assert_eq!(
+            name(Asked::new(Some("\u{1b}|"), Some("y"), &contains[..1])),
+            r#"starts with "\u{1b}|", ends with "y", contains "a""#
+        );
+        assert_eq!(
+            name(Asked::new(None, None, &contains)),
+            "contains \"a\" and 2 more"
+        );
+    }
+}

@@ -25,3 +25,51 @@ fn range(min: Option<u32>, max: Option<u32>) -> String {
         (None, None) => "any number".into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::Verdict::{Fail, Pass};
+    use super::super::fixtures::assert_judged;
+    use super::*;
+
+    #[test]
+    fn words_are_those_of_unicode() {
+        let check = json!({"check": "words", "min": 2, "max": 4});
+        assert_judged(
+            &check,
+            &[
+                ("one two", Pass, "2 words, 2 to 4 asked"),
+                ("# map-maker: don't, | - *", Pass, "3 words, 2 to 4 asked"),
+                ("20,000 euros\r\nor 1.5", Pass, "4 words, 2 to 4 asked"),
+                ("你好世界", Pass, "4 words, 2 to 4 asked"),
+                ("你好世界人", Fail, "5 words, 2 to 4 asked"),
+                ("one", Fail, "1 word, 2 to 4 asked"),
+                ("a b c d e", Fail, "5 words, 2 to 4 asked"),
+                ("<think>a b c d e</think>a b", Pass, "2 words, 2 to 4 asked"),
+                ("- - | --", Fail, "0 words, 2 to 4 asked"),
+                ("", Fail, "0 words, 2 to 4 asked"),
+            ],
+        );
+    }
+
+    #[test]
+    fn one_end_can_be_open() {
+        assert_judged(
+            &json!({"check": "words", "min": 2}),
+            &[
+                ("a", Fail, "1 word, 2 or more asked"),
+                ("a b c", Pass, "3 words, 2 or more asked"),
+            ],
+        );
+        assert_judged(
+            &json!({"check": "words", "max": 2}),
+            &[
+                ("a b c", Fail, "3 words, at most 2 asked"),
+                ("", Pass, "0 words, at most 2 asked"),
+            ],
+        );
+        assert_eq!(name(Some(2), Some(4)), "words 2 to 4");
+    }
+}

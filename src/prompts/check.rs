@@ -326,9 +326,25 @@ impl TextKeys {
             ));
         }
         let empty = |place: String| Err(format!("{place}: empty, which every answer has: give text"));
-        for (key, text) in [("starts_with", &self.starts_with), ("ends_with", &self.ends_with)] {
-            if text.as_ref().is_some_and(String::is_empty) {
-                return empty(format!("{place}/{key}"));
+        let outer = [
+            (
+                "starts_with",
+                self.starts_with.as_deref().map(|text| (text, text.trim_start())),
+            ),
+            (
+                "ends_with",
+                self.ends_with.as_deref().map(|text| (text, text.trim_end())),
+            ),
+        ];
+        for (key, text) in outer {
+            match text {
+                Some(("", _)) => return empty(format!("{place}/{key}")),
+                Some((text, trimmed)) if text != trimmed => {
+                    return Err(format!(
+                        "{place}/{key}: white space at the answer's end is left out before, so none passes: remove it"
+                    ));
+                }
+                _ => {}
             }
         }
         let contains = match self.contains {

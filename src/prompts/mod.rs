@@ -167,6 +167,45 @@ mod tests {
     }
 
     #[test]
+    fn the_quality_suite_checks_what_it_asks() {
+        let asked = built_in("quality").prompts.into_iter().map(|prompt| {
+            let Input::Text(text) = prompt.input else {
+                panic!("{}: no text", prompt.id)
+            };
+            (text, prompt.checks)
+        });
+        for (text, checks) in asked {
+            assert!(checks.contains(&Check::NoRepetition {}), "{text}");
+            let mentions = |part: &str| assert!(text.contains(part), "{part} is not in: {text}");
+            for check in checks {
+                match check {
+                    Check::Words { min: Some(min), max } => {
+                        mentions(&format!("between {min} and {}", max.expect("both")));
+                    }
+                    Check::Words { min: None, max } => {
+                        mentions(&format!("under {} words", max.expect("one") + 1));
+                    }
+                    Check::Sections { headings, .. } => mentions(&headings.join("\n")),
+                    Check::PythonFunction { name, parameters, .. } => {
+                        mentions(&name);
+                        parameters
+                            .iter()
+                            .flatten()
+                            .for_each(|parameter| mentions(parameter));
+                    }
+                    Check::Text { contains, .. } => contains.iter().for_each(|part| mentions(part)),
+                    Check::Json { schema, .. } => schema["required"]
+                        .as_array()
+                        .expect("keys")
+                        .iter()
+                        .for_each(|key| mentions(&key.to_string())),
+                    Check::NoRepetition {} => {}
+                }
+            }
+        }
+    }
+
+    #[test]
     fn the_sha_256_is_that_of_the_file() {
         use sha2::{Digest as _, Sha256};
         for (name, text) in BUILT_IN {

@@ -455,7 +455,14 @@ mod tests {
     fn a_record_comes_back_as_it_was() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("deep/run.json");
-        let record = fixtures::empty();
+        let mut record = fixtures::complete("one");
+        record.models[0].prompts[0].checks = vec![
+            Check::Words {
+                min: Some(1),
+                max: None,
+            },
+            Check::NoRepetition {},
+        ];
         record.save(&path).expect("saved");
         assert_eq!(RunRecord::load(&path).expect("loaded"), record);
         let files: Vec<_> = std::fs::read_dir(dir.path().join("deep"))

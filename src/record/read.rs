@@ -389,6 +389,17 @@ mod tests {
             ("started_at", json!("yesterday"), "no RFC 3339 time"),
             ("status", json!("done"), "done"),
             (
+                "models[0].prompts[0].checks",
+                json!([{"check": "words", "min": -1}]),
+                "/min: -1 is out of range",
+            ),
+            (
+                "models[0].prompts[0].checks",
+                json!([{"check": "sums"}]),
+                "/check: no such kind of check",
+            ),
+            ("models[0].prompts[0].checks", json!([5]), "[0]: 5 is no check"),
+            (
                 "models[0].loaded.load_ns",
                 json!(u64::MAX),
                 "no call takes longer",
