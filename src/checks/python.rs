@@ -128,20 +128,20 @@ impl Asked<'_> {
 /// Names of the parameters in order, with their stars.
 fn parameters_of(function: &StmtFunctionDef) -> Vec<String> {
     let parameters = &*function.parameters;
-    let named = |list: &[ruff_python_ast::ParameterWithDefault]| {
+    let of_list = |list: &[ruff_python_ast::ParameterWithDefault]| {
         list.iter()
             .map(|parameter| parameter.name().to_string())
             .collect::<Vec<_>>()
     };
-    let mut names = named(&parameters.posonlyargs);
-    names.extend(named(&parameters.args));
+    let mut names = of_list(&parameters.posonlyargs);
+    names.extend(of_list(&parameters.args));
     names.extend(
         parameters
             .vararg
             .iter()
             .map(|parameter| format!("*{}", parameter.name)),
     );
-    names.extend(named(&parameters.kwonlyargs));
+    names.extend(of_list(&parameters.kwonlyargs));
     names.extend(
         parameters
             .kwarg

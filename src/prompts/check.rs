@@ -214,7 +214,6 @@ impl JsonKeys {
 ///
 /// # Errors
 /// What is wrong with the schema, with the place in it.
-#[expect(clippy::result_large_err, reason = "of one call that is soon made a sentence")]
 pub(crate) fn compiled(schema: &Value) -> Result<Validator, jsonschema::ValidationError<'static>> {
     jsonschema::draft202012::options()
         .offline()
