@@ -8,8 +8,7 @@
 //! What repeats by intent stays below: a refrain has verses between, the rows of a table and the items of a list differ
 //! in a word, and lines that code repeats as they are are few.
 
-use std::collections::HashMap;
-
+use ahash::AHashMap as HashMap;
 use unicode_segmentation::UnicodeSegmentation as _;
 
 use super::Finding;
@@ -114,7 +113,7 @@ impl<'a> Units<'a> {
     /// In a loop the last occurrence of most grams lies one period before, so the distance to it is a candidate, and each
     /// candidate is followed in both directions once. That takes time in line with the text, not with its square.
     fn first_loop(&self) -> Option<Stretch> {
-        let mut last = HashMap::new();
+        let mut last = HashMap::with_capacity(self.ids.len());
         let mut followed: HashMap<usize, usize> = HashMap::new();
         for (place, gram) in self.ids.windows(GRAM).enumerate() {
             let Some(before) = last.insert(gram, place) else {

@@ -112,6 +112,11 @@ mod tests {
                 ),
                 ("# é|\nThe End.", Fail, "1 of 2 texts missing, the first: \"a\""),
                 ("# \nThe End.", Fail, "2 of 2 texts missing, the first: \"a\""),
+                (
+                    "# aé|\nThe End.\nMore.",
+                    Fail,
+                    r##"it ends with "# aé|\nThe End.\nMore.", not "\nThe End.""##,
+                ),
                 ("", Fail, "it starts with \"\", not \"# \""),
             ],
         );
