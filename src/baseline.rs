@@ -416,8 +416,8 @@ mod tests {
                 "schema_version: it has version 2, newer than 1",
             ),
             (
-                with("/runs/1/schema_version", json!(1)),
-                "runs[1].schema_version: it has version 1, older than 2",
+                with("/runs/1/schema_version", json!(2)),
+                "runs[1].schema_version: it has version 2, older than 3",
             ),
             (
                 with("/runs/1", json!(5)),

@@ -76,6 +76,7 @@ mod atomic;
 pub mod baseline;
 pub mod board;
 mod calibration;
+pub mod checks;
 mod cli;
 mod console;
 pub mod engine;

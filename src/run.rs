@@ -218,6 +218,7 @@ impl Run {
             max_new_tokens,
             sampling: prompt.sampling,
             depth: prompt.depth,
+            checks: prompt.checks.clone(),
             // Behind a kept turn prefill may compute one more: the first run tells.
             prompt_tokens: prompt_tokens.filter(|_| prompt.depth == 0),
             warm_up: Vec::new(),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use jsonschema::Validator;
 use rkllm_bench::inference::{Input, Sampling};
-use rkllm_bench::prompts::Suite;
+use rkllm_bench::prompts::{Check, Suite};
 use serde_json::{Value, json};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -80,8 +80,32 @@ fn sampling_with(key: &str, value: impl serde::Serialize) -> Value {
     test_with(&[("sampling", json!({key: value}))])
 }
 
+fn check_with(check: &Value) -> Value {
+    test_with(&[("checks", json!([check]))])
+}
+
+#[rustfmt::skip] // one row, one line
+fn good_checks() -> Vec<Value> {
+    vec![
+        json!({"check": "words", "min": 0}),
+        json!({"check": "words", "max": 1_000_000.0}),
+        json!({"check": "words", "min": 5, "max": 5}),
+        json!({"check": "json", "schema": {}}),
+        json!({"check": "json", "schema": {"$ref": "#/$defs/a", "$defs": {"a": {"pattern": "^a+$"}}}, "bare": true}),
+        json!({"check": "python_function", "name": "_f1"}),
+        json!({"check": "python_function", "name": "f", "parameters": [], "docstring": true}),
+        json!({"check": "python_function", "name": "f", "parameters": ["a", "*b", "**c"]}),
+        json!({"check": "sections", "headings": ["## Goals", "Goals", "#hash", "#######"], "only": true}),
+        json!({"check": "text", "starts_with": "# "}),
+        json!({"check": "text", "ends_with": "\nThe End.", "contains": [" ", "|`<b>"]}),
+        json!({"check": "no_repetition"}),
+    ]
+}
+
 fn good_documents() -> Vec<Value> {
     vec![
+        test_with(&[("checks", json!([]))]),
+        test_with(&[("checks", json!(good_checks()))]),
         suite_with(&[]),
         suite_with(&[
             ("$schema", json!("prompts.schema.json")),
@@ -115,6 +139,7 @@ fn faulty_documents() -> Vec<(Value, &'static str, &'static str)> {
         faulty_files(),
         faulty_tests(),
         faulty_sampling(),
+        faulty_checks(),
         faulty_old_files(),
     ]
     .concat()
@@ -221,6 +246,67 @@ fn faulty_sampling() -> Vec<(Value, &'static str, &'static str)> {
 }
 
 #[rustfmt::skip] // one row, one line
+fn faulty_checks() -> Vec<(Value, &'static str, &'static str)> {
+    let first = "/tests/0/checks/0";
+    let row = |check: Value, key: &str, word| {
+        (check_with(&check), format!("{first}{key}").leak() as &'static str, word)
+    };
+    let alike = json!([{"check": "no_repetition"}, {"check": "words", "min": 1}, {"check": "no_repetition"}]);
+    let python = |key: &str, value: Value| {
+        object_with(json!({"check": "python_function", "name": "f"}), &[(key, value)])
+    };
+    let sections = |headings: Value| json!({"check": "sections", "headings": headings});
+    vec![
+        (test_with(&[("checks", json!({}))]), "/tests/0/checks", "a sequence"),
+        (test_with(&[("checks", json!(null))]), "/tests/0/checks", "null"),
+        (test_with(&[("check", json!([]))]), "/tests/0/check", "`checks`"),
+        (suite_with(&[("checks", json!([]))]), "/checks", "unknown field"),
+        (test_with(&[("checks", alike)]), "/tests/0/checks/2", "/tests/0/checks/0"),
+        row(json!("words"), "", "an object"),
+        row(json!([]), "", "an object"),
+        row(json!({}), "", "no `check`"),
+        row(json!({"min": 1}), "", "python_function"),
+        row(json!({"check": 1}), "/check", "no string"),
+        row(json!({"check": "word", "min": 1}), "/check", "did you mean words?"),
+        row(json!({"check": "words", "minimum": 1}), "/minimum", "did you mean min?"),
+        row(json!({"check": "words", "a/b~\u{1b}": 1}), "/a~1b~0\\u{1b}", "`words`"),
+        row(json!({"check": "no_repetition", "min": 1}), "/min", "`no_repetition`"),
+        row(json!({"check": "words"}), "", "neither `min` nor `max`"),
+        row(json!({"check": "words", "min": -1}), "/min", "from 0 to 1000000"),
+        row(json!({"check": "words", "min": "1"}), "/min", "number"),
+        row(json!({"check": "words", "min": null}), "/min", "null"),
+        row(json!({"check": "words", "max": 1.5}), "/max", "whole"),
+        row(json!({"check": "words", "max": 1_000_001}), "/max", "from 0 to 1000000"),
+        row(json!({"check": "json"}), "", "no `schema`"),
+        row(json!({"check": "json", "schema": true}), "/schema", "not an object"),
+        row(json!({"check": "json", "schema": {"type": "text"}}), "/schema/type", "draft 2020-12"),
+        row(json!({"check": "json", "schema": {"items": {"minItems": -1}}}), "/schema/items/minItems", "minimum"),
+        row(json!({"check": "json", "schema": {}, "bare": 1}), "/bare", "a boolean"),
+        row(json!({"check": "python_function"}), "", "no `name`"),
+        row(python("name", json!("")), "/name", "no name of Python"),
+        row(python("name", json!("a-b")), "/name", "no name of Python"),
+        row(python("name", json!("1a")), "/name", "no name of Python"),
+        row(python("parameters", json!("a")), "/parameters", "a sequence"),
+        row(python("parameters", json!(["a", "***b"])), "/parameters/1", "no name of Python"),
+        row(python("parameters", json!(["a", "*"])), "/parameters/1", "no name of Python"),
+        row(python("docstring", json!("yes")), "/docstring", "a boolean"),
+        row(json!({"check": "sections"}), "/headings", "no headings"),
+        row(sections(json!([])), "/headings", "no headings"),
+        row(sections(json!(["a", 1])), "/headings/1", "a string"),
+        row(sections(json!(["a", " "])), "/headings/1", "no text"),
+        row(sections(json!(["## "])), "/headings/0", "no text"),
+        row(sections(json!(["a\nb"])), "/headings/0", "control"),
+        row(json!({"check": "text"}), "", "none of"),
+        row(json!({"check": "text", "starts_with": ""}), "/starts_with", "empty"),
+        row(json!({"check": "text", "starts_with": " a"}), "/starts_with", "white space"),
+        row(json!({"check": "text", "ends_with": "a\n"}), "/ends_with", "white space"),
+        row(json!({"check": "text", "contains": []}), "/contains", "empty"),
+        row(json!({"check": "text", "contains": ["a", ""]}), "/contains/1", "empty"),
+        row(json!({"check": "text", "contains": "a"}), "/contains", "a sequence"),
+    ]
+}
+
+#[rustfmt::skip] // one row, one line
 fn faulty_old_files() -> Vec<(Value, &'static str, &'static str)> {
     let both = |key: &str, value: Value| object_with(old_with(&[]), &[(key, value)]);
     let section = |key: &str, value: Value| {
@@ -248,6 +334,7 @@ fn faulty_old_files() -> Vec<(Value, &'static str, &'static str)> {
         (old_with(&[("token_ids", json!([1]))]), at("token_ids"), "two shapes"),
         (old_with(&[("max_new_tokens", json!(8))]), at("max_new_tokens"), "two shapes"),
         (old_with(&[("sampling", json!({}))]), at("sampling"), "two shapes"),
+        (old_with(&[("checks", json!([]))]), at("checks"), "two shapes"),
         (old_with(&[("temperature", json!("1"))]), at("temperature"), "number"),
         (old_with(&[("id", json!("REMOVED"))]), first, "no `id`"),
         (old_with(&[("id", json!("a/b"))]), at("id"), "identifier"),
@@ -323,6 +410,22 @@ fn suite_refuses_what_a_schema_cannot_express() {
         // 33 characters of two bytes.
         (test_with(&[("id", json!("é".repeat(33)))]), "/tests/0/id: \"éé"),
         (suite_with(&[("name", json!("é".repeat(29)))]), "/name: \"éé"),
+        (
+            check_with(&json!({"check": "words", "min": 6, "max": 5})),
+            "/tests/0/checks/0/min: 6 is more than `max`, 5",
+        ),
+        (
+            check_with(&json!({"check": "json", "schema": {"$ref": "https://example.com/schema.json"}})),
+            "/tests/0/checks/0/schema",
+        ),
+        (
+            check_with(&json!({"check": "json", "schema": {"$ref": "file:///etc/passwd"}})),
+            "/tests/0/checks/0/schema",
+        ),
+        (
+            check_with(&json!({"check": "json", "schema": {"pattern": "(?=a)"}})),
+            "/tests/0/checks/0/schema/pattern",
+        ),
         // Nothing in the 32 bits that the runtime takes.
         (
             sampling_with("temperature", 1e-60),
@@ -493,6 +596,72 @@ fn our_shape_is_read_whole() {
     assert_eq!(c.sampling, Sampling::GREEDY);
     assert_eq!(suite.prompts.iter().map(|prompt| prompt.depth).max(), Some(0));
 }
+#[test]
+fn checks_are_read_whole() {
+    let names = |texts: &[&str]| -> Vec<String> { texts.iter().map(|text| (*text).to_owned()).collect() };
+    let document = test_with(&[(
+        "checks",
+        json!([
+            {"check": "words", "min": 3.0, "max": 5},
+            {"check": "json", "schema": {"type": "array"}, "bare": true},
+            {"check": "python_function", "name": "f", "parameters": ["a", "*b"], "docstring": true},
+            {"check": "sections", "headings": ["## A", "B"], "only": true},
+            {"check": "text", "starts_with": "a", "ends_with": "b", "contains": ["c", "d"]},
+            {"check": "no_repetition"},
+            {"check": "json", "schema": {}},
+            {"check": "python_function", "name": "g"},
+            {"check": "sections", "headings": ["C"]},
+        ]),
+    )]);
+    let expected = [
+        Check::Words {
+            min: Some(3),
+            max: Some(5),
+        },
+        Check::Json {
+            schema: json!({"type": "array"}),
+            bare: true,
+        },
+        Check::PythonFunction {
+            name: "f".into(),
+            parameters: Some(names(&["a", "*b"])),
+            docstring: true,
+        },
+        Check::Sections {
+            headings: names(&["## A", "B"]),
+            only: true,
+        },
+        Check::Text {
+            starts_with: Some("a".into()),
+            ends_with: Some("b".into()),
+            contains: names(&["c", "d"]),
+        },
+        Check::NoRepetition {},
+        Check::Json {
+            schema: json!({}),
+            bare: false,
+        },
+        Check::PythonFunction {
+            name: "g".into(),
+            parameters: None,
+            docstring: false,
+        },
+        Check::Sections {
+            headings: names(&["C"]),
+            only: false,
+        },
+    ];
+    assert_eq!(
+        suite(document.to_string()).expect("good").prompts[0].checks,
+        expected
+    );
+    for check in &expected {
+        let stored = serde_json::to_value(check).expect("stored");
+        let read: Check = serde_json::from_value(stored).expect("read");
+        assert_eq!(&read, check);
+    }
+}
+
 #[test] #[rustfmt::skip] // one row, one line
 fn each_sampling_key_sets_its_own_field() {
     let greedy = Sampling::GREEDY;

@@ -1,6 +1,7 @@
 //! Prompt suites: JSON files with the prompts that are run. `docs/prompts.md` describes the files for those who write
 //! them, `docs/prompts.schema.json` for editors.
 
+pub(crate) mod check;
 mod fault;
 mod file;
 mod shapes;
@@ -13,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::inference::{Input, Sampling};
 use crate::suggest;
 
+pub use check::Check;
 pub use table::Sweep;
 
 /// Suites that come with the crate, by name. Their files are in `prompts/`.
@@ -52,6 +54,8 @@ pub struct Prompt {
     pub sampling: Sampling,
     /// Tokens that lie in the KV cache before the prompt; 0 for every prompt of a file.
     pub depth: u32,
+    /// What its answers are checked for, no two alike.
+    pub checks: Vec<Check>,
 }
 
 impl Suite {
@@ -159,6 +163,45 @@ mod tests {
                 "{id}: {:?}",
                 prompt.input
             );
+        }
+    }
+
+    #[test]
+    fn the_quality_suite_checks_what_it_asks() {
+        let asked = built_in("quality").prompts.into_iter().map(|prompt| {
+            let Input::Text(text) = prompt.input else {
+                panic!("{}: no text", prompt.id)
+            };
+            (text, prompt.checks)
+        });
+        for (text, checks) in asked {
+            assert!(checks.contains(&Check::NoRepetition {}), "{text}");
+            let mentions = |part: &str| assert!(text.contains(part), "{part} is not in: {text}");
+            for check in checks {
+                match check {
+                    Check::Words { min: Some(min), max } => {
+                        mentions(&format!("between {min} and {}", max.expect("both")));
+                    }
+                    Check::Words { min: None, max } => {
+                        mentions(&format!("under {} words", max.expect("one") + 1));
+                    }
+                    Check::Sections { headings, .. } => mentions(&headings.join("\n")),
+                    Check::PythonFunction { name, parameters, .. } => {
+                        mentions(&name);
+                        parameters
+                            .iter()
+                            .flatten()
+                            .for_each(|parameter| mentions(parameter));
+                    }
+                    Check::Text { contains, .. } => contains.iter().for_each(|part| mentions(part)),
+                    Check::Json { schema, .. } => schema["required"]
+                        .as_array()
+                        .expect("keys")
+                        .iter()
+                        .for_each(|key| mentions(&key.to_string())),
+                    Check::NoRepetition {} => {}
+                }
+            }
         }
     }
 

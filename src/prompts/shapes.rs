@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Number, Value};
 
+use super::check::checks;
 use super::fault::Checked;
 use super::values::{
     MOST_SUITE_NAME_BYTES, OurSampling, check_id, check_prompts, checked_text, id_and_name, limit, sampling,
@@ -50,6 +51,8 @@ struct OurPrompt {
     max_new_tokens: Option<Number>,
     #[serde(default, deserialize_with = "given")]
     sampling: Option<Object<OurSampling>>,
+    #[serde(default, deserialize_with = "given")]
+    checks: Option<Vec<Value>>,
 }
 
 impl OurFile {
@@ -105,6 +108,7 @@ impl OurPrompt {
             max_new_tokens: limit(self.max_new_tokens.as_ref(), &format!("{place}/max_new_tokens"))?,
             sampling: sampling(self.sampling, &format!("{place}/sampling"))?.unwrap_or(of_suite),
             depth: 0,
+            checks: checks(self.checks.unwrap_or_default(), &format!("{place}/checks"))?,
         })
     }
 }
@@ -199,6 +203,7 @@ impl OldPrompt {
             max_new_tokens: limit(self.max_tokens.as_ref(), &format!("{place}/max_tokens"))?,
             sampling: sampling(asked, place)?.unwrap_or(Sampling::GREEDY),
             depth: 0,
+            checks: Vec::new(),
         })
     }
 }
@@ -226,7 +231,11 @@ pub(super) fn refuse_mixed(document: &Value) -> Checked<()> {
         refuse(section, &place, &["max_new_tokens", "ignore_eos", "sampling"])?;
         for (index, test) in section["tests"].as_array().into_iter().flatten().enumerate() {
             let place = format!("{place}/tests/{index}");
-            refuse(test, &place, &["token_ids", "max_new_tokens", "sampling"])?;
+            refuse(
+                test,
+                &place,
+                &["token_ids", "max_new_tokens", "sampling", "checks"],
+            )?;
         }
     }
     Ok(())

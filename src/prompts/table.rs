@@ -68,6 +68,7 @@ fn of_size(depth: u32, prompt_tokens: u32, new_tokens: u32) -> Prompt {
         max_new_tokens: Some(new_tokens),
         sampling: Sampling::GREEDY,
         depth,
+        checks: Vec::new(),
     }
 }
 

@@ -175,7 +175,7 @@ pub(super) fn sampling(object: Option<Object<OurSampling>>, place: &str) -> Chec
 }
 
 /// A whole number in `range`. As in JSON Schema, 64.0 is one.
-fn whole<T: TryFrom<i64>>(number: &Number, range: RangeInclusive<i64>, place: &str) -> Checked<T> {
+pub(super) fn whole<T: TryFrom<i64>>(number: &Number, range: RangeInclusive<i64>, place: &str) -> Checked<T> {
     let of_float = || {
         let value = number.as_f64().filter(|value| value.fract() == 0.0)?;
         // Beyond i64 the cast saturates, which no range here holds.

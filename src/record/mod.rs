@@ -14,12 +14,13 @@ use crate::error::Result;
 use crate::inference::{Inference, Input, Phases, Sampling};
 use crate::ledger::{Mark, Rejection};
 use crate::model_name::NameParts;
+use crate::prompts::Check;
 
 pub(crate) use check::time as check_time;
 pub(crate) use read::{Document, Fault, document, record as of_document, typed};
 
 /// Version of the record's shape. A reader refuses any other.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 3;
 
 /// One run of one suite over one or more models.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -130,6 +131,8 @@ pub struct PromptRecord {
     pub sampling: Sampling,
     /// Tokens that the KV cache held before the prompt came.
     pub depth: u32,
+    /// What its answers are checked for: [`checks::outcomes`](crate::checks::outcomes) judges them.
+    pub checks: Vec<Check>,
     /// Tokens that its prefill computes: the ids' count, or of text, chat template included, and of ids behind others,
     /// what the first prefill computed; absent where none could be seen.
     pub prompt_tokens: Option<u32>,
@@ -461,6 +464,7 @@ pub(crate) mod fixtures {
             max_new_tokens: 8,
             sampling: Sampling::GREEDY,
             depth: 0,
+            checks: vec![],
             prompt_tokens: None,
             warm_up: vec![],
             samples: vec![],
@@ -479,7 +483,14 @@ mod tests {
     fn a_record_comes_back_as_it_was() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("deep/run.json");
-        let record = fixtures::empty();
+        let mut record = fixtures::complete("one");
+        record.models[0].prompts[0].checks = vec![
+            Check::Words {
+                min: Some(1),
+                max: None,
+            },
+            Check::NoRepetition {},
+        ];
         record.save(&path).expect("saved");
         assert_eq!(RunRecord::load(&path).expect("loaded"), record);
         let files: Vec<_> = std::fs::read_dir(dir.path().join("deep"))

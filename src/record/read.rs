@@ -313,7 +313,7 @@ mod tests {
             ),
             (
                 "a key twice",
-                br#"{"schema_version": 2, "schema_version": 2}"#,
+                br#"{"schema_version": 3, "schema_version": 3}"#,
                 &["duplicate field `schema_version`", "take the original"],
             ),
             (
@@ -336,20 +336,20 @@ mod tests {
             (
                 json!(99),
                 [
-                    "schema_version: it has version 99, newer than 2",
+                    "schema_version: it has version 99, newer than 3",
                     "(0.0.0), or measure again",
                 ],
             ),
             (
-                json!(1),
+                json!(2),
                 [
-                    "schema_version: it has version 1, older than 2",
+                    "schema_version: it has version 2, older than 3",
                     "(0.0.0), or measure again",
                 ],
             ),
             (
-                json!("2"),
-                ["schema_version: \"2\", not a whole number", "take the original"],
+                json!("3"),
+                ["schema_version: \"3\", not a whole number", "take the original"],
             ),
         ] {
             let text = refusal(&edited("schema_version", version));
@@ -439,6 +439,17 @@ mod tests {
             ("suite.name", json!("a\u{1b}[2J"), "control characters"),
             ("started_at", json!("yesterday"), "no RFC 3339 time"),
             ("status", json!("done"), "done"),
+            (
+                "models[0].prompts[0].checks",
+                json!([{"check": "words", "min": -1}]),
+                "/min: -1 is out of range",
+            ),
+            (
+                "models[0].prompts[0].checks",
+                json!([{"check": "sums"}]),
+                "/check: no such kind of check",
+            ),
+            ("models[0].prompts[0].checks", json!([5]), "[0]: 5 is no check"),
             (
                 "models[0].loaded.load_ns",
                 json!(u64::MAX),
