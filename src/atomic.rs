@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use serde::Serialize;
+use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
 
@@ -23,6 +24,25 @@ pub(crate) enum Existing {
 /// # Errors
 /// [`Error::Io`].
 pub(crate) fn write_json(path: &Path, value: &impl Serialize, existing: Existing) -> Result<()> {
+    write_with(path, existing, |writer| {
+        serde_json::to_writer(&mut *writer, value)?;
+        writer.write_all(b"\n")
+    })
+}
+
+/// Writes `bytes` to `path`, likewise.
+///
+/// # Errors
+/// [`Error::Io`].
+pub(crate) fn write(path: &Path, bytes: &[u8], existing: Existing) -> Result<()> {
+    write_with(path, existing, |writer| writer.write_all(bytes))
+}
+
+fn write_with(
+    path: &Path,
+    existing: Existing,
+    content: impl FnOnce(&mut BufWriter<&mut NamedTempFile>) -> std::io::Result<()>,
+) -> Result<()> {
     let dir = path
         .parent()
         .filter(|dir| !dir.as_os_str().is_empty())
@@ -34,9 +54,7 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize, existing: Existing
         .tempfile_in(dir)
         .map_err(Error::io(dir))?;
     let mut writer = BufWriter::new(&mut file);
-    serde_json::to_writer(&mut writer, value)
-        .map_err(Into::into)
-        .and_then(|()| writer.write_all(b"\n"))
+    content(&mut writer)
         // Dropped instead, the writer would lose its last bytes on a full disk without a word.
         .and_then(|()| writer.flush())
         .map_err(Error::io(path))?;

@@ -3,7 +3,7 @@
 use crate::gate::Judged;
 
 /// A value in four digits; more where it has more before the point.
-pub(super) fn value(value: f64) -> String {
+pub(in crate::report) fn value(value: f64) -> String {
     let decimals = match value.abs() {
         size if !size.is_finite() => return "-".into(),
         size if size >= 1000.0 => 0,

@@ -140,7 +140,7 @@ fn fitting(lines: &[String], limit: usize, what: &str) -> String {
 ///
 /// A plain name is a code span. Those cannot hold a pipe within a table next to a backslash, so anything but plain is
 /// written in entities.
-fn code(name: &str) -> String {
+pub(in crate::report) fn code(name: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/_-.*:, →…[]()%+=".contains(c);
     let name = plain(name);
     if !name.trim().is_empty() && name.chars().all(is_plain) {
@@ -151,7 +151,7 @@ fn code(name: &str) -> String {
 }
 
 /// A message as text: nothing in it is markup or a mention.
-fn prose(text: &str) -> String {
+pub(in crate::report) fn prose(text: &str) -> String {
     // A mention is found after entities are resolved; a joiner of no width keeps the name from being one.
     entities(&plain(text)).replace("&#64;", "&#64;&#8203;")
 }

@@ -1,11 +1,11 @@
 //! The formats of a gate's verdict. Each is a pure function: the same comparison gives the same text to the last byte.
 
 mod advice;
-mod figures;
+pub(super) mod figures;
 mod junit;
-mod markdown;
-mod text;
-mod words;
+pub(super) mod markdown;
+pub(super) mod text;
+pub(super) mod words;
 
 pub use junit::junit;
 pub use markdown::markdown;

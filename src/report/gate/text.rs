@@ -112,7 +112,7 @@ fn row(judged: &Judged) -> [String; 5] {
 }
 
 /// Items below their title; nothing without items.
-fn list(title: &str, items: &[String]) -> String {
+pub(in crate::report) fn list(title: &str, items: &[String]) -> String {
     if items.is_empty() {
         return String::new();
     }
@@ -127,7 +127,7 @@ fn list(title: &str, items: &[String]) -> String {
 }
 
 /// One paragraph, folded.
-fn folded(text: &str) -> String {
+pub(in crate::report) fn folded(text: &str) -> String {
     let mut table = plain_table();
     table.add_row([text]);
     for column in table.column_iter_mut() {
@@ -136,7 +136,7 @@ fn folded(text: &str) -> String {
     lines(&table)
 }
 
-fn plain_table() -> Table {
+pub(in crate::report) fn plain_table() -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Dynamic);
@@ -147,7 +147,7 @@ fn plain_table() -> Table {
 }
 
 /// The lines of a table, without the blanks that fill its last column.
-fn lines(table: &Table) -> String {
+pub(in crate::report) fn lines(table: &Table) -> String {
     let trimmed = |line: &str| format!("{}\n", line.trim_end());
     table.to_string().lines().map(trimmed).collect()
 }

@@ -191,7 +191,7 @@ fn shortened(value: &str) -> String {
 
 /// `text` on one line and without what a terminal would obey or XML cannot hold: names and messages come from files
 /// and from the runtime.
-pub(super) fn plain(text: &str) -> String {
+pub(in crate::report) fn plain(text: &str) -> String {
     let plain = |c: char| match c {
         '\n' | '\r' | '\t' => ' ',
         '\u{fffe}' | '\u{ffff}' => char::REPLACEMENT_CHARACTER,
@@ -202,7 +202,7 @@ pub(super) fn plain(text: &str) -> String {
 }
 
 /// `1 metric`, `2 metrics`.
-pub(super) fn counted(count: usize, what: &str) -> String {
+pub(in crate::report) fn counted(count: usize, what: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {what}{plural}")
 }
