@@ -22,7 +22,7 @@ pub(super) struct Arguments {
     to: Target,
     #[command(flatten)]
     runs: RunSelection,
-    /// With llama-bench-jsonl: the commit that the figures are of, for its build_commit
+    /// With llama-bench-jsonl: the commit that the figures are of, for its `build_commit`
     #[arg(long, value_name = "HASH")]
     commit: Option<String>,
     /// File to write, in place of what is there [default: stdout]

@@ -156,8 +156,8 @@ fn row(key: &(Measure, Option<String>), values: &[Values], reference: usize) -> 
         return None;
     }
     let best = best(&sides, measure.worse());
-    let cell = |(index, side): (usize, &Option<&[RunValue]>)| {
-        let side = (*side)?;
+    let cell = |(index, side): (usize, Option<&[RunValue]>)| {
+        let side = side?;
         let to = sides[reference].filter(|_| index != reference);
         Some(Cell {
             value: log_mean(side)?.exp(),
@@ -170,7 +170,7 @@ fn row(key: &(Measure, Option<String>), values: &[Values], reference: usize) -> 
         prompt: prompt.clone(),
         unit: measure.unit(),
         worse: measure.worse(),
-        cells: sides.iter().enumerate().map(cell).collect(),
+        cells: sides.iter().copied().enumerate().map(cell).collect(),
     })
 }
 

@@ -32,9 +32,8 @@ fn source(name: &str, runs: Vec<RunRecord>) -> Source {
 
 #[track_caller]
 fn row<'a>(comparison: &'a Comparison, measure: Measure, prompt: Option<&str>) -> &'a Row {
-    let rows = comparison.suites.iter().flat_map(|suite| &suite.rows);
-    rows.filter(|row| row.measure == measure && row.prompt.as_deref() == prompt)
-        .next()
+    let mut rows = comparison.suites.iter().flat_map(|suite| &suite.rows);
+    rows.find(|row| row.measure == measure && row.prompt.as_deref() == prompt)
         .expect("a row")
 }
 

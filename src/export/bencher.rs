@@ -8,8 +8,9 @@ use super::{Summary, summaries};
 use crate::metrics::Measure;
 use crate::record::RunRecord;
 
+/// The format's names of the fields.
 #[derive(Serialize)]
-struct Value {
+struct Metric {
     value: f64,
     /// One standard deviation below; absent for a single value.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -27,10 +28,10 @@ struct Value {
     reason = "keys are text and nothing is written but memory"
 )]
 pub fn bencher(runs: &[RunRecord]) -> String {
-    let mut benchmarks = BTreeMap::<String, BTreeMap<String, Value>>::new();
+    let mut benchmarks = BTreeMap::<String, BTreeMap<String, Metric>>::new();
     for summary in summaries(runs) {
         let measures = benchmarks.entry(benchmark(&summary)).or_default();
-        measures.insert(measure(summary.metric.measure), value(&summary));
+        measures.insert(measure(summary.metric.measure), metric(&summary));
     }
     serde_json::to_string_pretty(&benchmarks).expect("values are JSON") + "\n"
 }
@@ -71,12 +72,12 @@ fn measure(measure: Measure) -> String {
     format!("{}-{unit}", measure.name().replace('_', "-"))
 }
 
-fn value(summary: &Summary) -> Value {
+fn metric(summary: &Summary) -> Metric {
     let bound = |sign: f64| {
         let bound = summary.value * (sign * summary.deviation?).exp();
         bound.is_finite().then_some(bound)
     };
-    Value {
+    Metric {
         value: summary.value,
         lower_value: bound(-1.0),
         upper_value: bound(1.0),

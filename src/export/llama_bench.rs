@@ -46,7 +46,8 @@ pub fn llama_bench_jsonl(runs: &[RunRecord], commit: Option<&str>) -> String {
                 for test in [prefill(prompt)].into_iter().flatten().chain(decodes(prompt)) {
                     let mut row = head.clone();
                     row.extend(test.fields());
-                    lines += &format!("{}\n", Value::Object(row));
+                    lines += &Value::Object(row).to_string();
+                    lines.push('\n');
                 }
             }
         }
