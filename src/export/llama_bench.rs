@@ -12,9 +12,8 @@ use crate::stats::{mean, variance};
 
 const NS_PER_S: f64 = 1e9;
 /// Keys that the script demands and that an RKLLM runtime has nothing for.
-const EMPTY: [&str; 17] = [
+const EMPTY: [&str; 18] = [
     "gpu_info",
-    "n_gpu_layers",
     "n_cpu_moe",
     "tensor_buft_overrides",
     "n_batch",
@@ -30,8 +29,9 @@ const EMPTY: [&str; 17] = [
     "main_gpu",
     "tensor_split",
     "flash_attn",
+    "fit_target",
+    "fit_min_ctx",
 ];
-const EMPTY_FIT: [&str; 2] = ["fit_target", "fit_min_ctx"];
 
 /// Two kinds of rows a prompt: prefill (`n_prompt`, by the TTFT) and decode (`n_gen` steps after the first token,
 /// one row for each length of answers, behind `n_depth` tokens of the KV cache).
@@ -59,9 +59,11 @@ pub fn llama_bench_jsonl(runs: &[RunRecord], commit: Option<&str>) -> String {
 fn head(run: &RunRecord, model: &ModelRecord, commit: &str) -> Map<String, Value> {
     let mut head = Map::new();
     let mut set = |key: &str, value: Value| head.insert(key.to_owned(), value);
-    for key in EMPTY.into_iter().chain(EMPTY_FIT) {
+    for key in EMPTY {
         set(key, json!(""));
     }
+    // No layer is on a GPU; the script wants a number.
+    set("n_gpu_layers", json!(0));
     set("build_commit", json!(commit));
     set("cpu_info", json!(run.board.cpu.as_deref().unwrap_or_default()));
     let runtime = model

@@ -145,7 +145,14 @@ fn llama_bench_rows_have_what_its_script_demands_and_no_null() {
             for key in DEMANDED.split_whitespace() {
                 assert!(row.get(key).is_some_and(|value| !value.is_null()), "{key}: {row}");
             }
-            for key in ["n_prompt", "n_gen", "n_depth", "avg_ns", "model_size"] {
+            for key in [
+                "n_prompt",
+                "n_gen",
+                "n_depth",
+                "avg_ns",
+                "model_size",
+                "n_gpu_layers",
+            ] {
                 assert!(row[key].is_u64(), "{key}: {row}");
             }
         }
