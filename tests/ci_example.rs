@@ -107,7 +107,9 @@ fn commands(text: &str) -> Vec<Vec<String>> {
                 .take_while(|word| !["--", ">", "||", "|", "#"].contains(word))
                 .map(str::to_owned)
                 .collect();
-            let is_ours = |word: &String| ["gate", "ab", "baseline", "calibrate"].contains(&word.as_str());
+            let is_ours = |word: &String| {
+                ["gate", "ab", "baseline", "calibrate", "compare", "export"].contains(&word.as_str())
+            };
             if own.first().is_some_and(is_ours) && own.iter().any(|word| word.starts_with("--")) {
                 found.push(own);
             }
@@ -122,6 +124,7 @@ fn every_flag_in_the_documents_exists() {
         include_str!("../docs/ci.md"),
         include_str!("../README.md"),
         include_str!("../docs/architecture.md"),
+        include_str!("../docs/exports.md"),
         WORKFLOW,
     ];
     let commands: Vec<Vec<String>> = documents.into_iter().flat_map(commands).collect();

@@ -3,6 +3,8 @@
 mod ab;
 mod baseline;
 mod calibrate;
+mod compare;
+mod export;
 mod gate;
 mod judging;
 mod models;
@@ -34,6 +36,8 @@ enum Command {
     Ab(ab::Arguments),
     Baseline(baseline::Arguments),
     Calibrate(calibrate::Arguments),
+    Compare(compare::Arguments),
+    Export(export::Arguments),
     Models(models::Arguments),
     Report(report::Arguments),
     OperatingCurve(operating_curve::Arguments),
@@ -69,6 +73,8 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Ab(arguments) => ab::run(&arguments),
         Command::Baseline(arguments) => baseline::run(&arguments),
         Command::Calibrate(arguments) => calibrate::run(&arguments),
+        Command::Compare(arguments) => compare::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
         Command::Models(arguments) => models::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::OperatingCurve(arguments) => operating_curve::run(&arguments),

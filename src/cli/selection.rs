@@ -50,12 +50,11 @@ impl RunSelection {
     /// [`Error::Record`] for a file that was named and cannot be used, [`Error::BadParameter`] when there is no run or
     /// one twice, [`Error::Io`] for a folder that cannot be read.
     pub(super) fn select(&self) -> Result<Vec<SelectedRun>> {
-        let mut runs = if self.runs.is_empty() {
-            let folder = self.records.clone().unwrap_or_else(paths::runs_dir);
-            newest(&folder, self.last.get())?
-        } else {
-            named(&self.runs)?
-        };
+        if !self.runs.is_empty() {
+            return runs_named(&self.runs);
+        }
+        let folder = self.records.clone().unwrap_or_else(paths::runs_dir);
+        let mut runs = newest(&folder, self.last.get())?;
         runs.sort_by_key(SelectedRun::age);
         Ok(runs)
     }
@@ -102,12 +101,22 @@ fn named(patterns: &[String]) -> Result<Vec<SelectedRun>> {
     Ok(runs)
 }
 
+/// The runs in the files that `patterns` match, the oldest first.
+///
+/// # Errors
+/// As [`RunSelection::select`].
+pub(super) fn runs_named(patterns: &[String]) -> Result<Vec<SelectedRun>> {
+    let mut runs = named(patterns)?;
+    runs.sort_by_key(SelectedRun::age);
+    Ok(runs)
+}
+
 fn matches(pattern: &str) -> Result<Vec<PathBuf>> {
     // A file may have brackets in its name.
     if Path::new(pattern).exists() {
         return Ok(vec![pattern.into()]);
     }
-    let refuse = |reason: &str| Error::BadParameter(format!("--runs {pattern}: {reason}"));
+    let refuse = |reason: &str| Error::BadParameter(format!("{pattern}: {reason}"));
     let options = MatchOptions {
         // A hidden file is one that is being written.
         require_literal_leading_dot: true,

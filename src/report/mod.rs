@@ -2,6 +2,7 @@
 
 pub mod benchmark;
 pub(crate) mod calibration;
+pub mod compare;
 pub mod gate;
 mod layout;
 mod markup;

@@ -4,11 +4,13 @@ mod adjust;
 mod paired;
 mod sizing;
 mod unpaired;
+mod welch;
 
 pub(crate) use adjust::holm;
 pub(crate) use paired::paired;
 pub(crate) use sizing::smallest_bound;
 pub(crate) use unpaired::{Variation, unpaired, variation};
+pub(crate) use welch::{Group, welch};
 
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF as _, StudentsT};
