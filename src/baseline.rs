@@ -423,7 +423,7 @@ mod tests {
             ),
             (
                 with("/runs/1/schema_version", json!(1)),
-                "runs[1].schema_version: it has version 1, older than 2",
+                "runs[1].schema_version: it has version 1, older than 3",
             ),
             (with("/runs/1", json!(5)), "runs[1]: no JSON object"),
             (with("/runs", json!({})), "runs: invalid type: map"),

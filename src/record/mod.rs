@@ -18,7 +18,7 @@ pub(crate) use check::time as check_time;
 pub(crate) use read::{Fault, check_version, document, record as of_document, typed};
 
 /// Version of the record's shape. A reader refuses any other.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 3;
 
 /// One run of one suite over one or more models.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -363,12 +363,10 @@ pub(crate) mod fixtures {
                 in_process: false,
             },
             board: Board {
-                name: None,
-                cpu: None,
-                cores: 1,
-                kernel: "6".into(),
-                architecture: "aarch64".into(),
-                memory_bytes: None,
+                cores: Some(1),
+                kernel: Some("6".into()),
+                architecture: Some("aarch64".into()),
+                ..Board::default()
             },
             models: Vec::new(),
         }

@@ -262,7 +262,7 @@ mod tests {
             ),
             (
                 "a key twice",
-                br#"{"schema_version": 2, "schema_version": 2}"#,
+                br#"{"schema_version": 3, "schema_version": 3}"#,
                 &["the key \"schema_version\" is given twice", "take the original"],
             ),
             (
@@ -285,14 +285,14 @@ mod tests {
             (
                 json!(99),
                 [
-                    "schema_version: it has version 99, newer than 2",
+                    "schema_version: it has version 99, newer than 3",
                     "(0.0.0), or measure again",
                 ],
             ),
             (
                 json!(1),
                 [
-                    "schema_version: it has version 1, older than 2",
+                    "schema_version: it has version 1, older than 3",
                     "(0.0.0), or measure again",
                 ],
             ),
