@@ -78,6 +78,7 @@ pub mod board;
 mod calibration;
 mod cli;
 mod console;
+pub mod doctor;
 pub mod engine;
 mod error;
 mod exit;

@@ -3,6 +3,7 @@
 mod ab;
 mod baseline;
 mod calibrate;
+mod doctor;
 mod gate;
 mod judging;
 mod models;
@@ -34,12 +35,14 @@ enum Command {
     Baseline(baseline::Arguments),
     Calibrate(calibrate::Arguments),
     Models(models::Arguments),
+    Doctor(doctor::Arguments),
     OperatingCurve(operating_curve::Arguments),
 }
 
 const EXIT_CODES: &str = "Exit codes:
-  0    done; of gate and ab: no regression, shown for each metric; of calibrate: fit to gate
-  1    regression: a metric got worse by more than its bound
+  0    done; of gate and ab: no regression, shown for each metric; of calibrate: fit to gate;
+       of doctor: fit to measure
+  1    regression: a metric got worse by more than its bound; of doctor: not fit to measure
   2    cannot tell: too noisy, or too few runs
   3    not comparable: the sides differ in what is no part of the experiment (--allow)
   4    a metric of the baseline is absent from the candidate
@@ -68,6 +71,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Baseline(arguments) => baseline::run(&arguments),
         Command::Calibrate(arguments) => calibrate::run(&arguments),
         Command::Models(arguments) => models::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::OperatingCurve(arguments) => operating_curve::run(&arguments),
     }
 }
