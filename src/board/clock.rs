@@ -124,9 +124,9 @@ fn is_plain(node: &str) -> bool {
         .all(|c| c.is_ascii_alphanumeric() || ".-_@:".contains(c))
 }
 
-/// The first devfreq node, by name, that `is_wanted`.
+/// The first devfreq node, by name, whose kind `is_wanted`: what stands behind the address, `npu` of `fdab0000.npu`.
 pub(super) fn devfreq(files: &Files, is_wanted: impl Fn(&str) -> bool) -> Option<Clock> {
     let mut nodes = files.names(DEVFREQ).into_iter();
-    let node = nodes.find(|node| is_plain(node) && is_wanted(node))?;
+    let node = nodes.find(|node| is_plain(node) && node.rsplit('.').next().is_some_and(&is_wanted))?;
     Some(Clock::of_devfreq(files, &node))
 }

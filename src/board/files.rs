@@ -218,7 +218,7 @@ mod tests {
             b"0",
             b"18446744073709551615",
             b"99999999999999999999999",
-            b"1\0000",
+            b"10\x0000",
             b"1.5e9",
             b"\xff\xfe",
         ] {
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_long_file_is_read_in_part() {
-        let (_dir, files) = with("f", &[b'7'; 1_000_000]);
+        let (_dir, files) = with("f", &vec![b'7'; 1_000_000]);
         assert_eq!(files.text("f").map(|text| text.len()), Some(64 * 1024));
         assert_eq!(files.value("f"), None);
     }

@@ -53,7 +53,7 @@ impl Npu {
         let (users, hidden_processes) = users(files, &devices);
         Self {
             driver: VERSIONS.iter().find_map(|path| driver(files, path)),
-            clock: clock::devfreq(files, |node| node.ends_with(".npu") || node == "npu"),
+            clock: clock::devfreq(files, |kind| kind == "npu"),
             load_percent: LOADS
                 .iter()
                 .find_map(|path| load(files, path))
@@ -105,7 +105,7 @@ fn devices(files: &Files) -> Vec<String> {
             continue;
         }
         let uevent = files.text(&format!("sys/class/drm/{node}/device/uevent"));
-        let is_npu = |line: &str| line.to_ascii_lowercase() == "driver=rknpu";
+        let is_npu = |line: &str| line.eq_ignore_ascii_case("driver=rknpu");
         if uevent.is_some_and(|text| text.lines().any(is_npu)) {
             devices.push(format!("/dev/dri/{node}"));
         }

@@ -1,5 +1,7 @@
 //! Frequencies: held, and as high as they go.
 
+use std::fmt::Write as _;
+
 use super::{Item, RuntimeFacts, Verdict};
 use crate::board::{Board, Clock, CpuCluster};
 
@@ -176,10 +178,9 @@ pub(super) fn ranges(cpus: &[u16]) -> String {
             .count();
         let last = rest[run - 1];
         let comma = if text.is_empty() { "" } else { "," };
-        text += &if last == *first {
-            format!("{comma}{first}")
-        } else {
-            format!("{comma}{first}-{last}")
+        let _ = match run {
+            1 => write!(text, "{comma}{first}"),
+            _ => write!(text, "{comma}{first}-{last}"),
         };
         rest = &rest[run..];
     }
