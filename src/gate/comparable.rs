@@ -352,6 +352,16 @@ mod tests {
     }
 
     #[test]
+    fn governors_that_follow_the_load_differ_from_each_other() {
+        let under = |governor: &str| {
+            let mut fake = Fake::rk3588();
+            fake.put("sys/class/devfreq/dmc/governor", governor);
+            fingerprint(&[&run_on(&fake)])
+        };
+        assert_ne!(under("dmc_ondemand"), under("simple_ondemand"));
+    }
+
+    #[test]
     fn frequencies_and_their_governors_must_be_equal() {
         const CPU: &str = "sys/devices/system/cpu/cpufreq/policy4";
         const NPU: &str = "sys/class/devfreq/fdab0000.npu";
