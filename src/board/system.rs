@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn steal_is_a_share_of_all_time() {
-        let line = "cpu  60 10 10 100 5 5 5 5 30 0";
+        let line = "cpu  60 10 10 100 10 5 0 5 30 0";
         assert_eq!(steal_percent(line), Some(2.5));
         for garbage in [
             "",
