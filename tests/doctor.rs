@@ -1,9 +1,10 @@
 //! `rkllm-bench doctor`, on copies of boards' files and on this machine.
 
+#![expect(clippy::expect_used, reason = "helpers of tests")]
+
 mod common;
 #[path = "../src/board/fake.rs"]
 #[expect(dead_code, reason = "the boards of the unit tests; some serve here")]
-#[expect(clippy::expect_used, reason = "a helper of tests")]
 mod fake;
 
 use std::path::Path;

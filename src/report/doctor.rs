@@ -190,7 +190,10 @@ bad   ddr_frequency       DDR frequency unknown
         let mut fake = unfit();
         fake.put("proc/device-tree/model", "x\u{1b}[31m\u{7}")
             .put("sys/class/devfreq/a; reboot.npu/governor", "powersave")
-            .put("sys/class/devfreq/a; reboot.npu/available_frequencies", "1000000000")
+            .put(
+                "sys/class/devfreq/a; reboot.npu/available_frequencies",
+                "1000000000",
+            )
             .put("sys/class/thermal/thermal_zone0/type", "a\u{9b}b")
             .put(
                 &format!("proc/device-tree/{}", "compatible"),
