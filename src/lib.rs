@@ -81,6 +81,7 @@ mod cli;
 pub mod compare;
 mod console;
 mod csv_text;
+pub mod doctor;
 pub mod engine;
 mod error;
 mod exit;

@@ -4,6 +4,7 @@ mod ab;
 mod baseline;
 mod calibrate;
 mod compare;
+mod doctor;
 mod export;
 mod gate;
 mod judging;
@@ -40,12 +41,14 @@ enum Command {
     Export(export::Arguments),
     Models(models::Arguments),
     Report(report::Arguments),
+    Doctor(doctor::Arguments),
     OperatingCurve(operating_curve::Arguments),
 }
 
 const EXIT_CODES: &str = "Exit codes:
-  0    done; of gate and ab: no regression, shown for each metric; of calibrate: fit to gate
-  1    regression: a metric got worse by more than its bound
+  0    done; of gate and ab: no regression, shown for each metric; of calibrate: fit to gate;
+       of doctor: fit to measure
+  1    regression: a metric got worse by more than its bound; of doctor: not fit to measure
   2    cannot tell: too noisy, or too few runs
   3    not comparable: the sides differ in what is no part of the experiment (--allow)
   4    a metric of the baseline is absent from the candidate
@@ -77,6 +80,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Export(arguments) => export::run(&arguments),
         Command::Models(arguments) => models::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::OperatingCurve(arguments) => operating_curve::run(&arguments),
     }
 }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::board::{Board, Clock};
 use crate::record::{ModelRecord, RunRecord};
 
 /// A part of what a run was made with; the name that `--allow` takes.
@@ -24,17 +25,20 @@ pub enum Aspect {
     Driver,
     /// Board, processor and platform.
     Soc,
+    /// What sets the frequencies of CPU, NPU and DDR, and their limits.
+    Frequencies,
 }
 
 impl Aspect {
     /// All.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Model,
         Self::Suite,
         Self::Parameters,
         Self::Runtime,
         Self::Driver,
         Self::Soc,
+        Self::Frequencies,
     ];
 
     /// Its name.
@@ -46,6 +50,7 @@ impl Aspect {
             Self::Runtime => "runtime",
             Self::Driver => "driver",
             Self::Soc => "soc",
+            Self::Frequencies => "frequencies",
         }
     }
 }
@@ -131,13 +136,9 @@ fn facts_of(runs: &[&RunRecord]) -> Facts {
 }
 
 fn facts_of_run(run: &RunRecord) -> Vec<(Aspect, String, String)> {
-    let (board, parameters, suite) = (&run.board, &run.parameters, &run.suite);
-    let mut facts = Vec::new();
+    let (parameters, suite) = (&run.parameters, &run.suite);
+    let mut facts = facts_of_board(&run.board);
     let mut fact = |aspect, what: &str, value: String| facts.push((aspect, what.to_owned(), value));
-    fact(Aspect::Soc, "board", or_none(board.name.as_ref()));
-    fact(Aspect::Soc, "cpu", or_none(board.cpu.as_ref()));
-    fact(Aspect::Soc, "cores", board.cores.to_string());
-    fact(Aspect::Soc, "architecture", board.architecture.clone());
     fact(Aspect::Suite, &suite.name, suite.sha256.clone());
     fact(
         Aspect::Parameters,
@@ -160,6 +161,53 @@ fn facts_of_run(run: &RunRecord) -> Vec<(Aspect, String, String)> {
         facts.extend(facts_of_model(&suite.name, model));
     }
     facts
+}
+
+/// What must be equal of a board. Neither what changes from boot to boot nor what root alone can read is among it: current
+/// frequencies under a governor that follows the load, temperatures, numbers of zones.
+fn facts_of_board(board: &Board) -> Vec<(Aspect, String, String)> {
+    let share = &board.share;
+    let mut facts: Vec<(Aspect, String, String)> = [
+        ("board", or_none(board.name.as_ref())),
+        ("soc", or_none(board.soc.as_ref())),
+        ("cpu", or_none(board.cpu.as_ref())),
+        ("cores", or_none(board.cores)),
+        ("architecture", or_none(board.architecture.as_ref())),
+        ("online CPUs", format!("{:?}", share.online_cpus)),
+        ("allowed CPUs", format!("{:?}", share.allowed_cpus)),
+        ("fast CPUs", format!("{:?}", board.big_cpus)),
+        ("CPU quota", or_none(share.quota_cpus)),
+    ]
+    .map(|(what, value)| (Aspect::Soc, what.to_owned(), value))
+    .into();
+    let mut clock = |what: String, clock: Option<&Clock>| {
+        facts.push((Aspect::Frequencies, what, clock_in_words(clock)));
+    };
+    for cluster in &board.cpu_clusters {
+        clock(format!("CPUs {:?}", cluster.cpus), Some(&cluster.clock));
+    }
+    clock("NPU".into(), board.npu.clock.as_ref());
+    clock("DDR".into(), board.ddr.as_ref());
+    facts
+}
+
+/// Governor, limits, and the frequency where it is held.
+fn clock_in_words(clock: Option<&Clock>) -> String {
+    let Some(clock) = clock else {
+        return "none".to_owned();
+    };
+    let mhz =
+        |hz: Option<u64>| hz.map_or_else(|| "unknown".to_owned(), |hz| format!("{} MHz", hz / 1_000_000));
+    format!(
+        "{}, {} to {}, {}",
+        clock.governor.as_deref().unwrap_or("governor unknown"),
+        mhz(clock.min_hz),
+        mhz(clock.max_hz),
+        clock.fixed_hz().map_or_else(
+            || "not fixed".to_owned(),
+            |hz| format!("fixed at {}", mhz(Some(hz)))
+        )
+    )
 }
 
 fn facts_of_model(suite: &str, model: &ModelRecord) -> Vec<(Aspect, String, String)> {
@@ -236,4 +284,117 @@ fn facts_of_model(suite: &str, model: &ModelRecord) -> Vec<(Aspect, String, Stri
 
 fn or_none(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "none".to_owned(), |value| value.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::board::fake::Fake;
+    use crate::record::fixtures;
+
+    fn run_on(fake: &Fake) -> RunRecord {
+        RunRecord {
+            board: Board::read_below(fake.written().path()),
+            ..fixtures::run("one", &[(50_000, 1_000)])
+        }
+    }
+
+    /// What differs between a run on the fixed RK3588 and one on the same board changed.
+    fn differing(change: impl Fn(&mut Fake)) -> Vec<(Aspect, String)> {
+        let mut fake = Fake::rk3588();
+        let before = run_on(&fake);
+        change(&mut fake);
+        let after = run_on(&fake);
+        let found = differences(&[&before], &[&after], &BTreeSet::new());
+        assert_eq!(
+            found.is_empty(),
+            fingerprint(&[&before]) == fingerprint(&[&after]),
+            "a digest tells the same apart"
+        );
+        found
+            .into_iter()
+            .map(|difference| (difference.aspect, difference.what))
+            .collect()
+    }
+
+    #[test]
+    fn a_reboot_changes_nothing() {
+        let gone = differing(|fake| {
+            fake.remove("sys/class/thermal")
+                .zone(5, "soc-thermal", 61_000, &[("passive", 75_000)])
+                .cooling(9, "pwm-fan", 3)
+                .put("sys/class/devfreq/fb000000.gpu/cur_freq", "300000000")
+                .put("proc/loadavg", "3.1 2 1 1/1 1")
+                .put("proc/stat", "cpu 9 9 9 9 9 9 9 9")
+                .put("proc/sys/kernel/osrelease", "6.1.99")
+                .put("sys/kernel/debug/rknpu/load", "NPU load: 50%")
+                .memory(8_000_000, 1_000_000, 500_000)
+                .process(9, "other", "/dev/dri/renderD129");
+        });
+        assert_eq!(gone, []);
+    }
+
+    #[test]
+    fn under_a_governor_that_follows_the_load_the_frequency_is_no_difference() {
+        let mut fake = Fake::rk3588();
+        fake.put("sys/class/devfreq/dmc/governor", "dmc_ondemand").put(
+            "sys/devices/system/cpu/cpufreq/policy4/scaling_governor",
+            "schedutil",
+        );
+        let idle = run_on(&fake);
+        fake.put("sys/class/devfreq/dmc/cur_freq", "528000000").put(
+            "sys/devices/system/cpu/cpufreq/policy4/scaling_cur_freq",
+            "408000",
+        );
+        let busy = run_on(&fake);
+        assert_ne!(idle.board, busy.board);
+        assert_eq!(fingerprint(&[&idle]), fingerprint(&[&busy]));
+    }
+
+    #[test]
+    fn governors_that_follow_the_load_differ_from_each_other() {
+        let under = |governor: &str| {
+            let mut fake = Fake::rk3588();
+            fake.put("sys/class/devfreq/dmc/governor", governor);
+            fingerprint(&[&run_on(&fake)])
+        };
+        assert_ne!(under("dmc_ondemand"), under("simple_ondemand"));
+    }
+
+    #[test]
+    fn frequencies_and_their_governors_must_be_equal() {
+        const CPU: &str = "sys/devices/system/cpu/cpufreq/policy4";
+        const NPU: &str = "sys/class/devfreq/fdab0000.npu";
+        const DDR: &str = "sys/class/devfreq/dmc";
+        for (path, text, what) in [
+            (format!("{CPU}/scaling_governor"), "ondemand", "CPUs [4, 5]"),
+            (format!("{CPU}/scaling_setspeed"), "816000", "CPUs [4, 5]"),
+            (format!("{CPU}/scaling_max_freq"), "816000", "CPUs [4, 5]"),
+            (format!("{NPU}/userspace/set_freq"), "300000000", "NPU"),
+            (format!("{DDR}/userspace/set_freq"), "528000000", "DDR"),
+            (format!("{DDR}/min_freq"), "2112000000", "DDR"),
+        ] {
+            let found = differing(|fake| {
+                fake.put(&path, text);
+            });
+            assert_eq!(found, [(Aspect::Frequencies, what.to_owned())], "{path}");
+        }
+        let without_ddr = differing(|fake| {
+            fake.remove("sys/class/devfreq/dmc");
+        });
+        assert_eq!(without_ddr, [(Aspect::Frequencies, "DDR".to_owned())]);
+    }
+
+    #[test]
+    fn what_a_board_is_must_be_equal() {
+        let quota = differing(|fake| {
+            fake.put("sys/fs/cgroup/user.slice/cpu.max", "400000 100000");
+        });
+        let soc = |what: &str| (Aspect::Soc, what.to_owned());
+        assert_eq!(quota, [soc("CPU quota"), soc("cores")]);
+        let offline = differing(|fake| {
+            fake.put("sys/devices/system/cpu/online", "0-6");
+        });
+        assert_eq!(offline, [soc("online CPUs")]);
+    }
 }

@@ -186,7 +186,7 @@ fn what_must_be_equal_is_compared_by_name() {
                 .name = "other".into();
         }),
         (Aspect::Soc, "cpu", |run| run.board.cpu = Some("other".into())),
-        (Aspect::Soc, "cores", |run| run.board.cores = 8),
+        (Aspect::Soc, "cores", |run| run.board.cores = Some(8)),
     ];
     for (aspect, what, change) in changes {
         let mut candidate = side("cand", &[50_000, 50_100]);

@@ -16,8 +16,10 @@ use clap::Parser as _;
 use self::criterion::Task;
 use self::saving::{RecordFile, Saving};
 use crate::console::{print, say};
+use crate::doctor::{self, ModelFacts, RuntimeFacts};
 use crate::engine::serve_if_worker;
 use crate::error::{Error, Result};
+use crate::ffi::library::IS_HOST;
 use crate::options::{Mode, Options};
 use crate::progress::Progress;
 use crate::prompts::{Suite, Sweep};
@@ -27,7 +29,7 @@ use crate::report::benchmark;
 use crate::report::terminal::{self, TimeSpent};
 use crate::run::Run;
 use crate::turns::Part;
-use crate::{exit, lock, models, paths, signals};
+use crate::{exit, lock, models, paths, report, signals};
 
 /// The body of a bench target's `main`; [`main!`](crate::main) calls it. `suite` names a suite that comes with
 /// rkllm-bench, or a JSON file relative to `base`, the folder of the target's package.
@@ -135,6 +137,9 @@ fn measure(
     let folder = options.output.clone().unwrap_or_else(paths::runs_dir);
     let mut file = RecordFile::new(folder.join(format!("{}.json", record.run_id)));
     file.save(&record);
+    if options.mode() == Mode::Bench {
+        say(verdict_on_board(&record));
+    }
     let mut observer = Saving {
         file: &mut file,
         part: &mut part,
@@ -177,6 +182,19 @@ fn measure(
         None if faults.are_fatal() => Ok(ExitCode::from(exit::FAILED)),
         None => reports.and(code),
     }
+}
+
+/// Whether the machine is fit to measure on; the record has what that rests on.
+fn verdict_on_board(record: &RunRecord) -> String {
+    let models = record.models.iter();
+    let models: Vec<ModelFacts> = models
+        .map(|model| ModelFacts::of_file(&model.name, &model.path))
+        .collect();
+    let runtime = RuntimeFacts {
+        is_host: IS_HOST,
+        cpu_mask: record.parameters.cpu_mask,
+    };
+    report::doctor::line(&doctor::examine(&record.board, &models, runtime))
 }
 
 /// The end of a run that came to none by itself.

@@ -213,7 +213,10 @@ fn made_with(record: &RunRecord) -> String {
         record.parameters.samples,
         record.parameters.threads.unwrap_or_default(),
         record.board.cpu.as_deref().unwrap_or("an unnamed processor"),
-        record.board.cores,
+        record
+            .board
+            .cores
+            .map_or_else(|| "unknown".to_owned(), |cores| cores.to_string()),
     )
 }
 

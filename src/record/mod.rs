@@ -394,12 +394,10 @@ pub(crate) mod fixtures {
                 in_process: false,
             },
             board: Board {
-                name: None,
-                cpu: None,
-                cores: 1,
-                kernel: "6".into(),
-                architecture: "aarch64".into(),
-                memory_bytes: None,
+                cores: Some(1),
+                kernel: Some("6".into()),
+                architecture: Some("aarch64".into()),
+                ..Board::default()
             },
             models: Vec::new(),
         }

@@ -184,7 +184,7 @@ fn memory(case: &Case) -> Check {
     const ITEM: &str = "memory";
     /// The kernel and others need the rest; beyond that, pages of the model are dropped and read again, or swapped.
     const MOST_IN_PERCENT: u64 = 80;
-    let (Some(peak), Some(all)) = (case.peak_rss_bytes, case.run.board.memory_bytes) else {
+    let (Some(peak), Some(all)) = (case.peak_rss_bytes, case.run.board.memory.total_bytes) else {
         return unknown(ITEM, "must hold the model without swapping", "free -m");
     };
     let percent = u128::from(peak) * 100 / u128::from(all.max(1));

@@ -27,7 +27,7 @@ pub(crate) fn run(samples: &[(u64, u64)]) -> RunRecord {
         ..fixtures::empty()
     };
     run.parameters.threads = None;
-    run.board.memory_bytes = Some(8_000_000_000);
+    run.board.memory.total_bytes = Some(8_000_000_000);
     run.models.push(ModelRecord {
         path: format!("models/{MODEL}.rkllm").into(),
         loaded: Some(loaded),

@@ -1,8 +1,10 @@
-//! What a person reads: text from a run record or from a gate's verdict. Nothing here measures or decides.
+//! What a person reads: text from run records, from a verdict, or from what the doctor found. Nothing here measures or
+//! decides.
 
 pub mod benchmark;
 pub(crate) mod calibration;
 pub mod compare;
+pub mod doctor;
 pub mod gate;
 mod layout;
 mod markup;

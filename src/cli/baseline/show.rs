@@ -96,11 +96,15 @@ fn board_line(board: &Board) -> String {
     let name = board.name.as_ref().or(board.cpu.as_ref());
     format!(
         "board: {}, {}, {} CPUs, kernel {}",
-        name.map_or("unknown", String::as_str),
-        board.architecture,
-        board.cores,
-        board.kernel
+        or_unknown(name),
+        or_unknown(board.architecture.as_ref()),
+        or_unknown(board.cores.as_ref()),
+        or_unknown(board.kernel.as_ref())
     )
+}
+
+fn or_unknown(value: Option<&impl ToString>) -> String {
+    value.map_or_else(|| "unknown".to_owned(), ToString::to_string)
 }
 
 /// A time without its fractions; as it is where it is none.

@@ -299,7 +299,7 @@ fn memory_is_short_from_four_fifths_on() {
     let with = |peak: Option<u64>, all: Option<u64>| {
         let mut run = slow();
         run.models[0].prompts[0].samples[0].inference.peak_rss_bytes = peak;
-        run.board.memory_bytes = all;
+        run.board.memory.total_bytes = all;
         check(&run, "memory")
     };
     assert_eq!(

@@ -1,0 +1,132 @@
+//! Frequencies: CPU clusters by cpufreq, NPU, DDR and GPU by devfreq.
+
+use serde::{Deserialize, Serialize};
+
+use super::files::{Files, cpu_list};
+
+const CPUFREQ: &str = "sys/devices/system/cpu/cpufreq";
+const DEVFREQ: &str = "sys/class/devfreq";
+/// The NPU's default governor. Despite its name it follows no load but holds what was set (source of the driver 0.9.8).
+const NPU_GOVERNOR: &str = "rknpu_ondemand";
+
+/// A clock whose frequency the kernel sets. Each field is absent when its file is, or has no usable value.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Clock {
+    /// Its folder in sysfs, such as `policy4`, `fdab0000.npu` or `dmc`.
+    pub node: String,
+    /// What chooses the frequency.
+    pub governor: Option<String>,
+    /// Frequency when it was read, Hz.
+    pub current_hz: Option<u64>,
+    /// Frequency that the governor `userspace` was told to hold, Hz; absent under any other.
+    pub set_hz: Option<u64>,
+    /// Lower limit, Hz.
+    pub min_hz: Option<u64>,
+    /// Upper limit, Hz. Thermal throttling lowers it.
+    pub max_hz: Option<u64>,
+    /// Highest frequency of the hardware, Hz.
+    pub highest_hz: Option<u64>,
+    /// All frequencies that it can have, Hz, rising; empty where there is no such list.
+    pub available_hz: Vec<u64>,
+}
+
+/// CPUs that share a clock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CpuCluster {
+    /// Its CPUs, rising.
+    pub cpus: Vec<u16>,
+    /// Speed of one of them by the kernel's scale, on which the fastest has 1024; absent where all are alike.
+    pub capacity: Option<u32>,
+    /// Its clock.
+    pub clock: Clock,
+}
+
+impl Clock {
+    /// The frequency that it is held at, Hz; absent when it follows the load, or when that cannot be seen.
+    pub fn fixed_hz(&self) -> Option<u64> {
+        match self.governor.as_deref() {
+            Some("userspace") => self.set_hz,
+            Some("performance") => self.max_hz.or(self.highest_hz),
+            Some(NPU_GOVERNOR) => self.current_hz,
+            _ => self.max_hz.filter(|max| self.min_hz == Some(*max)),
+        }
+    }
+
+    fn of_devfreq(files: &Files, node: &str) -> Self {
+        let file = |name: &str| format!("{DEVFREQ}/{node}/{name}");
+        let governor = files.value(&file("governor"));
+        let available_hz = files.all_hz(&file("available_frequencies"), 1);
+        Self {
+            node: node.to_owned(),
+            current_hz: files.hz(&file("cur_freq"), 1),
+            set_hz: set_hz(files, governor.as_deref(), &file("userspace/set_freq"), 1),
+            min_hz: files.hz(&file("min_freq"), 1),
+            max_hz: files.hz(&file("max_freq"), 1),
+            highest_hz: available_hz.last().copied(),
+            governor,
+            available_hz,
+        }
+    }
+
+    fn of_cpufreq(files: &Files, node: &str) -> Self {
+        let file = |name: &str| format!("{CPUFREQ}/{node}/{name}");
+        let governor = files.value(&file("scaling_governor"));
+        let available_hz = files.all_hz(&file("scaling_available_frequencies"), 1000);
+        Self {
+            node: node.to_owned(),
+            current_hz: files.hz(&file("scaling_cur_freq"), 1000),
+            set_hz: set_hz(files, governor.as_deref(), &file("scaling_setspeed"), 1000),
+            min_hz: files.hz(&file("scaling_min_freq"), 1000),
+            max_hz: files.hz(&file("scaling_max_freq"), 1000),
+            highest_hz: files
+                .hz(&file("cpuinfo_max_freq"), 1000)
+                .or(available_hz.last().copied()),
+            governor,
+            available_hz,
+        }
+    }
+}
+
+/// Under any other governor the file says so in words, or is not there.
+fn set_hz(files: &Files, governor: Option<&str>, path: &str, unit_hz: u64) -> Option<u64> {
+    (governor == Some("userspace"))
+        .then(|| files.hz(path, unit_hz))
+        .flatten()
+}
+
+/// The CPU clusters, by their first CPU.
+pub(super) fn clusters(files: &Files) -> Vec<CpuCluster> {
+    let nodes = files.names(CPUFREQ).into_iter();
+    let mut clusters: Vec<CpuCluster> = nodes
+        .filter(|node| node.starts_with("policy") && is_plain(node))
+        .filter_map(|node| cluster(files, &node))
+        .collect();
+    clusters.sort_by_key(|cluster| cluster.cpus.first().copied());
+    clusters
+}
+
+fn cluster(files: &Files, node: &str) -> Option<CpuCluster> {
+    let path = format!("{CPUFREQ}/{node}/related_cpus");
+    // The number in a policy's name is that of its first CPU.
+    let cpus = files.value(&path).and_then(|text| cpu_list(&text));
+    let cpus = cpus.or_else(|| cpu_list(node.strip_prefix("policy")?))?;
+    let capacity = format!("sys/devices/system/cpu/cpu{}/cpu_capacity", cpus[0]);
+    Some(CpuCluster {
+        capacity: files.number(&capacity),
+        cpus,
+        clock: Clock::of_cpufreq(files, node),
+    })
+}
+
+/// Whether a folder's name is one that the kernel gives: commands are made of it.
+fn is_plain(node: &str) -> bool {
+    node.chars()
+        .all(|c| c.is_ascii_alphanumeric() || ".-_@:".contains(c))
+}
+
+/// The first devfreq node, by name, whose kind `is_wanted`: what stands behind the address, `npu` of `fdab0000.npu`.
+pub(super) fn devfreq(files: &Files, is_wanted: impl Fn(&str) -> bool) -> Option<Clock> {
+    let mut nodes = files.names(DEVFREQ).into_iter();
+    let node = nodes.find(|node| is_plain(node) && node.rsplit('.').next().is_some_and(&is_wanted))?;
+    Some(Clock::of_devfreq(files, &node))
+}

@@ -1,0 +1,256 @@
+//! Files of the system, read so that none of them can hang, flood or stop the reader, whatever is in them.
+
+use std::cell::RefCell;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Component, Path, PathBuf};
+
+/// Bytes that are read of a file. What is looked for stands at the beginning, in `/proc/cpuinfo` of many CPUs too.
+const MOST_BYTES: u64 = 64 * 1024;
+/// Characters of a value that stands alone in its file.
+const MOST_CHARACTERS: usize = 256;
+/// Entries that are read of a folder: `/proc` has one for each process.
+const MOST_ENTRIES: usize = 100_000;
+/// Notes that are kept.
+const MOST_NOTES: usize = 40;
+/// Most that a frequency can be, Hz: beyond any clock that is built.
+const MOST_HZ: u64 = 20_000_000_000;
+
+/// The files below a root folder.
+pub(super) struct Files {
+    root: PathBuf,
+    notes: RefCell<Vec<String>>,
+}
+
+impl Files {
+    /// The files below `root`.
+    pub(super) fn below(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            notes: RefCell::default(),
+        }
+    }
+
+    /// What was there and of no use, each with its path, in the order it was met.
+    pub(super) fn into_notes(self) -> Vec<String> {
+        self.notes.into_inner()
+    }
+
+    /// Notes what is wrong with `path`.
+    pub(super) fn note(&self, path: &str, what: impl std::fmt::Display) {
+        let mut notes = self.notes.borrow_mut();
+        let note = format!("/{path}: {what}");
+        if notes.len() < MOST_NOTES && !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+
+    /// The beginning of a file; absent, with a note, when it is there and cannot be read.
+    pub(super) fn text(&self, path: &str) -> Option<String> {
+        match beginning(&self.root.join(path)) {
+            Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(error) => {
+                self.note_error(path, &error);
+                None
+            }
+        }
+    }
+
+    /// The value that stands alone in a file, without white space and NUL around it; absent, with a note, when it is
+    /// empty, longer than any value, or has control characters.
+    pub(super) fn value(&self, path: &str) -> Option<String> {
+        let text = self.text(path)?;
+        let value = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
+        let wrong = if value.is_empty() {
+            "empty"
+        } else if value.chars().nth(MOST_CHARACTERS).is_some() {
+            "too long for a value"
+        } else if value.chars().any(char::is_control) {
+            "control characters in a value"
+        } else {
+            return Some(value.to_owned());
+        };
+        self.note(path, wrong);
+        None
+    }
+
+    /// The whole number in a file.
+    pub(super) fn number<T: std::str::FromStr>(&self, path: &str) -> Option<T> {
+        let value = self.value(path)?;
+        let number = value.parse().ok();
+        if number.is_none() {
+            self.note(path, "no number, or one too large");
+        }
+        number
+    }
+
+    /// The frequency in a file that gives it in units of `unit_hz`, Hz. Devfreq gives Hz, cpufreq kHz.
+    pub(super) fn hz(&self, path: &str, unit_hz: u64) -> Option<u64> {
+        let hz = self.number::<u64>(path).map(|number| number.checked_mul(unit_hz));
+        self.plausible(path, hz?)
+    }
+
+    /// The frequencies in a file, as [`Files::hz`], in rising order; empty where there are none.
+    pub(super) fn all_hz(&self, path: &str, unit_hz: u64) -> Vec<u64> {
+        let text = self.text(path).unwrap_or_default();
+        let words = text.split_whitespace().take(MOST_CHARACTERS);
+        let mut found: Vec<u64> = words
+            .filter_map(|word| {
+                let hz = word.parse::<u64>().ok().and_then(|n| n.checked_mul(unit_hz));
+                self.plausible(path, hz)
+            })
+            .collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    fn plausible(&self, path: &str, hz: Option<u64>) -> Option<u64> {
+        let hz = hz.filter(|hz| (1..=MOST_HZ).contains(hz));
+        if hz.is_none() {
+            self.note(path, "no frequency that a clock can have");
+        }
+        hz
+    }
+
+    /// The names in a folder, in order; empty when there is no such folder.
+    pub(super) fn names(&self, path: &str) -> Vec<String> {
+        self.try_names(path).unwrap_or_else(|error| {
+            self.note_error(path, &error);
+            Vec::new()
+        })
+    }
+
+    /// The names in a folder, in order.
+    pub(super) fn try_names(&self, path: &str) -> io::Result<Vec<String>> {
+        let entries = fs::read_dir(self.root.join(path))?.take(MOST_ENTRIES);
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// Whether there is something at `path`.
+    pub(super) fn exists(&self, path: &str) -> bool {
+        self.root.join(path).exists()
+    }
+
+    /// Where a link points to.
+    pub(super) fn link(&self, path: &str) -> Option<PathBuf> {
+        fs::read_link(self.root.join(path)).ok()
+    }
+
+    fn note_error(&self, path: &str, error: &io::Error) {
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {}
+            io::ErrorKind::PermissionDenied => self.note(path, "no permission: root can read it (sudo)"),
+            _ => self.note(path, error),
+        }
+    }
+}
+
+/// A path from a file, as one below the root: neither absolute nor upwards.
+pub(super) fn relative(path: &str) -> PathBuf {
+    Path::new(path)
+        .components()
+        .filter(|component| matches!(component, Component::Normal(_)))
+        .collect()
+}
+
+/// The CPUs in a list such as `0-3,6` or `0 1 2 3`, in rising order; absent for anything else.
+pub(super) fn cpu_list(text: &str) -> Option<Vec<u16>> {
+    let mut cpus = Vec::new();
+    for part in text.split([',', ' ', '\n']).filter(|part| !part.is_empty()) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last) = (first.parse::<u16>().ok()?, last.parse::<u16>().ok()?);
+        cpus.extend(first..=last);
+    }
+    cpus.sort_unstable();
+    cpus.dedup();
+    (!cpus.is_empty()).then_some(cpus)
+}
+
+fn beginning(path: &Path) -> io::Result<Vec<u8>> {
+    let regular = |is_file: bool| {
+        let error = || io::Error::other("a folder, device, pipe or socket in a file's place");
+        is_file.then_some(()).ok_or_else(error)
+    };
+    // Before it is opened: to open a device can set it to work.
+    regular(fs::metadata(path)?.is_file())?;
+    // Without waiting, should it have become a pipe since.
+    let file: File = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)?;
+    regular(file.metadata()?.is_file())?;
+    let mut bytes = Vec::new();
+    file.take(MOST_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(name: &str, bytes: &[u8]) -> (tempfile::TempDir, Files) {
+        let dir = tempfile::tempdir().expect("a folder");
+        fs::write(dir.path().join(name), bytes).expect("written");
+        let files = Files::below(dir.path());
+        (dir, files)
+    }
+
+    #[test]
+    fn kilohertz_and_hertz() {
+        let (_dir, files) = with("f", b"1800000\n");
+        assert_eq!(files.hz("f", 1000), Some(1_800_000_000));
+        assert_eq!(files.hz("f", 1), Some(1_800_000));
+        assert_eq!(files.into_notes(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_no_frequency_is_absent_and_noted() {
+        for bytes in [
+            b"".as_slice(),
+            b"fast",
+            b"-1",
+            b"0",
+            b"18446744073709551615",
+            b"99999999999999999999999",
+            b"10\x0000",
+            b"1.5e9",
+            b"\xff\xfe",
+        ] {
+            let (_dir, files) = with("f", bytes);
+            assert_eq!(files.hz("f", 1000), None, "{bytes:?}");
+            let notes = files.into_notes();
+            assert_eq!(notes.len(), 1, "{bytes:?}: {notes:?}");
+            assert!(notes[0].starts_with("/f: "), "{notes:?}");
+        }
+        let (_dir, files) = with("f", b"0");
+        assert_eq!(files.hz("other", 1), None);
+        assert!(files.into_notes().is_empty(), "what is not there is no fault");
+    }
+
+    #[test]
+    fn a_long_file_is_read_in_part() {
+        let (_dir, files) = with("f", &vec![b'7'; 1_000_000]);
+        assert_eq!(files.text("f").map(|text| text.len()), Some(64 * 1024));
+        assert_eq!(files.value("f"), None);
+    }
+
+    #[test]
+    fn lists_of_cpus() {
+        assert_eq!(cpu_list("0-2,5\n"), Some(vec![0, 1, 2, 5]));
+        assert_eq!(cpu_list("4 5 4"), Some(vec![4, 5]));
+        for garbage in ["", "x", "0-99999999999", "3-", "-", "1;2"] {
+            assert_eq!(cpu_list(garbage), None, "{garbage:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_from_a_file_stays_below_the_root() {
+        assert_eq!(relative("/a/../../etc/./b"), Path::new("a/etc/b"));
+    }
+}

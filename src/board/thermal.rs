@@ -1,0 +1,134 @@
+//! Heat: thermal zones with their trips, and what throttles.
+
+use serde::{Deserialize, Serialize};
+
+use super::files::Files;
+
+const THERMAL: &str = "sys/class/thermal";
+const CPUS: &str = "sys/devices/system/cpu";
+/// Temperatures that are believed, thousandths of a degree: zones that are off give the absolute zero.
+const PLAUSIBLE_MILLI_C: std::ops::RangeInclusive<i64> = -60_000..=250_000;
+/// Trips of a zone that are read.
+const MOST_TRIPS: usize = 16;
+
+/// A place whose temperature the kernel watches.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ThermalZone {
+    /// Its name, such as `soc-thermal`.
+    pub name: String,
+    /// Temperature when it was read, °C; absent where the sensor gives none.
+    pub temperature_c: Option<f64>,
+    /// Temperatures at which something happens, rising.
+    pub trips: Vec<Trip>,
+}
+
+/// A temperature at which the kernel acts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trip {
+    /// How: `passive` lowers clocks, `active` starts a fan, `hot` warns, `critical` switches off.
+    pub kind: String,
+    /// From where on, °C.
+    pub temperature_c: f64,
+}
+
+/// What the kernel cools with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoolingDevice {
+    /// Its kind, such as `cpufreq-cpu0` or `pwm-fan`.
+    pub kind: String,
+    /// How far it is at work; 0: not at all.
+    pub state: u32,
+}
+
+impl ThermalZone {
+    /// The lowest trip that lowers clocks, °C.
+    pub fn passive_trip_c(&self) -> Option<f64> {
+        let passive = self.trips.iter().find(|trip| trip.kind == "passive");
+        passive.map(|trip| trip.temperature_c)
+    }
+}
+
+impl CoolingDevice {
+    /// Whether it cools by lowering clocks, and does so. A fan at work costs no speed.
+    pub fn throttles(&self) -> bool {
+        let slows = ["cpufreq", "devfreq", "Processor"]
+            .iter()
+            .any(|kind| self.kind.contains(kind));
+        slows && self.state > 0
+    }
+}
+
+/// The zones, by name: their numbers change from boot to boot.
+pub(super) fn zones(files: &Files) -> Vec<ThermalZone> {
+    let nodes = files.names(THERMAL).into_iter();
+    let mut zones: Vec<ThermalZone> = nodes
+        .filter(|node| node.starts_with("thermal_zone"))
+        .filter_map(|node| zone(files, &format!("{THERMAL}/{node}")))
+        .collect();
+    zones.sort_by(|a, b| a.name.cmp(&b.name));
+    zones
+}
+
+fn zone(files: &Files, path: &str) -> Option<ThermalZone> {
+    let name = files.value(&format!("{path}/type"))?;
+    let mut trips: Vec<Trip> = (0..MOST_TRIPS)
+        .map_while(|number| {
+            let trip = format!("{path}/trip_point_{number}");
+            files.exists(&format!("{trip}_type")).then(|| {
+                Some(Trip {
+                    kind: files.value(&format!("{trip}_type"))?,
+                    temperature_c: celsius(files, &format!("{trip}_temp"))?,
+                })
+            })
+        })
+        .flatten()
+        .collect();
+    trips.sort_by(|a, b| a.temperature_c.total_cmp(&b.temperature_c));
+    Some(ThermalZone {
+        name,
+        temperature_c: celsius(files, &format!("{path}/temp")),
+        trips,
+    })
+}
+
+fn celsius(files: &Files, path: &str) -> Option<f64> {
+    let milli_c = files.number::<i64>(path)?;
+    if !PLAUSIBLE_MILLI_C.contains(&milli_c) {
+        files.note(path, "no temperature that a board can have");
+        return None;
+    }
+    // Exact: at most six digits.
+    i32::try_from(milli_c)
+        .ok()
+        .map(|milli_c| f64::from(milli_c) / 1000.0)
+}
+
+/// The cooling devices, by kind.
+pub(super) fn cooling(files: &Files) -> Vec<CoolingDevice> {
+    let nodes = files.names(THERMAL).into_iter();
+    let mut devices: Vec<CoolingDevice> = nodes
+        .filter(|node| node.starts_with("cooling_device"))
+        .filter_map(|node| {
+            let file = |name: &str| format!("{THERMAL}/{node}/{name}");
+            Some(CoolingDevice {
+                kind: files.value(&file("type"))?,
+                state: files.number(&file("cur_state"))?,
+            })
+        })
+        .collect();
+    devices.sort_by(|a, b| (&a.kind, a.state).cmp(&(&b.kind, b.state)));
+    devices
+}
+
+/// How often the CPUs throttled since boot, by their own counters (x86).
+pub(super) fn throttle_count(files: &Files) -> Option<u64> {
+    let cpus = files.names(CPUS).into_iter();
+    let counts = cpus
+        .filter(|name| {
+            name.strip_prefix("cpu")
+                .is_some_and(|rest| rest.parse::<u16>().is_ok())
+        })
+        .map(|name| format!("{CPUS}/{name}/thermal_throttle/core_throttle_count"))
+        .filter_map(|path| files.number::<u64>(&path));
+    counts.reduce(u64::saturating_add)
+}

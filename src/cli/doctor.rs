@@ -1,0 +1,64 @@
+//! `rkllm-bench doctor`
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::board::Board;
+use crate::console::print;
+use crate::doctor::{ModelFacts, RuntimeFacts, examine, is_fit};
+use crate::error::{Error, Result};
+use crate::ffi::library::IS_HOST;
+use crate::{exit, models, report};
+
+/// Say whether this machine is fit to measure on, and what would make it so
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Print a JSON document, with the board as it was read
+    #[arg(long)]
+    json: bool,
+    /// A model file, or a folder of models
+    #[arg(long, value_name = "DIR|FILE", env = "RKLLM_BENCH_MODELS", default_value = models::DEFAULT_DIR)]
+    models: PathBuf,
+    /// Read the machine from a copy of its files (/proc, /sys, /dev) below DIR, and judge it for an NPU runtime
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let board = match &arguments.root {
+        None => Board::read(),
+        Some(root) if root.is_dir() => Board::read_below(root),
+        Some(root) => {
+            return Err(Error::BadParameter(format!(
+                "--root {}: no such folder; name one that has the folders proc and sys of a machine",
+                root.display()
+            )));
+        }
+    };
+    let runtime = RuntimeFacts {
+        is_host: IS_HOST && arguments.root.is_none(),
+        cpu_mask: None,
+    };
+    let items = examine(&board, &facts_of_models(&arguments.models)?, runtime);
+    print(&if arguments.json {
+        report::doctor::json(&board, &items)
+    } else {
+        report::doctor::text(&board, &items)
+    });
+    Ok(if is_fit(&items) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(exit::FAILED)
+    })
+}
+
+fn facts_of_models(place: &Path) -> Result<Vec<ModelFacts>> {
+    if !place.exists() && place == Path::new(models::DEFAULT_DIR) {
+        return Ok(Vec::new());
+    }
+    let models = models::find(place, &[])?;
+    Ok(models
+        .iter()
+        .map(|model| ModelFacts::of_file(&model.name, &model.path))
+        .collect())
+}

@@ -1,0 +1,216 @@
+//! Memory, heat, CPUs, and what others do on the machine.
+
+use super::clocks::ranges;
+use super::{Item, ModelFacts, RuntimeFacts, Verdict};
+use crate::board::Board;
+
+/// Distance to the first trip below which a run is likely to reach it, °C: a choice of our own.
+const HEADROOM_C: f64 = 10.0;
+/// Swap in use that is let pass, bytes: pages of programs that have slept since boot. A choice of our own.
+const SWAP_BYTES: u64 = 64 << 20;
+/// Share of CPU time for others that is let pass, percent: a choice of our own.
+const STEAL_PERCENT: f64 = 1.0;
+/// Runnable tasks for each CPU beyond which others are at work: a choice of our own.
+const LOAD_PER_CPU: f64 = 0.5;
+
+pub(super) fn items(board: &Board, models: &[ModelFacts], runtime: RuntimeFacts) -> Vec<Item> {
+    vec![
+        memory(board, models),
+        swap(board),
+        thermal(board),
+        throttling(board),
+        big_cores(board, runtime),
+        quota(board),
+        load(board),
+        steal(board),
+    ]
+}
+
+fn memory(board: &Board, models: &[ModelFacts]) -> Item {
+    const NAME: &str = "memory";
+    let Some(available) = board.memory.available_bytes else {
+        return Item::new(NAME, Verdict::Unknown, "free memory unknown")
+            .recommending("/proc/meminfo readable");
+    };
+    let largest = models.iter().max_by_key(|model| model.bytes);
+    let too_large = largest.filter(|model| model.bytes.is_some_and(|bytes| bytes > available));
+    let free = format!("{} MB of memory free", available / 1_000_000);
+    match too_large {
+        None => Item::new(NAME, Verdict::Ok, free),
+        Some(model) => Item::new(
+            NAME,
+            Verdict::Bad,
+            format!(
+                "{free}, {} has {} MB",
+                model.name,
+                model.bytes.unwrap_or_default() / 1_000_000
+            ),
+        )
+        .recommending("other programs ended, or a smaller model"),
+    }
+}
+
+fn swap(board: &Board) -> Item {
+    const NAME: &str = "swap";
+    match board.memory.swap_used_bytes {
+        None => Item::new(NAME, Verdict::Unknown, "swap unknown").recommending("/proc/meminfo readable"),
+        Some(used) if used > SWAP_BYTES => Item::new(
+            NAME,
+            Verdict::Bad,
+            format!("{} MB of swap in use", used / 1_000_000),
+        )
+        .recommending("no swap: latency jumps when pages come back")
+        .by("sudo swapoff -a"),
+        Some(used) => Item::new(
+            NAME,
+            Verdict::Ok,
+            format!("{} MB of swap in use", used / 1_000_000),
+        ),
+    }
+}
+
+fn thermal(board: &Board) -> Item {
+    const NAME: &str = "thermal";
+    let by_soc = board.soc().and_then(|soc| soc.passive_trip_c);
+    let zones = board.thermal_zones.iter().filter_map(|zone| {
+        let trip = zone.passive_trip_c().or(by_soc)?;
+        Some((zone, zone.temperature_c?, trip))
+    });
+    let nearest = zones.min_by(|a, b| (a.2 - a.1).total_cmp(&(b.2 - b.1)));
+    let Some((zone, now, trip)) = nearest else {
+        // Virtual machines have none.
+        return Item::new(
+            NAME,
+            Verdict::Note,
+            "no temperature with a trip that lowers clocks",
+        );
+    };
+    let found = format!("{} at {now:.0} °C, clocks fall from {trip:.0} °C on", zone.name);
+    if trip - now >= HEADROOM_C {
+        return Item::new(NAME, Verdict::Ok, found);
+    }
+    Item::new(NAME, Verdict::Bad, found).recommending("a fan, or time to cool down")
+}
+
+fn throttling(board: &Board) -> Item {
+    const NAME: &str = "throttling";
+    if let Some(device) = board.cooling.iter().find(|device| device.throttles()) {
+        return Item::new(
+            NAME,
+            Verdict::Bad,
+            format!("throttled now ({}, step {})", device.kind, device.state),
+        )
+        .recommending("a fan, or time to cool down");
+    }
+    match board.throttle_count.filter(|count| *count > 0) {
+        Some(count) => Item::new(
+            NAME,
+            Verdict::Note,
+            format!("CPUs throttled {count} times since boot"),
+        ),
+        None => Item::new(NAME, Verdict::Ok, "nothing is throttled"),
+    }
+}
+
+fn big_cores(board: &Board, runtime: RuntimeFacts) -> Item {
+    const NAME: &str = "big_cores";
+    let (big, share) = (&board.big_cpus, &board.share);
+    if big.is_empty() {
+        return Item::new(NAME, Verdict::Note, "no CPUs that are faster than others");
+    }
+    let missing = |among: &[u16]| -> Vec<u16> {
+        let cpus = big.iter().filter(|cpu| !among.is_empty() && !among.contains(cpu));
+        cpus.copied().collect()
+    };
+    let offline = missing(&share.online_cpus);
+    if let Some(first) = offline.first() {
+        return Item::new(
+            NAME,
+            Verdict::Bad,
+            format!("fast CPUs {} are offline", ranges(&offline)),
+        )
+        .recommending("all fast CPUs online")
+        .by(format!(
+            "echo 1 | sudo tee /sys/devices/system/cpu/cpu{first}/online"
+        ));
+    }
+    let barred = missing(&share.allowed_cpus);
+    if !barred.is_empty() {
+        return Item::new(
+            NAME,
+            Verdict::Bad,
+            format!("fast CPUs {} may not be used", ranges(&barred)),
+        )
+        .recommending("an affinity that has all fast CPUs")
+        .by(format!("taskset -pc {} $$", ranges(&share.online_cpus)));
+    }
+    let slow = |mask: &u32| (0..32_u16).any(|cpu| mask >> cpu & 1 == 1 && !big.contains(&cpu));
+    if runtime.cpu_mask.as_ref().is_some_and(slow) {
+        return Item::new(NAME, Verdict::Note, "the CPU mask has slow CPUs too")
+            .recommending(format!("--cpu-mask {:#x}", mask_of(big)));
+    }
+    Item::new(
+        NAME,
+        Verdict::Ok,
+        format!("fast CPUs {} can be used", ranges(big)),
+    )
+}
+
+fn mask_of(cpus: &[u16]) -> u32 {
+    cpus.iter()
+        .filter(|cpu| **cpu < 32)
+        .fold(0, |mask, cpu| mask | 1 << cpu)
+}
+
+fn quota(board: &Board) -> Item {
+    const NAME: &str = "cpu_quota";
+    let share = &board.share;
+    let cpus = if share.allowed_cpus.is_empty() {
+        share.online_cpus.len()
+    } else {
+        share.allowed_cpus.len()
+    };
+    let tight = share.quota_cpus.filter(|quota| cpus == 0 || *quota < count(cpus));
+    match tight {
+        Some(quota) => Item::new(NAME, Verdict::Bad, format!("CPU quota of {quota:.2} CPUs")).recommending(
+            "a container without a CPU limit: a quota stops all threads for parts of each tenth of a second",
+        ),
+        None => Item::new(NAME, Verdict::Ok, "no CPU quota"),
+    }
+}
+
+fn load(board: &Board) -> Item {
+    const NAME: &str = "load";
+    let (Some(load), Some(cores)) = (board.share.load_1min, board.cores) else {
+        return Item::new(NAME, Verdict::Unknown, "load unknown").recommending("/proc/loadavg readable");
+    };
+    let found = format!("load {load:.2} on {cores} CPUs");
+    if load <= LOAD_PER_CPU * count(cores) {
+        return Item::new(NAME, Verdict::Ok, found);
+    }
+    Item::new(NAME, Verdict::Bad, found)
+        .recommending("nothing else at work; a minute after a build it has calmed down")
+        .by("top -b -n 1 | head -n 15")
+}
+
+fn steal(board: &Board) -> Item {
+    const NAME: &str = "steal";
+    match board.share.steal_percent {
+        None => Item::new(NAME, Verdict::Unknown, "steal time unknown").recommending("/proc/stat readable"),
+        Some(percent) if percent > STEAL_PERCENT => Item::new(
+            NAME,
+            Verdict::Bad,
+            format!("{percent:.1} % of CPU time stolen since boot"),
+        )
+        .recommending("a machine of its own: a hypervisor gives these CPUs to others"),
+        Some(percent) => Item::new(
+            NAME,
+            Verdict::Ok,
+            format!("{percent:.1} % of CPU time stolen since boot"),
+        ),
+    }
+}
+
+fn count(cpus: usize) -> f64 {
+    u32::try_from(cpus).map_or(f64::INFINITY, f64::from)
+}

@@ -1,0 +1,135 @@
+//! Whether a machine is fit to measure on: facts in, findings with their remedies out.
+//!
+//! A finding is a pure function of the board, the models and the runtime.
+
+mod clocks;
+mod machine;
+mod npu;
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::board::Board;
+
+/// What is known of a model before it is loaded. Absent: its name does not say.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ModelFacts {
+    /// Its name.
+    pub name: String,
+    /// Size of its file, bytes.
+    pub bytes: Option<u64>,
+    /// SoC that it was converted for, such as `RK3588`.
+    pub platform: Option<String>,
+    /// NPU cores that it was converted for.
+    pub npu_cores: Option<u8>,
+    /// `optimization_level` of its conversion.
+    pub optimization_level: Option<u8>,
+}
+
+impl ModelFacts {
+    /// What the file at `path` says without being loaded: its size.
+    pub fn of_file(name: &str, path: &Path) -> Self {
+        Self {
+            name: name.to_owned(),
+            bytes: path.metadata().ok().map(|metadata| metadata.len()),
+            ..Self::default()
+        }
+    }
+}
+
+/// What is known of the runtime before it is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RuntimeFacts {
+    /// Whether it computes on the CPU, without an NPU.
+    pub is_host: bool,
+    /// CPUs that it is told to use, bit n is CPU n; absent: left to the runtime.
+    pub cpu_mask: Option<u32>,
+}
+
+/// How a finding stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// As it should be.
+    Ok,
+    /// Figures will be wrong, slow or not repeatable.
+    Bad,
+    /// It could not be read; the remedy makes it readable.
+    Unknown,
+    /// Worth knowing, or not applicable here.
+    Note,
+}
+
+impl Verdict {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Bad => "bad",
+            Self::Unknown => "unknown",
+            Self::Note => "note",
+        }
+    }
+}
+
+/// A finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Item {
+    /// What was looked at: a stable identifier.
+    pub name: &'static str,
+    /// How it stands.
+    pub verdict: Verdict,
+    /// What was found.
+    pub found: String,
+    /// What is recommended; absent where nothing is.
+    pub recommended: Option<String>,
+    /// The command that does it; absent where no command can.
+    pub command: Option<String>,
+}
+
+impl Item {
+    pub(crate) fn new(name: &'static str, verdict: Verdict, found: impl Into<String>) -> Self {
+        Self {
+            name,
+            verdict,
+            found: found.into(),
+            recommended: None,
+            command: None,
+        }
+    }
+
+    fn recommending(self, recommended: impl Into<String>) -> Self {
+        Self {
+            recommended: Some(recommended.into()),
+            ..self
+        }
+    }
+
+    fn by(self, command: impl Into<String>) -> Self {
+        Self {
+            command: Some(command.into()),
+            ..self
+        }
+    }
+}
+
+/// All findings, in the order of their weight for the figures.
+pub fn examine(board: &Board, models: &[ModelFacts], runtime: RuntimeFacts) -> Vec<Item> {
+    let mut items = vec![
+        clocks::ddr(board),
+        clocks::npu(board, runtime),
+        clocks::cpu(board),
+    ];
+    items.extend(npu::items(board, models, runtime));
+    items.extend(machine::items(board, models, runtime));
+    items
+}
+
+/// Whether a machine with these findings is fit to measure on: none of them is bad.
+pub fn is_fit(items: &[Item]) -> bool {
+    items.iter().all(|item| item.verdict != Verdict::Bad)
+}
+
+#[cfg(test)]
+mod tests;

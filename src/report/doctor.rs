@@ -1,0 +1,224 @@
+//! Whether a machine is fit to measure on, for people and for programs.
+
+use std::fmt::Write as _;
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+
+use crate::board::Board;
+use crate::doctor::{Item, Verdict, is_fit};
+use crate::json::clip;
+
+/// Version of the JSON document's shape.
+const SCHEMA_VERSION: u32 = 1;
+/// Columns that a line has at most, but for commands, which are to be copied as they are.
+const WIDTH: u16 = 80;
+/// Faults that one line names.
+const MOST_NAMED: usize = 4;
+
+/// The verdict alone, without a line's end.
+pub fn line(items: &[Item]) -> String {
+    if is_fit(items) {
+        return "board: fit to measure".to_owned();
+    }
+    let faults: Vec<String> = with(items, Verdict::Bad).map(|item| clip(&item.found)).collect();
+    let more = match faults.len().saturating_sub(MOST_NAMED) {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
+    let named: Vec<String> = faults.into_iter().take(MOST_NAMED).collect();
+    format!("board: not fit: {}{more} (rkllm-bench doctor)", named.join(", "))
+}
+
+/// All findings, the gravest first, and the commands that mend what is bad.
+pub fn text(board: &Board, items: &[Item]) -> String {
+    let fit = if is_fit(items) {
+        "fit to measure"
+    } else {
+        "not fit to measure"
+    };
+    let known = [board.name.as_ref().or(board.cpu.as_ref()), board.soc.as_ref()];
+    let known: Vec<String> = known.into_iter().flatten().map(|name| clip(name)).collect();
+    let named = if known.is_empty() {
+        "unknown machine".to_owned()
+    } else {
+        known.join(", ")
+    };
+    let mut text = folded(vec![vec![format!("{named}: {fit}")]]) + "\n";
+    let by_weight = [Verdict::Bad, Verdict::Unknown, Verdict::Note, Verdict::Ok];
+    let rows = by_weight
+        .iter()
+        .flat_map(|verdict| with(items, *verdict))
+        .map(row);
+    text += &folded(rows.collect());
+    let commands: Vec<&str> = [Verdict::Bad, Verdict::Unknown]
+        .iter()
+        .flat_map(|verdict| with(items, *verdict))
+        .filter_map(|item| item.command.as_deref())
+        .flat_map(|command| command.split(" && "))
+        .collect();
+    if !commands.is_empty() {
+        text += "\nwhat mends it, line by line:\n";
+    }
+    for (index, command) in commands.iter().enumerate() {
+        if !commands[..index].contains(command) {
+            let _ = writeln!(text, "  {command}");
+        }
+    }
+    if !board.notes.is_empty() {
+        text += "\nfiles that could not be read or made no sense:\n";
+        text += &folded(
+            board
+                .notes
+                .iter()
+                .map(|note| vec![format!("  {}", clip(note))])
+                .collect(),
+        );
+    }
+    text
+}
+
+/// The same as a JSON document, with the board as it was read.
+///
+/// # Panics
+/// Never: the document has string keys and finite numbers alone.
+#[expect(clippy::expect_used, reason = "a document of plain data serialises")]
+pub fn json(board: &Board, items: &[Item]) -> String {
+    #[derive(Serialize)]
+    struct Document<'a> {
+        schema_version: u32,
+        kind: &'static str,
+        fit: bool,
+        items: &'a [Item],
+        board: &'a Board,
+    }
+    let document = Document {
+        schema_version: SCHEMA_VERSION,
+        kind: "rkllm-bench doctor",
+        fit: is_fit(items),
+        items,
+        board,
+    };
+    serde_json::to_string_pretty(&document).expect("plain data") + "\n"
+}
+
+fn with(items: &[Item], verdict: Verdict) -> impl Iterator<Item = &Item> {
+    items.iter().filter(move |item| item.verdict == verdict)
+}
+
+fn row(item: &Item) -> Vec<String> {
+    let wanted = item.recommended.as_ref();
+    let wanted = wanted.map_or_else(String::new, |wanted| format!("\nbetter: {}", clip(wanted)));
+    vec![
+        item.verdict.name().to_owned(),
+        item.name.to_owned(),
+        format!("{}{wanted}", clip(&item.found)),
+    ]
+}
+
+/// Rows folded to the width, without the blanks that fill the last column.
+fn folded(rows: Vec<Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    // Not the terminal's: comfy-table would ask for it.
+    table.set_width(WIDTH);
+    table.force_no_tty();
+    table.add_rows(rows);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    let trimmed = |line: &str| format!("{}\n", line.trim_end());
+    table.to_string().lines().map(trimmed).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::board::fake::Fake;
+    use crate::doctor::{RuntimeFacts, examine};
+
+    fn examined(fake: &Fake) -> (Board, Vec<Item>) {
+        let board = Board::read_below(fake.written().path());
+        let items = examine(&board, &[], RuntimeFacts::default());
+        (board, items)
+    }
+
+    fn unfit() -> Fake {
+        let mut fake = Fake::rk3588();
+        fake.remove("sys/class/devfreq/dmc").put(
+            "sys/devices/system/cpu/cpufreq/policy4/scaling_governor",
+            "ondemand",
+        );
+        fake
+    }
+
+    #[test]
+    fn one_line_says_it() {
+        assert_eq!(line(&examined(&Fake::rk3588()).1), "board: fit to measure");
+        assert_eq!(
+            line(&examined(&unfit()).1),
+            "board: not fit: DDR frequency unknown, CPU 4-5 governor ondemand (rkllm-bench doctor)"
+        );
+        let many = vec![Item::new("x", Verdict::Bad, "x"); 6];
+        assert_eq!(
+            line(&many),
+            "board: not fit: x, x, x, x, and 2 more (rkllm-bench doctor)"
+        );
+    }
+
+    #[test]
+    fn text_of_an_unfit_board() {
+        let (board, items) = examined(&unfit());
+        let text = text(&board, &items);
+        let expected = "\
+Orange Pi 5 Plus, RK3588: not fit to measure
+
+bad   ddr_frequency       DDR frequency unknown
+";
+        assert!(text.starts_with(expected), "{text}");
+        let command =
+            "  echo performance | sudo tee /sys/devices/system/cpu/cpufreq/policy*/scaling_governor\n";
+        assert!(text.contains(command), "{text}");
+        for line in text.lines().filter(|line| !line.contains("sudo")) {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_a_hostile_copy_holds_does_not_reach_the_terminal() {
+        let mut fake = unfit();
+        fake.put("proc/device-tree/model", "x\u{1b}[31m\u{7}")
+            .put("sys/class/devfreq/a; reboot.npu/governor", "powersave")
+            .put(
+                "sys/class/devfreq/a; reboot.npu/available_frequencies",
+                "1000000000",
+            )
+            .put("sys/class/thermal/thermal_zone0/type", "a\u{9b}b")
+            .put(
+                &format!("proc/device-tree/{}", "compatible"),
+                "rockchip,rk3588\u{1b}\0",
+            );
+        fake.process(9, "\u{1b}]0;x", "/dev/dri/renderD129");
+        let (board, items) = examined(&fake);
+        for text in [text(&board, &items), line(&items)] {
+            assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+            assert!(!text.contains("reboot"), "{text}");
+        }
+    }
+
+    #[test]
+    fn json_has_all_of_it() {
+        let (board, items) = examined(&unfit());
+        let text = json(&board, &items);
+        assert_eq!(text, json(&board, &items));
+        let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(value["fit"], false);
+        assert_eq!(value["kind"], "rkllm-bench doctor");
+        assert_eq!(value["items"][0]["name"], "ddr_frequency");
+        assert_eq!(value["items"][0]["verdict"], "bad");
+        assert_eq!(value["items"][0]["command"], serde_json::Value::Null);
+        assert_eq!(value["board"]["soc"], "RK3588");
+        assert_eq!(value["board"]["cpu_clusters"][1]["clock"]["governor"], "ondemand");
+    }
+}

@@ -1,0 +1,123 @@
+//! `rkllm-bench doctor`, on copies of boards' files and on this machine.
+
+#![expect(clippy::expect_used, reason = "helpers of tests")]
+
+mod common;
+#[path = "../src/board/fake.rs"]
+#[expect(dead_code, reason = "the boards of the unit tests; some serve here")]
+mod fake;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use common::{command, run, text_of};
+use fake::Fake;
+use serde_json::Value;
+
+fn doctor() -> Command {
+    let mut command = command(env!("CARGO_BIN_EXE_rkllm-bench"));
+    command.arg("doctor");
+    command
+}
+
+fn of_copy(root: &Path, json: bool) -> Output {
+    let mut command = doctor();
+    command.arg("--root").arg(root);
+    if json {
+        command.arg("--json");
+    }
+    run(&mut command)
+}
+
+fn bad(output: &Output) -> Vec<String> {
+    let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let items = document["items"].as_array().expect("findings").iter();
+    items
+        .filter(|item| item["verdict"] == "bad")
+        .map(|item| item["name"].as_str().expect("a name").to_owned())
+        .collect()
+}
+
+#[test]
+fn a_fit_board_ends_with_0() {
+    let root = Fake::rk3588().written();
+    let output = of_copy(root.path(), false);
+    let text = text_of(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(
+        text.starts_with("Orange Pi 5 Plus, RK3588: fit to measure\n"),
+        "{text}"
+    );
+    assert_eq!(bad(&of_copy(root.path(), true)), [""; 0]);
+}
+
+#[test]
+fn an_unfit_board_ends_with_1_and_names_the_fault() {
+    let root = Fake::rk3576()
+        .remove("sys/class/devfreq/dmc")
+        .put("sys/kernel/debug/rknpu/version", "RKNPU driver: v0.9.6\n")
+        .written();
+    let output = of_copy(root.path(), false);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text_of(&output).contains("DDR frequency unknown"), "{output:?}");
+    let output = of_copy(root.path(), true);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(bad(&output), ["ddr_frequency", "npu_driver"]);
+}
+
+#[test]
+fn a_model_too_large_for_the_memory_is_named() {
+    let root = Fake::x86().memory(8_000_000, 1, 0).written();
+    let models = tempfile::tempdir().expect("a folder");
+    let extension = rkllm_bench::models::extension();
+    let file = models.path().join(format!("big.{extension}"));
+    std::fs::write(file, vec![0; 2000]).expect("written");
+    let mut command = doctor();
+    command
+        .arg("--json")
+        .arg("--models")
+        .arg(models.path())
+        .arg("--root")
+        .arg(root.path());
+    let output = run(&mut command);
+    assert_eq!(bad(&output), ["memory"]);
+}
+
+#[test]
+fn what_cannot_be_looked_at_ends_with_64() {
+    for arguments in [["--root", "/nowhere"], ["--models", "/nowhere"]] {
+        let output = run(doctor().args(arguments));
+        let text = text_of(&output);
+        assert_eq!(output.status.code(), Some(64), "{text}");
+        assert!(text.contains("/nowhere") && text.contains(arguments[0]), "{text}");
+    }
+}
+
+#[test]
+fn this_machine_is_judged() {
+    let output = run(doctor().arg("--json"));
+    assert!(matches!(output.status.code(), Some(0 | 1)), "{output:?}");
+    let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(document["fit"], output.status.code() == Some(0));
+    assert!(document["board"]["cores"].as_u64().is_some_and(|cores| cores > 0));
+}
+
+#[cfg(feature = "host")]
+#[test]
+fn a_bench_says_it_before_it_measures_and_records_the_board() {
+    let _turn = common::host::turn();
+    let place = common::Place::new();
+    let mut command = common::host::quick(&place);
+    command
+        .args(["--record-only", "--sample-size", "1"])
+        .arg("question");
+    let text = text_of(&run(&mut command));
+    let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("board: ")).collect();
+    assert_eq!(lines.len(), 1, "{text}");
+    assert!(
+        lines[0] == "board: fit to measure"
+            || lines[0].starts_with("board: not fit: ") && lines[0].ends_with(" (rkllm-bench doctor)"),
+        "{text}"
+    );
+    assert!(place.record().board.memory.total_bytes.is_some());
+}
