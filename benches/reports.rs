@@ -10,7 +10,7 @@ use std::time::Instant;
 use rkllm_bench::inference::TokenEvent;
 use rkllm_bench::prompts::Suite;
 use rkllm_bench::record::{RunRecord, Sample};
-use rkllm_bench::report::{benchmark, terminal};
+use rkllm_bench::report::{self, benchmark, terminal};
 use rkllm_bench::{Run, board, models, paths};
 
 const PROMPTS: usize = 5;
@@ -76,8 +76,9 @@ fn measured(part: &str, file: &PathBuf) -> Result<(f64, f64)> {
 fn reports(file: &Path) -> Result<()> {
     let run = RunRecord::load(file)?;
     let folder = tempfile::tempdir()?;
-    let files = benchmark::write(&run, folder.path())?;
-    let text = terminal::figures(&run) + &terminal::faults(&run) + &terminal::files(&files);
+    let models = report::models(&run);
+    let files = benchmark::write(&models, folder.path())?;
+    let text = terminal::figures(&models) + &terminal::faults(&run) + &terminal::files(&files);
     std::fs::write(folder.path().join("terminal.txt"), text)?;
     Ok(())
 }

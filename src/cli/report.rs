@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use super::selection::RunSelection;
 use crate::console::print;
 use crate::error::Result;
-use crate::paths;
 use crate::record::RunRecord;
 use crate::report::{benchmark, terminal};
+use crate::{paths, report};
 
 /// Make the reports of a run again: its tables, and for each model a JSON file and a page of Markdown
 ///
@@ -36,10 +36,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         loaded.collect::<Result<_>>()?
     };
     for run in &runs {
-        let files = benchmark::write(run, &folder)?;
+        let models = report::models(run);
+        let files = benchmark::write(&models, &folder)?;
         print(&format!(
             "{}{}\n{}",
-            terminal::figures(run),
+            terminal::figures(&models),
             terminal::faults(run),
             terminal::files(&files)
         ));

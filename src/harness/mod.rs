@@ -25,8 +25,8 @@ use crate::progress::Progress;
 use crate::prompts::{Suite, Sweep};
 use crate::record::{Faults, RunRecord};
 use crate::replay::{self, MIN_SAMPLES, Phase, QUICK_SAMPLES};
-use crate::report::benchmark;
 use crate::report::terminal::{self, TimeSpent};
+use crate::report::{ModelReport, benchmark};
 use crate::run::Run;
 use crate::turns::Part;
 use crate::{exit, lock, models, paths, report, signals};
@@ -164,10 +164,11 @@ fn measure(
             waiting: part.waited(),
             ..TimeSpent::of_record(&record, before_criterion.elapsed(), start.elapsed())
         };
-        reports = write_reports(options, &record);
+        let models = report::models(&record);
+        reports = write_reports(options, &models);
         print_figures(
             options,
-            &record,
+            &models,
             file.path(),
             reports.as_deref().unwrap_or_default(),
             spent,
@@ -293,23 +294,23 @@ fn replayable(record: &RunRecord, fewest: usize) -> RunRecord {
 }
 
 /// The reports for people, unless the record is all that is wanted.
-fn write_reports(options: &Options, record: &RunRecord) -> Result<Vec<benchmark::Files>> {
+fn write_reports(options: &Options, models: &[ModelReport]) -> Result<Vec<benchmark::Files>> {
     if options.records_only() {
         return Ok(Vec::new());
     }
     // Not beside the records, for patterns such as runs/*.json.
     let given = options.output.as_ref().map(|dir| dir.join("reports"));
-    benchmark::write(record, &given.unwrap_or_else(paths::reports_dir))
+    benchmark::write(models, &given.unwrap_or_else(paths::reports_dir))
 }
 
 fn print_figures(
     options: &Options,
-    record: &RunRecord,
+    models: &[ModelReport],
     path: &Path,
     reports: &[benchmark::Files],
     spent: TimeSpent,
 ) {
-    let figures = terminal::figures(record);
+    let figures = terminal::figures(models);
     let files = terminal::files(reports);
     let report = if options.records_only() {
         String::new()

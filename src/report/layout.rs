@@ -10,8 +10,12 @@ const WIDTH: u16 = 80;
 
 /// A line in bold, where it is shown on a terminal that has it.
 pub(super) fn heading(line: &str) -> String {
-    let bold = Style::new().bold();
-    format!("{bold}{line}{bold:#}")
+    styled(Style::new().bold(), line)
+}
+
+/// A text in a style, where it is shown on a terminal that has it.
+pub(super) fn styled(style: Style, text: &str) -> String {
+    format!("{style}{text}{style:#}")
 }
 
 /// Items below their title; nothing without items.

@@ -4,6 +4,7 @@
 pub mod benchmark;
 pub(crate) mod calibration;
 pub mod compare;
+mod content;
 pub mod doctor;
 pub mod gate;
 mod layout;
@@ -12,3 +13,5 @@ mod numbers;
 pub mod reference;
 pub mod terminal;
 mod words;
+
+pub use content::{ModelReport, models};

@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde::ser::{Error as _, Serializer};
 use serde_json::value::RawValue;
 
-use super::findings;
 use crate::board::Board;
+use crate::checks::Outcome;
 use crate::engine::{Failure, Loaded};
 use crate::figures::Figures;
 use crate::inference::{Inference, Input, Sampling};
@@ -18,6 +18,7 @@ use crate::record::{
     ModelRecord, Parameters, PromptRecord, Rejected, RunRecord, Sample, Status, SuiteRecord,
 };
 use crate::reference::Finding;
+use crate::report::ModelReport;
 use crate::summary::{Spread, Summary};
 
 /// Version of what stands below `rkllm_bench`.
@@ -27,12 +28,11 @@ const SCHEMA_VERSION: u32 = 1;
 ///
 /// # Errors
 /// The writer's.
-pub fn json(run: &RunRecord, model: &ModelRecord, mut writer: impl Write) -> io::Result<()> {
-    let summary = Summary::of(model);
+pub fn json(report: &ModelReport, mut writer: impl Write) -> io::Result<()> {
     let document = Document {
-        summary: OldSummary::of(run, model, &summary),
-        detailed_results: Results(model),
-        rkllm_bench: Ours::of(run, model, &summary),
+        summary: OldSummary::of(report.run, report.model, &report.summary),
+        detailed_results: Results(report.model),
+        rkllm_bench: Ours::of(report),
     };
     serde_json::to_writer_pretty(&mut writer, &document)?;
     writer.write_all(b"\n")
@@ -259,7 +259,7 @@ struct Ours<'a> {
     model: OurModel<'a>,
     summary: &'a Summary,
     prompts: Vec<OurPrompt<'a>>,
-    published_figures: Vec<Finding>,
+    published_figures: &'a [Finding],
 }
 
 #[derive(Serialize)]
@@ -284,11 +284,13 @@ struct OurPrompt<'a> {
     token_ids: Option<&'a [i32]>,
     samples: usize,
     figures: Figures,
+    checks: &'a [Outcome],
     given_up: &'a Option<String>,
 }
 
 impl<'a> Ours<'a> {
-    fn of(run: &'a RunRecord, model: &'a ModelRecord, summary: &'a Summary) -> Self {
+    fn of(report: &'a ModelReport) -> Self {
+        let ModelReport { run, model, .. } = report;
         Self {
             schema_version: SCHEMA_VERSION,
             tool_version: &run.tool_version,
@@ -308,15 +310,15 @@ impl<'a> Ours<'a> {
                 load_failure: &model.load_failure,
                 unload_failure: &model.unload_failure,
             },
-            summary,
-            prompts: model.prompts.iter().map(OurPrompt::of).collect(),
-            published_figures: findings(run, model),
+            summary: &report.summary,
+            prompts: report.prompts().map(OurPrompt::of).collect(),
+            published_figures: &report.findings,
         }
     }
 }
 
 impl<'a> OurPrompt<'a> {
-    fn of(prompt: &'a PromptRecord) -> Self {
+    fn of((prompt, checks): (&'a PromptRecord, &'a [Outcome])) -> Self {
         Self {
             id: &prompt.id,
             max_new_tokens: prompt.max_new_tokens,
@@ -328,6 +330,7 @@ impl<'a> OurPrompt<'a> {
             },
             samples: prompt.samples.len(),
             figures: Figures::of(prompt),
+            checks,
             given_up: &prompt.given_up,
         }
     }

@@ -3,10 +3,13 @@
 use std::fmt::Write as _;
 
 use super::answers;
-use super::{configuration, findings};
+use super::configuration;
+use crate::checks::{Outcome, Verdict};
 use crate::figures::Figures;
 use crate::inference::Input;
 use crate::record::{ModelRecord, PromptRecord, RunRecord, Status};
+use crate::reference::Finding;
+use crate::report::ModelReport;
 use crate::report::markup::{code, fenced, prose};
 use crate::report::numbers::value;
 use crate::report::reference;
@@ -15,20 +18,21 @@ use crate::report::words::counted;
 use crate::summary::{Spread, Summary};
 
 /// The page of one model of a run.
-pub fn markdown(run: &RunRecord, model: &ModelRecord) -> String {
+pub fn markdown(report: &ModelReport) -> String {
+    let (run, model) = (report.run, report.model);
     let mut page = format!("# Benchmark of {}\n\n", code(&model.name));
     page += &introduction(run, model);
     page += "\n## Summary\n\n";
-    page += &summary(&Summary::of(model));
+    page += &summary(&report.summary);
     page += "\n## Figures\n\n";
     page += &figures(model);
-    page += &published(run, model);
+    page += &published(&report.findings);
     page += &failures(run, model);
     page += "\n## Configuration\n\n";
     page += &configuration::markdown(run, model);
     page += "\n## Prompts and answers\n";
-    for prompt in &model.prompts {
-        page += &of_prompt(prompt);
+    for (prompt, outcomes) in report.prompts() {
+        page += &of_prompt(prompt, outcomes);
     }
     page
 }
@@ -127,8 +131,8 @@ fn show(number: Option<f64>) -> String {
 }
 
 /// Published figures beside the model's; nothing where there are none.
-fn published(run: &RunRecord, model: &ModelRecord) -> String {
-    match reference::markdown(&findings(run, model)).as_str() {
+fn published(findings: &[Finding]) -> String {
+    match reference::markdown(findings).as_str() {
         "" => String::new(),
         text => format!("\n{text}"),
     }
@@ -165,7 +169,7 @@ fn failures(run: &RunRecord, model: &ModelRecord) -> String {
     })
 }
 
-fn of_prompt(prompt: &PromptRecord) -> String {
+fn of_prompt(prompt: &PromptRecord, outcomes: &[Outcome]) -> String {
     let mut text = format!("\n### {} ({})\n\n", prose(&prompt.name), code(&prompt.id));
     match &prompt.input {
         Input::Text(input) => {
@@ -181,5 +185,30 @@ fn of_prompt(prompt: &PromptRecord) -> String {
         }
     }
     text += &answers::markdown(prompt);
+    text + &checks(outcomes)
+}
+
+/// What the checks found; nothing where none applies.
+fn checks(outcomes: &[Outcome]) -> String {
+    if outcomes
+        .iter()
+        .all(|outcome| outcome.verdict == Verdict::NotApplicable)
+    {
+        return String::new();
+    }
+    let mut text = String::from("\n| check | | |\n| --- | --- | --- |\n");
+    for outcome in outcomes {
+        let verdict = match outcome.verdict {
+            Verdict::Pass => "✅ pass",
+            Verdict::Fail => "❌ fail",
+            Verdict::NotApplicable => "not applicable",
+        };
+        let _ = writeln!(
+            text,
+            "| {} | {verdict} | {} |",
+            prose(&outcome.name),
+            prose(&outcome.reason)
+        );
+    }
     text
 }

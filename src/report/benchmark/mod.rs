@@ -11,45 +11,73 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use crate::atomic::{self, Existing};
+use crate::compare;
 use crate::error::Result;
 use crate::record::{ModelRecord, RunRecord};
-use crate::reference::{self, Finding};
+use crate::report::{self, ModelReport};
 
 pub use json::json;
 pub use markdown::markdown;
 
-/// The files about one model.
+/// The files about one model, or about all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Files {
-    /// The model's name.
-    pub model: String,
+    /// The model's name; absent: all models of the run beside each other.
+    pub model: Option<String>,
     /// The page.
     pub markdown: PathBuf,
-    /// The same for programs, by `docs/report.schema.json`.
+    /// The same for programs: of a model by `docs/report.schema.json`, of all as `rkllm-bench compare` has it.
     pub json: PathBuf,
 }
 
-/// Writes the reports of a run into `folder`, in place of what was written of the same run before.
+impl Files {
+    fn new(folder: &Path, name: &str, model: Option<&str>) -> Self {
+        Self {
+            model: model.map(str::to_owned),
+            markdown: folder.join(format!("{name}.md")),
+            json: folder.join(format!("{name}.json")),
+        }
+    }
+}
+
+/// Writes the reports of a run into `folder`, in place of what was written of the same run before: of each model, and,
+/// where there are several, of all beside each other.
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io).
-pub fn write(run: &RunRecord, folder: &Path) -> Result<Vec<Files>> {
-    run.models
-        .iter()
-        .map(|model| write_model(run, model, folder))
-        .collect()
+pub fn write(reports: &[ModelReport], folder: &Path) -> Result<Vec<Files>> {
+    let mut files = Vec::new();
+    for report in reports {
+        files.push(write_model(report, folder)?);
+    }
+    if let [report, _, ..] = reports {
+        files.push(write_comparison(report.run, folder)?);
+    }
+    Ok(files)
 }
 
-fn write_model(run: &RunRecord, model: &ModelRecord, folder: &Path) -> Result<Files> {
-    let name = file_name(run, model);
-    let files = Files {
-        model: model.name.clone(),
-        markdown: folder.join(format!("{name}.md")),
-        json: folder.join(format!("{name}.json")),
-    };
-    atomic::write(&files.json, Existing::Replace, |writer| json(run, model, writer))?;
+fn write_comparison(run: &RunRecord, folder: &Path) -> Result<Files> {
+    let comparison = compare::of_run(run);
+    let digest = Sha256::digest(&run.run_id);
+    let name = format!("comparison_{}_{}", day(run), nonce(&digest));
+    let files = Files::new(folder, &name, None);
+    for (path, text) in [
+        (&files.markdown, report::compare::markdown(&comparison)),
+        (&files.json, report::compare::json(&comparison)),
+    ] {
+        atomic::write(path, Existing::Replace, |writer| {
+            writer.write_all(text.as_bytes())
+        })?;
+    }
+    Ok(files)
+}
+
+fn write_model(report: &ModelReport, folder: &Path) -> Result<Files> {
+    let name = file_name(report.run, report.model);
+    let files = Files::new(folder, &name, Some(&report.model.name));
+    atomic::write(&files.json, Existing::Replace, |writer| json(report, writer))?;
     atomic::write(&files.markdown, Existing::Replace, |writer| {
-        writer.write_all(markdown(run, model).as_bytes())
+        writer.write_all(markdown(report).as_bytes())
     })?;
     Ok(files)
 }
@@ -57,14 +85,11 @@ fn write_model(run: &RunRecord, model: &ModelRecord, folder: &Path) -> Result<Fi
 /// `benchmark_YYYYMMDD_nonce`, with a nonce for each model of each run, and always the same one.
 fn file_name(run: &RunRecord, model: &ModelRecord) -> String {
     let digest = Sha256::digest(format!("{}/{}", run.run_id, model.name));
-    format!("benchmark_{}_{}", day(run), hex::encode(&digest[..3]))
+    format!("benchmark_{}_{}", day(run), nonce(&digest))
 }
 
-/// What published figures say of one model of a run.
-fn findings(run: &RunRecord, model: &ModelRecord) -> Vec<Finding> {
-    let mut findings = reference::judge(run);
-    findings.retain(|finding| finding.model == model.name);
-    findings
+fn nonce(digest: &[u8]) -> String {
+    hex::encode(&digest[..3])
 }
 
 /// The day of the run, UTC, `YYYYMMDD`.

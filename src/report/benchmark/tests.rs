@@ -7,6 +7,7 @@ use crate::engine::Failure;
 use crate::inference::Input;
 use crate::ledger::Rejection;
 use crate::record::{Rejected, fixtures};
+use crate::report::terminal;
 
 /// Ends blocks of code and folds, opens tags, and takes a terminal over.
 const HOSTILE: &str =
@@ -34,7 +35,7 @@ fn run() -> RunRecord {
 
 fn json_of(run: &RunRecord) -> Value {
     let mut bytes = Vec::new();
-    json(run, &run.models[0], &mut bytes).expect("written");
+    json(&crate::report::models(run)[0], &mut bytes).expect("written");
     serde_json::from_slice(&bytes).expect("JSON")
 }
 
@@ -186,7 +187,7 @@ impl Page {
 
 #[test]
 fn the_page_has_configuration_summary_answers_and_failures() {
-    let page = Page::of(&markdown(&run(), &run().models[0]));
+    let page = Page::of(&page_of(&run()));
     let headings: Vec<&str> = page.headings.iter().map(|heading| heading.trim()).collect();
     for heading in [
         "Summary",
@@ -215,7 +216,7 @@ fn the_page_has_configuration_summary_answers_and_failures() {
 
 #[test]
 fn no_answer_breaks_the_page() {
-    let plain = Page::of(&markdown(&run(), &run().models[0]));
+    let plain = Page::of(&page_of(&run()));
     let mut run = run();
     let model = &mut run.models[0];
     model.name = HOSTILE.into();
@@ -224,7 +225,7 @@ fn no_answer_breaks_the_page() {
     model.prompts[0].samples[0].inference.text = HOSTILE.into();
     model.prompts[0].samples[1].inference.text = HOSTILE.into();
     model.prompts[1].failures[0].message = HOSTILE.into();
-    let text = markdown(&run, model_of(&run));
+    let text = page_of(&run);
     let page = Page::of(&text);
     assert_eq!(page.headings.len(), plain.headings.len());
     let shown = HOSTILE.replace("\r\n", "\n").replace('\u{1b}', "\u{fffd}") + "\n";
@@ -237,8 +238,8 @@ fn no_answer_breaks_the_page() {
     assert!(!text.contains('\u{1b}'));
 }
 
-fn model_of(run: &RunRecord) -> &ModelRecord {
-    &run.models[0]
+fn page_of(run: &RunRecord) -> String {
+    markdown(&crate::report::models(run)[0])
 }
 
 #[test]
@@ -247,7 +248,7 @@ fn thinking_folds_away_and_other_answers_too() {
     let samples = &mut run.models[0].prompts[0].samples;
     samples[0].inference.text = "<think>\n```</think>four".into();
     samples[1].inference.text = "five".into();
-    let page = Page::of(&markdown(&run, &run.models[0]));
+    let page = Page::of(&page_of(&run));
     assert_eq!(page.code, ["text\n", "\n```\n", "four\n", "five\n"]);
     let html = page.html.concat();
     let folds = html.matches("<details>").count();
@@ -266,9 +267,13 @@ fn files_are_named_by_day_and_nonce_and_always_the_same() {
     let mut other = run.models[0].clone();
     other.name = "n".into();
     run.models.push(other);
-    let files = write(&run, dir.path()).expect("written");
-    assert_eq!(write(&run, dir.path()).expect("written again"), files);
-    let pattern = regex::Regex::new("/benchmark_20260101_[0-9a-f]{6}\\.(md|json)$").expect("a pattern");
+    let files = write(&crate::report::models(&run), dir.path()).expect("written");
+    assert_eq!(
+        write(&crate::report::models(&run), dir.path()).expect("written again"),
+        files
+    );
+    let pattern =
+        regex::Regex::new("/(benchmark|comparison)_20260101_[0-9a-f]{6}\\.(md|json)$").expect("a pattern");
     for file in files.iter().flat_map(|files| [&files.markdown, &files.json]) {
         assert!(
             pattern.is_match(&file.display().to_string()),
@@ -278,5 +283,94 @@ fn files_are_named_by_day_and_nonce_and_always_the_same() {
         assert!(file.is_file());
     }
     let made = std::fs::read_dir(dir.path()).expect("listed").count();
-    assert_eq!(made, 4, "two files for each of two models");
+    assert_eq!(
+        made, 6,
+        "two files for each of two models, and two that compare them"
+    );
+    let text = std::fs::read_to_string(&files[2].markdown).expect("read");
+    assert_eq!(files[2].model, None);
+    assert!(text.contains("`m`") && text.contains("`n`"), "{text}");
+}
+
+#[test]
+fn checks_stand_in_both_and_in_the_terminal() {
+    let mut run = run();
+    let model = &mut run.models[0];
+    model.random_weights = false;
+    model.prompts[0].checks = vec![
+        crate::prompts::Check::Words {
+            min: Some(2),
+            max: None,
+        },
+        crate::prompts::Check::Words {
+            min: None,
+            max: Some(1),
+        },
+    ];
+    let document = json_of(&run);
+    assert_valid(&document);
+    let checks = document["rkllm_bench"]["prompts"][0]["checks"]
+        .as_array()
+        .expect("a list");
+    let verdicts: Vec<_> = checks.iter().map(|check| check["verdict"].clone()).collect();
+    assert_eq!(
+        verdicts,
+        [json!("pass"), json!("fail"), json!("pass")],
+        "same text, then the words"
+    );
+    let page = Page::of(&page_of(&run));
+    assert!(
+        page.text.contains("✅ pass") && page.text.contains("❌ fail"),
+        "{}",
+        page.text
+    );
+    let text = terminal::figures(&crate::report::models(&run));
+    assert!(text.contains("2 pass, 1 fail"), "{text}");
+    assert!(text.contains("failed checks:\n  - a words"), "{text}");
+    run.models[0].random_weights = true;
+    let text = terminal::figures(&crate::report::models(&run));
+    assert!(!text.contains("checks"), "random text is not judged: {text}");
+    let page = page_of(&run);
+    assert!(
+        !page.contains("❌") && page.contains("weights are random"),
+        "{page}"
+    );
+}
+
+/// What a person sees after a run, to the last column.
+#[test]
+fn the_terminal_shows_a_table_and_a_summary_of_80_columns() {
+    let text = terminal::figures(&crate::report::models(&run()));
+    let plain = anstream::adapter::strip_str(&text).to_string();
+    let lines: Vec<&str> = plain.lines().collect();
+    assert_eq!(
+        lines[1..],
+        [
+            "m: medians of 0 to 2 samples a prompt",
+            "prompt    tokens  tokens   TTFT  prefill        decode   worst  memory",
+            "              in     out     ms    tok/s  tok/s [95 %]  gap ms      MB",
+            "a            100      10  30.00     3750         750.0   2.000   100.0",
+            "b            100       -      -        -             -       -       -",
+            "random weights: the speed is real, the text means nothing",
+            "",
+            "over all prompts  average  median  minimum  maximum",
+            "TTFT ms             30.00   30.00    20.00    40.00",
+            "total ms            43.50   43.50    29.00    58.00",
+            "prefill tok/s        3750    3750     2500     5000",
+            "decode tok/s        750.0   750.0    500.0     1000",
+            "memory MB           100.0   100.0    100.0    100.0",
+            "requests: 4 = 2 successful + 2 failed",
+            "tokens: 220 = 200 in + 20 out",
+            "",
+        ]
+    );
+    let mut long = run();
+    long.models[0].prompts[0].id = "x".repeat(64);
+    let samples = vec![long.models[0].prompts[0].samples[0].clone(); 10];
+    long.models[0].prompts[0].samples = samples;
+    let text = terminal::figures(&crate::report::models(&long));
+    for line in anstream::adapter::strip_str(&text).to_string().lines().skip(1) {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    assert!(text.contains("1000 [1000, 1000]"), "{text}");
 }

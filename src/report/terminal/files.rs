@@ -3,11 +3,14 @@
 use crate::report::benchmark::Files;
 use crate::report::words::plain;
 
-/// A line for each model.
+/// A line for each model, and one for their comparison.
 pub fn files(files: &[Files]) -> String {
-    let of_model = |files: &Files| {
+    let line = |files: &Files| {
         let page = files.markdown.display();
-        format!("answers of {}: {page} (and .json)\n", plain(&files.model))
+        match &files.model {
+            Some(model) => format!("answers of {}: {page} (and .json)\n", plain(model)),
+            None => format!("comparison: {page} (and .json)\n"),
+        }
     };
-    files.iter().map(of_model).collect()
+    files.iter().map(line).collect()
 }

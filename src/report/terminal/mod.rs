@@ -1,5 +1,6 @@
 //! What `cargo bench` prints at its end: tables of 80 columns, or of the terminal's width.
 
+mod checks;
 mod faults;
 mod files;
 mod summary;
@@ -11,8 +12,8 @@ pub use files::files;
 pub use time::TimeSpent;
 
 use crate::engine::{Loaded, RuntimeIdentity};
-use crate::record::RunRecord;
-use crate::report::{layout, reference};
+use crate::reference::Finding;
+use crate::report::{ModelReport, layout, reference};
 
 /// One line about the runtime that made the figures.
 pub fn runtime_line(runtime: &RuntimeIdentity) -> String {
@@ -31,10 +32,12 @@ pub fn runtime_line(runtime: &RuntimeIdentity) -> String {
     )
 }
 
-/// The figures of a run: for each model its runtime, its table and its summary, and published figures beside them.
-pub fn figures(record: &RunRecord) -> String {
+/// The figures of a run: for each model its runtime, its table, its summary and its checks, and published figures beside
+/// them.
+pub fn figures(reports: &[ModelReport]) -> String {
     let mut text = String::new();
-    for model in &record.models {
+    for report in reports {
+        let model = report.model;
         if let Some(loaded) = &model.loaded {
             text += &runtime_line(&loaded.runtime);
             text += "\n";
@@ -43,11 +46,16 @@ pub fn figures(record: &RunRecord) -> String {
             text += &table::table(model);
             text += &end_token_note(loaded).unwrap_or_default();
             text += "\n";
-            text += &summary::text(model);
+            text += &summary::text(&report.summary);
+            text += &checks::text(report);
             text += "\n";
         }
     }
-    text + &reference::text(&crate::reference::judge(record))
+    let findings: Vec<Finding> = reports
+        .iter()
+        .flat_map(|report| report.findings.clone())
+        .collect();
+    text + &reference::text(&findings)
 }
 
 /// What is known of runtime 1.3.0 with models of these toolkits (noc7c9/rkllm-eos-repro, logs of both versions): it reads

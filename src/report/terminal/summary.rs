@@ -3,13 +3,11 @@
 use comfy_table::{CellAlignment, ColumnConstraint};
 
 use super::table::show;
-use crate::record::ModelRecord;
 use crate::report::layout::{lines, plain_table};
 use crate::summary::{Requests, Spread, Summary, Tokens};
 
 /// Counts, and how the figures spread over all samples.
-pub(super) fn text(model: &ModelRecord) -> String {
-    let summary = Summary::of(model);
+pub(super) fn text(summary: &Summary) -> String {
     let mut table = plain_table();
     table.set_header(["over all prompts", "average", "median", "minimum", "maximum"]);
     for (name, spread) in [

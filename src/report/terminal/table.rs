@@ -13,21 +13,21 @@ const NARROWEST_ID: u16 = 10;
 
 /// What stands above the table: the model, and what its figures are.
 pub(super) fn title(model: &ModelRecord) -> String {
-    let note = if model.random_weights {
-        " (random weights: the speed is real, the text means nothing)"
-    } else {
-        ""
-    };
     let counts = || model.prompts.iter().map(|prompt| prompt.samples.len());
     let samples = match (counts().min().unwrap_or(0), counts().max().unwrap_or(0)) {
         (same, most) if same == most => counted(most, "sample"),
         (least, most) => format!("{least} to {most} samples"),
     };
-    format!("{}{note}: medians of {samples} a prompt", plain(&model.name))
+    format!("{}: medians of {samples} a prompt", plain(&model.name))
 }
 
 /// Medians over the samples of each prompt; gap and memory are the greatest of all.
 pub(super) fn table(model: &ModelRecord) -> String {
+    let note = if model.random_weights {
+        "random weights: the speed is real, the text means nothing\n"
+    } else {
+        ""
+    };
     let mut table = plain_table();
     table.set_header([
         "prompt",
@@ -51,7 +51,7 @@ pub(super) fn table(model: &ModelRecord) -> String {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    lines(&table)
+    lines(&table) + note
 }
 
 fn row(prompt: &PromptRecord) -> [String; 8] {

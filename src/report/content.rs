@@ -1,0 +1,50 @@
+//! What reports show of a model: made once, shown by several.
+
+use crate::checks::{self, Outcome};
+use crate::record::{ModelRecord, PromptRecord, RunRecord};
+use crate::reference::{self, Finding};
+use crate::summary::Summary;
+
+/// One model of a run, with what follows from its record.
+#[derive(Debug, Clone)]
+pub struct ModelReport<'a> {
+    /// The run.
+    pub run: &'a RunRecord,
+    /// The model.
+    pub model: &'a ModelRecord,
+    /// Over all its prompts.
+    pub summary: Summary,
+    /// What the checks of each prompt found, in the order of the prompts.
+    pub outcomes: Vec<Vec<Outcome>>,
+    /// What published figures say.
+    pub findings: Vec<Finding>,
+}
+
+/// The models of a run.
+pub fn models(run: &RunRecord) -> Vec<ModelReport<'_>> {
+    let findings = reference::judge(run);
+    let report = |model| ModelReport::new(run, model, &findings);
+    run.models.iter().map(report).collect()
+}
+
+impl<'a> ModelReport<'a> {
+    fn new(run: &'a RunRecord, model: &'a ModelRecord, findings: &[Finding]) -> Self {
+        let outcomes = |prompt| checks::outcomes(model, &run.suite, prompt);
+        let own = findings.iter().filter(|finding| finding.model == model.name);
+        Self {
+            run,
+            model,
+            summary: Summary::of(model),
+            outcomes: model.prompts.iter().map(outcomes).collect(),
+            findings: own.cloned().collect(),
+        }
+    }
+
+    /// The prompts with what their checks found.
+    pub fn prompts(&self) -> impl Iterator<Item = (&'a PromptRecord, &[Outcome])> {
+        self.model
+            .prompts
+            .iter()
+            .zip(self.outcomes.iter().map(Vec::as_slice))
+    }
+}
