@@ -264,7 +264,7 @@ fn what_cannot_be_used_is_64_and_names_its_file_and_field() {
         ),
         (
             &["save", "a", "--runs", "no/*.json"],
-            &["--runs no/*.json: no file matches"],
+            &["no/*.json: no file matches"],
         ),
         (&["save", "a", "--runs", "target"], &["target: ", "a folder"]),
         (&["save", "a", "--last", "0"], &["--last"]),
