@@ -5,26 +5,14 @@
 
 mod common;
 
-use std::process::Command;
-use std::sync::LazyLock;
-
-use common::{Place, command, host, run, succeed, text_of};
-use rkllm_bench::record::RunRecord;
+use common::{Place, host, run, succeed, text_of};
 use serde_json::Value;
-
-/// A run of the quick bench.
-static RUN: LazyLock<RunRecord> = LazyLock::new(|| {
-    let place = Place::new();
-    let _turn = host::turn();
-    succeed(host::quick(&place).args(["--noplot", "--record-only"]));
-    place.record()
-});
 
 /// A place with three runs, of which the last has a second model, and a baseline `main` of the first two.
 fn place() -> Place {
     let place = Place::new();
     for index in 0..3 {
-        let mut run = RUN.clone();
+        let mut run = host::RUN.clone();
         run.run_id = format!("run-{index}");
         run.started_at = format!("2030-01-01T00:0{index}:00Z");
         if index == 2 {
@@ -37,22 +25,18 @@ fn place() -> Place {
     }
     let files = place.path("target/rkllm-bench/runs/[01].json");
     succeed(
-        tool(&place)
+        host::tool(&place)
             .args(["baseline", "save", "main", "--runs"])
             .arg(files),
     );
     place
 }
 
-fn tool(place: &Place) -> Command {
-    let mut command = command(env!("CARGO_BIN_EXE_rkllm-bench"));
-    command.env("CARGO_TARGET_DIR", place.path("target"));
-    command
-}
-
 #[track_caller]
 fn json(place: &Place, arguments: &[&str]) -> Value {
-    let output = run(tool(place).args(["compare", "--format", "json"]).args(arguments));
+    let output = run(host::tool(place)
+        .args(["compare", "--format", "json"])
+        .args(arguments));
     assert!(output.status.success(), "{}", text_of(&output));
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
@@ -71,7 +55,7 @@ fn subjects(json: &Value) -> Vec<(String, u64)> {
 #[test]
 fn arguments_are_baselines_files_and_patterns_in_any_mix() {
     let place = place();
-    let name = &RUN.models[0].name;
+    let name = &host::RUN.models[0].name;
     let file = |name: &str| {
         place
             .path(&format!("target/rkllm-bench/runs/{name}"))
@@ -106,7 +90,7 @@ fn each_format_is_the_same_twice() {
         ("csv", "suite,metric,"),
         ("json", "{"),
     ] {
-        let once = || succeed(tool(&place).args(["compare", "--format", format]));
+        let once = || succeed(host::tool(&place).args(["compare", "--format", format]));
         assert_eq!(once(), once());
         assert!(once().starts_with(begins), "{format}: {}", once());
     }
@@ -124,7 +108,7 @@ fn wrong_usage_ends_with_64_and_what_to_do() {
         (&["main", "--runs", &file], "--runs"),
     ];
     for (arguments, expected) in wrong {
-        let output = run(tool(&place).arg("compare").args(arguments));
+        let output = run(host::tool(&place).arg("compare").args(arguments));
         let text = text_of(&output);
         assert_eq!(output.status.code(), Some(64), "{arguments:?}: {text}");
         assert!(text.contains(expected), "{arguments:?}: {text}");

@@ -6,10 +6,8 @@
 mod common;
 
 use std::process::Command;
-use std::sync::LazyLock;
 
-use common::{Place, command, host, run, succeed, text_of};
-use rkllm_bench::record::RunRecord;
+use common::{Place, host, run, succeed, text_of};
 
 const FORMATS: [&str; 5] = [
     "github-action-benchmark-bigger",
@@ -19,27 +17,17 @@ const FORMATS: [&str; 5] = [
     "csv",
 ];
 
-/// A run of the quick bench.
-static RUN: LazyLock<RunRecord> = LazyLock::new(|| {
-    let place = Place::new();
-    let _turn = host::turn();
-    succeed(host::quick(&place).args(["--noplot", "--record-only"]));
-    place.record()
-});
-
 fn place() -> Place {
     let place = Place::new();
-    RUN.save(&place.path("target/rkllm-bench/runs/0.json"))
+    host::RUN
+        .save(&place.path("target/rkllm-bench/runs/0.json"))
         .expect("saved");
     place
 }
 
 fn export(place: &Place, arguments: &[&str]) -> Command {
-    let mut command = command(env!("CARGO_BIN_EXE_rkllm-bench"));
-    command
-        .env("CARGO_TARGET_DIR", place.path("target"))
-        .arg("export")
-        .args(arguments);
+    let mut command = host::tool(place);
+    command.arg("export").args(arguments);
     command
 }
 
@@ -49,7 +37,7 @@ fn a_file_holds_what_stdout_would() {
     let file = place.path("deep/file");
     for format in FORMATS {
         let shown = succeed(&mut export(&place, &["--to", format]));
-        assert!(shown.contains(&RUN.models[0].name), "{format}: {shown}");
+        assert!(shown.contains(&host::RUN.models[0].name), "{format}: {shown}");
         succeed(export(&place, &["--to", format, "-o"]).arg(&file));
         assert_eq!(std::fs::read_to_string(&file).expect("written"), shown);
     }
@@ -58,7 +46,7 @@ fn a_file_holds_what_stdout_would() {
 #[test]
 fn runs_that_are_not_alike_are_no_one_figure_but_may_be_rows() {
     let place = place();
-    let mut other = RUN.clone();
+    let mut other = host::RUN.clone();
     other.run_id = "other".into();
     other.parameters.max_context += 1;
     other

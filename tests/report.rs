@@ -7,17 +7,10 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
 
-use common::{Place, command, host, run, succeed, text_of};
+use common::{Place, host, run, succeed, text_of};
 use rkllm_bench::record::Status;
 use serde_json::Value;
-
-fn tool(place: &Place) -> Command {
-    let mut command = command(env!("CARGO_BIN_EXE_rkllm-bench"));
-    command.env("CARGO_TARGET_DIR", place.path("target"));
-    command
-}
 
 /// Names and contents of a folder's files.
 fn files(folder: &Path) -> BTreeMap<String, String> {
@@ -30,6 +23,10 @@ fn files(folder: &Path) -> BTreeMap<String, String> {
     read.collect()
 }
 
+fn has_ending(name: &str, ending: &str) -> bool {
+    Path::new(name).extension().is_some_and(|found| found == ending)
+}
+
 #[test]
 fn a_bench_leaves_reports_and_they_can_be_made_again_to_the_last_byte() {
     let place = Place::new();
@@ -40,7 +37,7 @@ fn a_bench_leaves_reports_and_they_can_be_made_again_to_the_last_byte() {
     assert!(!text.contains('\u{1b}'), "styles are for terminals: {text}");
     let left = files(&place.path("runs/reports"));
     assert_eq!(left.len(), 2, "{:?}", left.keys());
-    for name in left.keys().filter(|name| name.ends_with(".md")) {
+    for name in left.keys().filter(|name| has_ending(name, "md")) {
         assert!(
             text.contains(&format!("runs/reports/{name} (and .json)\n")),
             "{text}"
@@ -51,7 +48,7 @@ fn a_bench_leaves_reports_and_they_can_be_made_again_to_the_last_byte() {
     let schema = jsonschema::validator_for(&schema).expect("a schema");
     let (_, json) = left
         .iter()
-        .find(|(name, _)| name.ends_with(".json"))
+        .find(|(name, _)| has_ending(name, "json"))
         .expect("a JSON file");
     let document: Value = serde_json::from_str(json).expect("JSON");
     let faults: Vec<String> = schema
@@ -64,7 +61,7 @@ fn a_bench_leaves_reports_and_they_can_be_made_again_to_the_last_byte() {
 
     let record = place.records().remove(0);
     let again = succeed(
-        tool(&place)
+        host::tool(&place)
             .arg("report")
             .arg(&record)
             .arg("--output")
@@ -97,7 +94,7 @@ fn a_stopped_run_has_a_report_and_what_is_no_record_is_64() {
     let path = place.path("stopped.json");
     record.save(&path).expect("saved");
     let text = succeed(
-        tool(&place)
+        host::tool(&place)
             .arg("report")
             .arg(&path)
             .arg("--output")
@@ -106,7 +103,7 @@ fn a_stopped_run_has_a_report_and_what_is_no_record_is_64() {
     assert!(text.contains("medians of 0 to 2 samples"), "{text}");
     let pages = files(&place.path("out"));
     let stopped =
-        |(name, text): (&String, &String)| name.ends_with(".md") && text.contains("stopped before its end");
+        |(name, text): (&String, &String)| has_ending(name, "md") && text.contains("stopped before its end");
     assert!(pages.iter().any(stopped));
 
     let garbage = place.path("garbage.json");
@@ -117,7 +114,7 @@ fn a_stopped_run_has_a_report_and_what_is_no_record_is_64() {
         vec!["report"],
         vec!["report", "--last", "2", garbage.to_str().expect("UTF-8")],
     ] {
-        let output = run(tool(&place).args(&arguments));
+        let output = run(host::tool(&place).args(&arguments));
         assert_eq!(
             output.status.code(),
             Some(64),
@@ -125,7 +122,7 @@ fn a_stopped_run_has_a_report_and_what_is_no_record_is_64() {
             text_of(&output)
         );
     }
-    let unwritable = run(tool(&place)
+    let unwritable = run(host::tool(&place)
         .arg("report")
         .arg(&path)
         .args(["--output", "/dev/null/x"]));

@@ -2,17 +2,17 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use crate::board::Board;
 use crate::doctor::{Item, Verdict, is_fit};
 use crate::json::clip;
+use crate::report::layout::{document, lines, plain_table};
 
 /// Version of the JSON document's shape.
 const SCHEMA_VERSION: u32 = 1;
-/// Columns that a line has at most, but for commands, which are to be copied as they are.
-const WIDTH: u16 = 80;
+/// What tells this JSON from others.
+const KIND: &str = "rkllm-bench doctor";
 /// Faults that one line names.
 const MOST_NAMED: usize = 4;
 
@@ -82,24 +82,19 @@ pub fn text(board: &Board, items: &[Item]) -> String {
 ///
 /// # Panics
 /// Never: the document has string keys and finite numbers alone.
-#[expect(clippy::expect_used, reason = "a document of plain data serialises")]
 pub fn json(board: &Board, items: &[Item]) -> String {
     #[derive(Serialize)]
-    struct Document<'a> {
-        schema_version: u32,
-        kind: &'static str,
+    struct Content<'a> {
         fit: bool,
         items: &'a [Item],
         board: &'a Board,
     }
-    let document = Document {
-        schema_version: SCHEMA_VERSION,
-        kind: "rkllm-bench doctor",
+    let content = Content {
         fit: is_fit(items),
         items,
         board,
     };
-    serde_json::to_string_pretty(&document).expect("plain data") + "\n"
+    document(KIND, SCHEMA_VERSION, &content)
 }
 
 fn with(items: &[Item], verdict: Verdict) -> impl Iterator<Item = &Item> {
@@ -118,18 +113,12 @@ fn row(item: &Item) -> Vec<String> {
 
 /// Rows folded to the width, without the blanks that fill the last column.
 fn folded(rows: Vec<Vec<String>>) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_content_arrangement(ContentArrangement::Dynamic);
-    // Not the terminal's: comfy-table would ask for it.
-    table.set_width(WIDTH);
-    table.force_no_tty();
+    let mut table = plain_table();
     table.add_rows(rows);
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
-    let trimmed = |line: &str| format!("{}\n", line.trim_end());
-    table.to_string().lines().map(trimmed).collect()
+    lines(&table)
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
-//! Text of 80 columns.
+//! Text of 80 columns, and JSON that says what it is.
 //!
 //! Never of the terminal's width, so that a log, a pipe and a terminal show the same.
 
+use std::ops::Range;
+
 use anstyle::Style;
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
+use serde::Serialize;
 
 /// Columns that a line has at most.
 const WIDTH: u16 = 80;
@@ -52,6 +55,43 @@ pub(super) fn plain_table() -> Table {
     table.set_width(WIDTH);
     table.force_no_tty();
     table
+}
+
+/// Has a table's first column fold, down to `narrowest` columns of text, where the others, which are as wide as what is in
+/// them, leave it no room; those of `right` are aligned to the right.
+pub(super) fn fold_first(table: &mut Table, narrowest: u16, right: Range<usize>) {
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if index == 0 {
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(narrowest)));
+        } else {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+        if right.contains(&index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+}
+
+/// A document with its format's `kind` and `schema_version` before what is in it; numbers that are not finite are `null`.
+#[expect(
+    clippy::expect_used,
+    reason = "keys are text and nothing is written but memory"
+)]
+pub(super) fn document(kind: &'static str, schema_version: u32, content: &impl Serialize) -> String {
+    #[derive(Serialize)]
+    struct Document<'a, T> {
+        schema_version: u32,
+        kind: &'static str,
+        #[serde(flatten)]
+        content: &'a T,
+    }
+    let document = Document {
+        schema_version,
+        kind,
+        content,
+    };
+    serde_json::to_string_pretty(&document).expect("a report is JSON") + "\n"
 }
 
 /// The lines of a table, without the blanks that fill its last column.

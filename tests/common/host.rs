@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
-use super::{Place, cargo, messages, program, scratch};
+use rkllm_bench::record::RunRecord;
+
+use super::{Place, cargo, command, messages, program, scratch, succeed};
 
 /// The quick bench, as `cargo bench` runs it.
 pub static QUICK: LazyLock<PathBuf> = LazyLock::new(|| bench("quick"));
@@ -34,5 +36,20 @@ pub static MODEL: LazyLock<PathBuf> = LazyLock::new(|| {
 pub fn quick(place: &Place) -> Command {
     let mut command = place.bench(&QUICK);
     command.args(["--max-new-tokens", "16", "--models"]).arg(&*MODEL);
+    command
+}
+
+/// The record of a quick bench, for those who need any.
+pub static RUN: LazyLock<RunRecord> = LazyLock::new(|| {
+    let place = Place::new();
+    let _turn = turn();
+    succeed(quick(&place).args(["--noplot", "--record-only"]));
+    place.record()
+});
+
+/// The program `rkllm-bench`, with a target folder of its own in `place`.
+pub fn tool(place: &Place) -> Command {
+    let mut command = command(env!("CARGO_BIN_EXE_rkllm-bench"));
+    command.env("CARGO_TARGET_DIR", place.path("target"));
     command
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::engine::Failure;
-use crate::inference::Input;
+use crate::inference::{Inference, Input};
 use crate::ledger::Rejection;
 use crate::record::{Rejected, fixtures};
 use crate::report::terminal;
@@ -21,7 +21,11 @@ fn run() -> RunRecord {
     };
     a.samples[0].inference.text = "yes".into();
     a.samples[1].inference.text = "yes".into();
-    let inference = b.samples[0].inference.clone();
+    for sample in &mut a.samples {
+        shift(&mut sample.inference, 5_000_000);
+    }
+    let mut inference = b.samples[0].inference.clone();
+    inference.stats = fixtures::sample().inference.stats;
     b.samples.clear();
     b.input = Input::Tokens(vec![5, 6]);
     b.rejected.push(Rejected {
@@ -31,6 +35,15 @@ fn run() -> RunRecord {
     b.failures.push(Failure::refused("no | memory"));
     b.given_up = Some("twice in a row".into());
     run
+}
+
+/// The same inference at a later time.
+fn shift(inference: &mut Inference, ns: u64) {
+    inference.call_ns += ns;
+    inference.return_ns += ns;
+    for token in &mut inference.tokens {
+        token.at_ns += ns;
+    }
 }
 
 fn json_of(run: &RunRecord) -> Value {
@@ -104,7 +117,13 @@ fn the_json_has_the_old_names_and_known_figures() {
     assert_eq!(results[0]["tokens_per_second"], json!(1000.0));
     assert_eq!(results[0]["input_tokens_per_second"], json!(5000.0));
     assert_eq!(results[0]["token_times_ms"][1], json!(21.0));
-    assert_eq!(results[2]["ttft_ms"], json!(null), "a rejected time is not shown");
+    for field in ["ttft_ms", "prefill_time_ms", "generate_time_ms", "token_times_ms"] {
+        assert_eq!(
+            results[2][field],
+            json!(null),
+            "no time of what was rejected: {field}"
+        );
+    }
     assert_eq!(results[3]["response_text"], json!(null));
 }
 

@@ -6,11 +6,10 @@ mod text;
 pub use markdown::markdown;
 pub use text::text;
 
-use serde::Serialize;
-
 use super::numbers::value;
 use crate::compare::{Cell, Comparison, Ratio, Row};
 use crate::csv_text;
+use crate::report::layout::document;
 
 /// The version of the JSON format. It rises with each change that a reader of the old one would stumble over.
 const SCHEMA_VERSION: u32 = 1;
@@ -50,25 +49,8 @@ impl Format {
 /// The comparison as JSON, with the format's `schema_version` and `kind` before it.
 ///
 /// Numbers that are not finite are `null`.
-#[expect(
-    clippy::expect_used,
-    clippy::missing_panics_doc,
-    reason = "keys are text and nothing is written but memory"
-)]
 pub fn json(comparison: &Comparison) -> String {
-    #[derive(Serialize)]
-    struct Document<'a> {
-        schema_version: u32,
-        kind: &'static str,
-        #[serde(flatten)]
-        comparison: &'a Comparison,
-    }
-    let document = Document {
-        schema_version: SCHEMA_VERSION,
-        kind: KIND,
-        comparison,
-    };
-    serde_json::to_string_pretty(&document).expect("a comparison is JSON") + "\n"
+    document(KIND, SCHEMA_VERSION, comparison)
 }
 
 /// A row for each metric and subject that has it. Texts that a spreadsheet would compute get an apostrophe before them.

@@ -1,16 +1,12 @@
 //! Models beside each other for a terminal: always 80 columns, without colours.
 
-use comfy_table::{CellAlignment, ColumnConstraint, Width};
-
 use super::{LEGEND, factor, figure, id};
 use crate::compare::{Comparison, SuiteTable};
-use crate::report::layout::{folded, lines, list, plain_table};
+use crate::report::layout::{fold_first, folded, lines, list, plain_table};
 use crate::report::words::{counted, plain};
 
 /// Subjects beside the reference that 80 columns hold.
 const BESIDE: usize = 2;
-/// Columns of the table's first column at least.
-const NARROWEST_ID: u16 = 14;
 
 /// The comparison as lines of at most 80 columns. Subjects have numbers, so that their names may be of any length; more
 /// than fit are folded into several tables, each with the first one.
@@ -68,14 +64,6 @@ fn table(suite: &SuiteTable, others: &[usize]) -> String {
         let head = [plain(&id(row)), row.unit.to_owned()];
         table.add_row(head.into_iter().chain(cells));
     }
-    for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
-        if index == 0 {
-            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(NARROWEST_ID)));
-        } else {
-            column.set_constraint(ColumnConstraint::ContentWidth);
-            column.set_cell_alignment(CellAlignment::Left);
-        }
-    }
+    fold_first(&mut table, 14, 0..0);
     folded(&format!("suite {}", plain(&suite.suite))) + &lines(&table)
 }

@@ -11,9 +11,8 @@ pub use junit::junit;
 pub use markdown::markdown;
 pub use text::text;
 
-use serde::Serialize;
-
 use crate::gate::{Comparison, Judged, Verdict};
+use crate::report::layout::document;
 
 /// The version of the JSON format. It rises with each change that a reader of the old one would stumble over.
 const SCHEMA_VERSION: u32 = 1;
@@ -49,26 +48,8 @@ impl Format {
 /// The comparison as JSON, with the format's `schema_version` and `kind` before it.
 ///
 /// Numbers that are not finite are `null`.
-#[expect(
-    clippy::expect_used,
-    clippy::missing_panics_doc,
-    reason = "keys are text and nothing is written but memory"
-)]
 pub fn json(comparison: &Comparison) -> String {
-    #[derive(Serialize)]
-    struct Document<'a> {
-        schema_version: u32,
-        kind: &'static str,
-        #[serde(flatten)]
-        comparison: &'a Comparison,
-    }
-    let document = Document {
-        schema_version: SCHEMA_VERSION,
-        kind: KIND,
-        comparison,
-    };
-    let text = serde_json::to_string_pretty(&document).expect("a comparison is JSON");
-    text + "\n"
+    document(KIND, SCHEMA_VERSION, comparison)
 }
 
 /// The metrics by what a reader looks for.

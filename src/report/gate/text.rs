@@ -2,18 +2,14 @@
 //!
 //! Always for 80 columns and without colours, so that a log, a pipe and a terminal show the same.
 
-use comfy_table::{CellAlignment, ColumnConstraint, Width};
-
 use super::{Parts, advice, figures, words};
 use crate::gate::{Absent, Comparison, Difference, Judged};
-use crate::report::layout::{folded, lines, list, plain_table};
+use crate::report::layout::{fold_first, folded, lines, list, plain_table};
 use crate::report::numbers::percent;
 use crate::report::words::{counted, plain};
 
 /// From this number of metrics on those that say nothing new are only counted.
 const LONG_TABLE: usize = 30;
-/// Columns that the table's first column gets at least; its identifiers fold within it.
-const NARROWEST_ID: u16 = 16;
 
 /// The verdict as lines of at most 80 columns.
 pub fn text(comparison: &Comparison) -> String {
@@ -78,17 +74,7 @@ fn table(metrics: &[&Judged]) -> String {
     for judged in metrics {
         table.add_row(row(judged));
     }
-    for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
-        if index == 0 {
-            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(NARROWEST_ID)));
-        } else {
-            column.set_constraint(ColumnConstraint::ContentWidth);
-        }
-        if index == 3 {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
+    fold_first(&mut table, 16, 3..4);
     let name = metrics.first().map(|judged| {
         let (model, suite) = heading(judged);
         format!("{}/{}", plain(model), plain(suite))

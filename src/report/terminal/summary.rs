@@ -1,9 +1,7 @@
 //! The summary of one model over all its prompts.
 
-use comfy_table::{CellAlignment, ColumnConstraint};
-
 use super::table::show;
-use crate::report::layout::{lines, plain_table};
+use crate::report::layout::{fold_first, lines, plain_table};
 use crate::summary::{Requests, Spread, Summary, Tokens};
 
 /// Counts, and how the figures spread over all samples.
@@ -19,13 +17,7 @@ pub(super) fn text(summary: &Summary) -> String {
     ] {
         table.add_row(row(name, spread));
     }
-    for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
-        column.set_constraint(ColumnConstraint::ContentWidth);
-        if index > 0 {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
+    fold_first(&mut table, 10, 1..5);
     format!(
         "{}{}\n{}\n",
         lines(&table),

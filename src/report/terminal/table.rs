@@ -1,15 +1,10 @@
 //! The table of one model: a line a prompt.
 
-use comfy_table::{CellAlignment, ColumnConstraint, Width};
-
 use crate::figures::{Figures, Interval};
 use crate::record::{ModelRecord, PromptRecord};
-use crate::report::layout::{lines, plain_table};
+use crate::report::layout::{fold_first, lines, plain_table};
 use crate::report::numbers::value;
 use crate::report::words::{counted, plain};
-
-/// Columns that the prompts' ids get at least; they fold within them.
-const NARROWEST_ID: u16 = 10;
 
 /// What stands above the table: the model, and what its figures are.
 pub(super) fn title(model: &ModelRecord) -> String {
@@ -42,15 +37,7 @@ pub(super) fn table(model: &ModelRecord) -> String {
     for prompt in &model.prompts {
         table.add_row(row(prompt));
     }
-    for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
-        if index == 0 {
-            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(NARROWEST_ID)));
-        } else {
-            column.set_constraint(ColumnConstraint::ContentWidth);
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
+    fold_first(&mut table, 10, 1..8);
     lines(&table) + note
 }
 
