@@ -7,6 +7,7 @@ use super::{configuration, findings};
 use crate::figures::Figures;
 use crate::inference::Input;
 use crate::record::{ModelRecord, PromptRecord, RunRecord, Status};
+use crate::report::conditions;
 use crate::report::markup::{code, fenced, prose};
 use crate::report::numbers::value;
 use crate::report::reference;
@@ -20,6 +21,7 @@ pub fn markdown(run: &RunRecord, model: &ModelRecord) -> String {
     page += &introduction(run, model);
     page += "\n## Summary\n\n";
     page += &summary(&Summary::of(model));
+    page += &machine(run, model);
     page += "\n## Figures\n\n";
     page += &figures(model);
     page += &published(run, model);
@@ -91,6 +93,14 @@ fn summary(summary: &Summary) -> String {
         );
     }
     text
+}
+
+/// What disturbed samples, and what watching cost.
+fn machine(run: &RunRecord, model: &ModelRecord) -> String {
+    let marked = conditions::marked(&Summary::of(model));
+    let cost = conditions::sampler(run.sampler.as_ref());
+    let lines = [Some(marked), cost].into_iter().flatten();
+    lines.fold("\n".to_owned(), |text, line| text + "- " + &prose(&line) + "\n")
 }
 
 fn figures(model: &ModelRecord) -> String {

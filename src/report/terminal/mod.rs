@@ -12,7 +12,7 @@ pub use time::TimeSpent;
 
 use crate::engine::{Loaded, RuntimeIdentity};
 use crate::record::RunRecord;
-use crate::report::{layout, reference};
+use crate::report::{conditions, layout, reference};
 
 /// One line about the runtime that made the figures.
 pub fn runtime_line(runtime: &RuntimeIdentity) -> String {
@@ -46,6 +46,10 @@ pub fn figures(record: &RunRecord) -> String {
             text += &summary::text(model);
             text += "\n";
         }
+    }
+    if let Some(cost) = conditions::sampler(record.sampler.as_ref()) {
+        text += &cost;
+        text += "\n\n";
     }
     text + &reference::text(&crate::reference::judge(record))
 }

@@ -4,6 +4,7 @@ use comfy_table::{CellAlignment, ColumnConstraint};
 
 use super::table::show;
 use crate::record::ModelRecord;
+use crate::report::conditions;
 use crate::report::layout::{lines, plain_table};
 use crate::summary::{Requests, Spread, Summary, Tokens};
 
@@ -29,10 +30,11 @@ pub(super) fn text(model: &ModelRecord) -> String {
         }
     }
     format!(
-        "{}{}\n{}\n",
+        "{}{}\n{}\n{}\n",
         lines(&table),
         requests(summary.requests),
-        tokens(summary.tokens)
+        tokens(summary.tokens),
+        conditions::marked(&summary)
     )
 }
 
