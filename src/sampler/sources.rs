@@ -15,6 +15,8 @@ use crate::board::{Board, Clock};
 const MOST_BYTES: usize = 16 * 1024;
 /// Zones, cooling devices and CPUs with a counter that are looked at.
 const MOST_FILES: usize = 256;
+/// Shortest time between two looks at the NPU's load, ns: its driver counts for a second.
+const LOAD_NS: u64 = 1_000_000_000;
 /// How near its held frequency a clock must be to count as held, as a ratio.
 const HELD: f64 = 0.01;
 
@@ -66,6 +68,8 @@ pub(super) struct Sources {
     cooling: Vec<File>,
     throttle_counts: Vec<File>,
     npu_load: Option<File>,
+    /// When that was read, ns, and what it said.
+    last_load: Option<(u64, Vec<u32>)>,
     stat: Option<File>,
     process: Option<Process>,
     buffer: Vec<u8>,
@@ -97,6 +101,7 @@ impl Sources {
                 .filter_map(|cpu| open(&format!("{}/{cpu}/{}", thermal::CPUS, thermal::THROTTLE_COUNT)))
                 .collect(),
             npu_load: LOADS.iter().find_map(|path| open(path)),
+            last_load: None,
             stat: open("proc/stat"),
             process: None,
             buffer: vec![0; MOST_BYTES],
@@ -137,8 +142,16 @@ impl Sources {
             .iter()
             .filter_map(|file| number::<u64>(file, buffer));
         let throttle_count = counts.reduce(u64::saturating_add);
-        let load = self.npu_load.as_ref().and_then(|file| again(file, buffer));
-        let npu_load_percent = load.map(loads).unwrap_or_default();
+        let is_due = |(read_ns, _): &(u64, Vec<u32>)| at_ns.saturating_sub(*read_ns) >= LOAD_NS;
+        if self.last_load.as_ref().is_none_or(is_due) {
+            let load = self.npu_load.as_ref().and_then(|file| again(file, buffer));
+            self.last_load = load.map(|text| (at_ns, loads(text)));
+        }
+        let npu_load_percent = self
+            .last_load
+            .as_ref()
+            .map(|(_, load)| load.clone())
+            .unwrap_or_default();
         let stat = self.stat.as_ref().and_then(|file| again(file, buffer));
         let cpu = stat.and_then(|text| cpu_times(text, &self.cpus));
         let process = self.process.as_mut();

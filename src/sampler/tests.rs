@@ -127,13 +127,15 @@ fn a_clock_that_the_model_does_not_run_on_or_that_follows_the_load_is_no_concern
 }
 
 #[test]
-fn loads_of_the_npu_are_means_over_the_ticks() {
+fn loads_of_the_npu_are_read_once_a_second_and_given_as_means() {
     let machine = Machine::new(&mut Fake::rk3588());
     machine.begin(0);
     machine.put(NPU_LOAD, "NPU load:  Core0: 90%, Core1: 30%, Core2:  0%,\n");
-    machine.tick(100);
-    machine.tick(200);
-    assert_eq!(machine.conditions(10, 190).npu_load_percent, [60.0, 20.0, 0.0]);
+    machine.tick(999);
+    assert_eq!(machine.conditions(10, 990).npu_load_percent, [0.0, 0.0, 0.0]);
+    machine.tick(1_000);
+    machine.tick(1_100);
+    assert_eq!(machine.conditions(10, 1_090).npu_load_percent, [45.0, 15.0, 0.0]);
 }
 
 #[test]
