@@ -111,10 +111,9 @@ fn sample(sample: &Sample) -> Checked {
     let stamped = stamped(&sample.inference).map_err(|fault| fault.within("inference"))?;
     statistics(&sample.inference).map_err(|fault| fault.within("inference.stats"))?;
     phases(&sample.phases, &stamped).map_err(|fault| fault.within("phases"))?;
-    let conditions = sample.conditions.iter();
+    let mut conditions = sample.conditions.iter();
     conditions
-        .map(conditions_of)
-        .collect::<Checked>()
+        .try_for_each(conditions_of)
         .map_err(|fault| fault.within("conditions"))
 }
 

@@ -43,6 +43,7 @@ pub(super) struct Tick {
 
 /// Times of the measuring CPUs since boot, added up, ns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_field_names, reason = "a number has its unit in its name")]
 pub(super) struct CpuTimes {
     pub(super) busy_ns: u64,
     pub(super) idle_ns: u64,
