@@ -59,7 +59,7 @@ fn processes_that_begin_in_mid_run_are_seen_and_every_report_says_so() {
     let _turn = turn();
     let place = Place::new();
     let mut command = quick(&place);
-    command.args(["--record-only", "--sample-size", "300", "question"]);
+    command.args(["--record-only", "--sample-size", "60", "question"]);
     let bench = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let bench = bench.expect("the bench starts");
     wait_until(|| so_far(&place) >= 5);
