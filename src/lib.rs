@@ -112,6 +112,7 @@ pub mod reference;
 pub mod replay;
 pub mod report;
 mod run;
+pub mod sampler;
 mod signals;
 mod stats;
 mod suggest;

@@ -73,6 +73,9 @@ pub(crate) struct Options {
     #[arg(long, env = "RKLLM_BENCH_IN_PROCESS", value_parser = clap::builder::FalseyValueParser::new(),
           help_heading = OURS)]
     pub(crate) in_process: bool,
+    /// Reject a sample that heat, a lower frequency or another process disturbed, and take it again
+    #[arg(long, env = "RKLLM_BENCH_STRICT", value_parser = clap::builder::FalseyValueParser::new(), help_heading = OURS)]
+    pub(crate) strict: bool,
     /// Measure and write the run record, but give criterion nothing; --sample-size may be below 10 then
     #[arg(long, env = "RKLLM_BENCH_RECORD_ONLY", value_parser = clap::builder::FalseyValueParser::new(),
           help_heading = OURS)]
@@ -254,6 +257,7 @@ impl Options {
             samples,
             warm_up: usize::from(!test),
             in_process: self.in_process,
+            strict: self.strict,
         })
     }
 
@@ -498,7 +502,7 @@ mod tests {
             assert!(row.is_some_and(|row| row.contains(variable)), "--{flag}");
             count += 1;
         }
-        assert_eq!(count, 17);
+        assert_eq!(count, 18);
     }
 
     #[test]

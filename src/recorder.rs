@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use crate::engine::{Engine, Failure, FailureKind, LoadSpec};
 use crate::ffi::Abilities;
 use crate::inference::{Inference, Request};
-use crate::ledger::{Ledger, Rejection};
+use crate::ledger::{Accepted, Ledger, Rejection, disturbances};
 use crate::record::{ModelRecord, PromptRecord, Rejected, RunRecord, Sample};
+use crate::sampler::{Conditions, Witness};
 
 /// What to take.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,6 +27,8 @@ pub struct Plan {
     pub warm_up: usize,
     /// Samples of each prompt.
     pub samples: usize,
+    /// Whether a sample that the machine disturbed is rejected, and tried once more.
+    pub strict: bool,
 }
 
 /// What is told while it goes on. The recorder does not know who listens.
@@ -83,7 +86,7 @@ pub enum Outcome<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stopped;
 
-/// Takes the plan's samples into the model `index` of `record`.
+/// Takes the plan's samples into the model `index` of `record`, each with what `witness` saw meanwhile.
 ///
 /// # Errors
 /// [`Stopped`] when the engine says that the user asked for it, or the observer does.
@@ -92,6 +95,7 @@ pub fn record(
     plan: &Plan,
     record: &mut RunRecord,
     index: usize,
+    witness: &mut dyn Witness,
     observer: &mut dyn Observer,
 ) -> Result<(), Stopped> {
     let mut recorder = Recorder {
@@ -100,6 +104,7 @@ pub fn record(
         spec: plan.spec.clone(),
         record,
         index,
+        witness,
         observer,
         loaded: None,
     };
@@ -140,6 +145,7 @@ struct Recorder<'a> {
     record: &'a mut RunRecord,
     /// The model's place in the record.
     index: usize,
+    witness: &'a mut dyn Witness,
     observer: &'a mut dyn Observer,
     /// Absent while no model is loaded.
     loaded: Option<Ready>,
@@ -248,23 +254,31 @@ impl Recorder<'_> {
         if self.loaded.is_none() {
             self.load()?;
         }
+        self.witness.begins(self.engine.process_id());
         self.engine.infer(&self.plan.requests[prompt])
     }
 
     fn judge(&mut self, prompt: usize, round: Round, inference: Inference) -> bool {
         let request = &self.plan.requests[prompt];
+        let conditions = self.witness.conditions(inference.call_ns, inference.return_ns);
         let Some(loaded) = &mut self.loaded else {
             return false;
         };
         let record = &mut self.record.models[self.index].prompts[prompt];
-        match loaded.ledger.judge(request, record.prompt_tokens, &inference) {
+        let mut verdict = loaded.ledger.judge(request, record.prompt_tokens, &inference);
+        if verdict.is_ok() && record.prompt_tokens.is_none() {
+            record.prompt_tokens = inference
+                .stats
+                .filter(|stats| !stats.are_zero())
+                .and_then(|stats| stats.prefill_tokens.try_into().ok());
+        }
+        if let Some(conditions) = &conditions {
+            // Warm-up is no sample, so nothing is gained by a second one.
+            let is_strict = self.plan.strict && matches!(round, Round::Sample(_));
+            verdict = verdict.and_then(|accepted| disturbed(accepted, conditions, is_strict));
+        }
+        match verdict {
             Ok(accepted) => {
-                if record.prompt_tokens.is_none() {
-                    record.prompt_tokens = inference
-                        .stats
-                        .filter(|stats| !stats.are_zero())
-                        .and_then(|stats| stats.prefill_tokens.try_into().ok());
-                }
                 let samples = match round {
                     Round::WarmUp(_) => &mut record.warm_up,
                     Round::Sample(_) => &mut record.samples,
@@ -272,6 +286,7 @@ impl Recorder<'_> {
                 samples.push(Sample {
                     phases: accepted.phases,
                     marks: accepted.marks,
+                    conditions,
                     inference,
                 });
                 self.tell(|observer, at| observer.ended(at, prompt, Outcome::Stands));
@@ -289,6 +304,20 @@ impl Recorder<'_> {
     }
 }
 
+/// Marks what disturbed an inference, or rejects it for that.
+fn disturbed(
+    mut accepted: Accepted,
+    conditions: &Conditions,
+    is_strict: bool,
+) -> Result<Accepted, Rejection> {
+    let by = disturbances(conditions);
+    if is_strict && !by.is_empty() {
+        return Err(Rejection::Disturbed { by });
+    }
+    accepted.marks.extend(by);
+    Ok(accepted)
+}
+
 /// What happened last to a prompt that is given up.
 fn last_fault(record: &PromptRecord) -> String {
     let failure = record.failures.last().map(|failure| failure.message.clone());
@@ -303,6 +332,7 @@ mod tests {
     use super::*;
     use crate::engine::scripted::{self, Scripted};
     use crate::inference::{Finish, Input, RuntimeStats};
+    use crate::ledger::Mark;
     use crate::record::fixtures;
 
     const TOKENS: u32 = 4;
@@ -352,15 +382,25 @@ mod tests {
                 .collect(),
             warm_up,
             samples,
+            strict: false,
         }
     }
 
     fn run(engine: &mut Scripted, plan: &Plan, model: &mut ModelRecord) -> Result<(), Stopped> {
+        run_seen_by(&mut (), engine, plan, model)
+    }
+
+    fn run_seen_by(
+        witness: &mut dyn Witness,
+        engine: &mut Scripted,
+        plan: &Plan,
+        model: &mut ModelRecord,
+    ) -> Result<(), Stopped> {
         struct Silent;
         impl Observer for Silent {}
         let mut whole = fixtures::empty();
         whole.models.push(model.clone());
-        let outcome = record(engine, plan, &mut whole, 0, &mut Silent);
+        let outcome = record(engine, plan, &mut whole, 0, witness, &mut Silent);
         *model = whole.models.remove(0);
         outcome
     }
@@ -530,6 +570,82 @@ mod tests {
         assert_eq!(model.unload_failure, Some(scripted::lost()));
     }
 
+    /// Saw what a test wrote down, and what it was asked.
+    struct Seen {
+        lost_percent: VecDeque<f64>,
+        asked: Vec<(u64, u64)>,
+    }
+
+    impl Witness for Seen {
+        fn begins(&mut self, _: Option<u32>) {}
+
+        fn conditions(&mut self, call_ns: u64, return_ns: u64) -> Option<Conditions> {
+            self.asked.push((call_ns, return_ns));
+            Some(Conditions {
+                waited_percent: self.lost_percent.pop_front(),
+                cpus: vec![0],
+                ..Conditions::default()
+            })
+        }
+    }
+
+    /// Warm-up and four inferences, of which the warm-up and the second sample lose a third of a core.
+    fn disturbed_run(strict: bool) -> (ModelRecord, Vec<(u64, u64)>) {
+        let mut engine = Scripted {
+            answers: (1..=4).map(|n| clean(n * 1000)).collect(),
+            ..Scripted::default()
+        };
+        let mut seen = Seen {
+            lost_percent: [33.0, 1.0, 33.0, 1.0].into(),
+            asked: vec![],
+        };
+        let plan = Plan {
+            strict,
+            ..plan(1, 1, 2)
+        };
+        let mut model = model(&["a"]);
+        run_seen_by(&mut seen, &mut engine, &plan, &mut model).expect("not stopped");
+        (model, seen.asked)
+    }
+
+    #[test]
+    fn a_disturbed_sample_stands_with_its_mark_and_conditions() {
+        let (model, asked) = disturbed_run(false);
+        let prompt = &model.prompts[0];
+        assert_eq!((prompt.samples.len(), prompt.rejected.len()), (2, 0));
+        let mark = Mark::OtherProcess {
+            percent: 33.0,
+            cpus: vec![0],
+        };
+        assert!(!prompt.samples[0].marks.contains(&mark));
+        assert!(prompt.samples[1].marks.contains(&mark) && prompt.warm_up[0].marks.contains(&mark));
+        let waited = prompt.samples[1]
+            .conditions
+            .as_ref()
+            .map(|seen| seen.waited_percent);
+        assert_eq!(waited, Some(Some(33.0)));
+        assert_eq!(asked[1], (0, 50_008_000), "the inference's own stamps");
+    }
+
+    #[test]
+    fn a_strict_run_takes_a_disturbed_sample_again() {
+        let (model, asked) = disturbed_run(true);
+        let prompt = &model.prompts[0];
+        assert_eq!(
+            (prompt.warm_up.len(), prompt.samples.len(), asked.len()),
+            (1, 2, 4)
+        );
+        assert_eq!(prompt.rejected.len(), 1);
+        let reason = prompt.rejected[0].reason.to_string();
+        assert_eq!(
+            reason,
+            "disturbed (--strict): others took CPU time from the model"
+        );
+        assert_eq!(prompt.given_up, None);
+        let marks = prompt.samples.iter().flat_map(|sample| &sample.marks);
+        assert_eq!(marks.filter(|mark| mark.name() == "other_process").count(), 0);
+    }
+
     #[test]
     fn an_observer_can_stop_the_run_before_an_inference() {
         struct StopsAt(Round);
@@ -545,7 +661,7 @@ mod tests {
         let mut whole = fixtures::empty();
         whole.models.push(model(&["a"]));
         let mut observer = StopsAt(Round::Sample(1));
-        let outcome = record(&mut engine, &plan(1, 1, 2), &mut whole, 0, &mut observer);
+        let outcome = record(&mut engine, &plan(1, 1, 2), &mut whole, 0, &mut (), &mut observer);
         assert_eq!(outcome, Err(Stopped));
         assert_eq!(engine.asked.len(), 2, "the warm-up and one sample");
         assert_eq!(whole.models[0].prompts[0].samples.len(), 1);

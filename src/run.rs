@@ -15,6 +15,7 @@ use crate::prompts::{Prompt, Suite};
 use crate::record::{ModelRecord, Parameters, PromptRecord, RunRecord, SCHEMA_VERSION, Status, SuiteRecord};
 use crate::recorder::{self, Observer, Plan, Stopped};
 use crate::replay::{self, MIN_SAMPLES, Phase};
+use crate::sampler::Sampler;
 
 /// New tokens of each inference where neither prompt nor suite says otherwise.
 const DEFAULT_NEW_TOKENS: u32 = 64;
@@ -53,6 +54,7 @@ impl Run {
                 samples: MIN_SAMPLES,
                 warm_up: 1,
                 in_process: true,
+                strict: false,
             },
             trust_sdk_version: None,
             worker: "/proc/self/exe".into(),
@@ -98,6 +100,7 @@ impl Run {
             },
             parameters: self.parameters.clone(),
             board: Board::read(),
+            sampler: None,
             models,
         })
     }
@@ -107,6 +110,7 @@ impl Run {
     /// # Errors
     /// [`Stopped`] when the user asked for it, or the observer did.
     pub(crate) fn take(&self, record: &mut RunRecord, observer: &mut dyn Observer) -> Result<(), Stopped> {
+        let mut sampler = Sampler::start(&record.board, self.parameters.cpu_mask);
         for index in 0..record.models.len() {
             let model = &mut record.models[index];
             match models::measure(&model.path) {
@@ -122,7 +126,9 @@ impl Run {
             } else {
                 Box::new(Worker::of_executable(&self.worker))
             };
-            recorder::record(&mut *engine, &plan, record, index, observer)?;
+            let taken = recorder::record(&mut *engine, &plan, record, index, &mut sampler, observer);
+            record.sampler = Some(sampler.record());
+            taken?;
         }
         Ok(())
     }
@@ -151,6 +157,7 @@ impl Run {
             requests: model.prompts.iter().map(request).collect(),
             warm_up: self.parameters.warm_up,
             samples: self.parameters.samples,
+            strict: self.parameters.strict,
         }
     }
 

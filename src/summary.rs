@@ -1,8 +1,11 @@
 //! What a model did in one run: requests, tokens, and average, median, minimum and maximum over its samples.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
 
 use crate::figures::median;
+use crate::ledger::Mark;
 use crate::metrics::{Measure, float, of_sample};
 use crate::record::{ModelRecord, Sample};
 use crate::stats;
@@ -26,6 +29,19 @@ pub struct Summary {
     pub peak_memory_mb: Option<Spread>,
     /// From the first call, warm-up included, to the last return, seconds; absent where nothing was run.
     pub duration_s: Option<f64>,
+    /// What is odd about samples, by kind; empty where nothing is.
+    pub marked: Vec<Marked>,
+}
+
+/// Samples with one kind of [`Mark`](crate::ledger::Mark).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Marked {
+    /// Its name.
+    pub mark: &'static str,
+    /// How many.
+    pub samples: usize,
+    /// Their share of all samples, as a ratio.
+    pub share: f64,
 }
 
 /// Inferences, counted. Those that the ledger rejected failed, also where another one made them good.
@@ -109,6 +125,7 @@ impl Summary {
             prefill_tok_per_s: spread(Measure::Prefill),
             peak_memory_mb: spread(Measure::PeakMemory),
             duration_s: duration_s(model),
+            marked: marked(model, successful),
         }
     }
 }
@@ -127,6 +144,24 @@ fn tokens(model: &ModelRecord) -> Tokens {
             .map(|sample| sample.inference.tokens.len() as u64)
             .sum(),
     }
+}
+
+/// By name. A sample with several marks of a kind counts once.
+#[expect(clippy::cast_precision_loss, reason = "samples fit the 52 bits of a float")]
+fn marked(model: &ModelRecord, of: usize) -> Vec<Marked> {
+    let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
+    for sample in samples(model) {
+        let names: BTreeSet<_> = sample.marks.iter().map(Mark::name).collect();
+        for name in names {
+            *counts.entry(name).or_default() += 1;
+        }
+    }
+    let marked = |(mark, samples)| Marked {
+        mark,
+        samples,
+        share: samples as f64 / of as f64,
+    };
+    counts.into_iter().map(marked).collect()
 }
 
 /// By the stamps, which are of one clock whatever process took them.
@@ -203,6 +238,24 @@ mod tests {
         assert_eq!(summary.prefill_tok_per_s, spread(3750.0, 3750.0, 2500.0, 5000.0));
         assert_eq!(summary.peak_memory_mb, spread(100.0, 100.0, 100.0, 100.0));
         assert_eq!(summary.duration_s, Some(0.058));
+    }
+
+    #[test]
+    fn marked_samples_are_counted_by_kind() {
+        let mut run = fixtures::run("one", &[(20_000_000, 1_000_000), (40_000_000, 2_000_000)]);
+        let prompts = &mut run.models[0].prompts;
+        let lower = |clock: &str| Mark::LowerFrequency {
+            clock: clock.into(),
+            from_hz: 2,
+            to_hz: 1,
+        };
+        prompts[0].samples[0].marks = vec![Mark::Throttled, lower("npu"), lower("ddr")];
+        prompts[1].samples[1].marks = vec![Mark::Throttled];
+        let of = |mark, samples, share| Marked { mark, samples, share };
+        assert_eq!(
+            Summary::of(&run.models[0]).marked,
+            [of("lower_frequency", 1, 0.25), of("throttled", 2, 0.5)]
+        );
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Component, Path, PathBuf};
 
+use super::clock::plausible_hz;
+
 /// Bytes that are read of a file. What is looked for stands at the beginning, in `/proc/cpuinfo` of many CPUs too.
 const MOST_BYTES: u64 = 64 * 1024;
 /// Characters of a value that stands alone in its file.
@@ -14,18 +16,16 @@ const MOST_CHARACTERS: usize = 256;
 const MOST_ENTRIES: usize = 100_000;
 /// Notes that are kept.
 const MOST_NOTES: usize = 40;
-/// Most that a frequency can be, Hz: beyond any clock that is built.
-const MOST_HZ: u64 = 20_000_000_000;
 
 /// The files below a root folder.
-pub(super) struct Files {
+pub(crate) struct Files {
     root: PathBuf,
     notes: RefCell<Vec<String>>,
 }
 
 impl Files {
     /// The files below `root`.
-    pub(super) fn below(root: &Path) -> Self {
+    pub(crate) fn below(root: &Path) -> Self {
         Self {
             root: root.to_owned(),
             notes: RefCell::default(),
@@ -59,7 +59,7 @@ impl Files {
 
     /// The value that stands alone in a file, without white space and NUL around it; absent, with a note, when it is
     /// empty, longer than any value, or has control characters.
-    pub(super) fn value(&self, path: &str) -> Option<String> {
+    pub(crate) fn value(&self, path: &str) -> Option<String> {
         let text = self.text(path)?;
         let value = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
         let wrong = if value.is_empty() {
@@ -107,7 +107,7 @@ impl Files {
     }
 
     fn plausible(&self, path: &str, hz: Option<u64>) -> Option<u64> {
-        let hz = hz.filter(|hz| (1..=MOST_HZ).contains(hz));
+        let hz = hz.and_then(plausible_hz);
         if hz.is_none() {
             self.note(path, "no frequency that a clock can have");
         }
@@ -115,7 +115,7 @@ impl Files {
     }
 
     /// The names in a folder, in order; empty when there is no such folder.
-    pub(super) fn names(&self, path: &str) -> Vec<String> {
+    pub(crate) fn names(&self, path: &str) -> Vec<String> {
         self.try_names(path).unwrap_or_else(|error| {
             self.note_error(path, &error);
             Vec::new()
@@ -173,6 +173,13 @@ pub(super) fn cpu_list(text: &str) -> Option<Vec<u16>> {
 }
 
 fn beginning(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?.take(MOST_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Opens a regular file, without waiting for anything.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
     let regular = |is_file: bool| {
         let error = || io::Error::other("a folder, device, pipe or socket in a file's place");
         is_file.then_some(()).ok_or_else(error)
@@ -185,9 +192,7 @@ fn beginning(path: &Path) -> io::Result<Vec<u8>> {
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
         .open(path)?;
     regular(file.metadata()?.is_file())?;
-    let mut bytes = Vec::new();
-    file.take(MOST_BYTES).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    Ok(file)
 }
 
 #[cfg(test)]

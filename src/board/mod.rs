@@ -3,14 +3,14 @@
 //! Everything is read below a root folder, which is `/` or a copy of a machine's files. No file can stop or hang the
 //! reading: of each a bounded part is taken, and what is missing or of no use leaves its field absent.
 
-mod clock;
+pub(crate) mod clock;
 #[cfg(test)]
 pub(crate) mod fake;
-mod files;
-mod npu;
+pub(crate) mod files;
+pub(crate) mod npu;
 mod soc;
 mod system;
-mod thermal;
+pub(crate) mod thermal;
 
 use std::fs;
 use std::path::Path;

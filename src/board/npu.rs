@@ -14,7 +14,7 @@ const VERSIONS: [&str; 3] = [
     "sys/kernel/debug/rknpu/version",
     "proc/rknpu/version",
 ];
-const LOADS: [&str; 2] = ["sys/kernel/debug/rknpu/load", "proc/rknpu/load"];
+pub(crate) const LOADS: [&str; 2] = ["sys/kernel/debug/rknpu/load", "proc/rknpu/load"];
 /// Device of a driver that was built without DRM.
 const DEVICE: &str = "dev/rknpu";
 /// Most users that are named.
@@ -82,18 +82,21 @@ fn driver(files: &Files, path: &str) -> Option<String> {
     is_version.then(|| version.to_owned())
 }
 
-/// The shares of `NPU load:  Core0: 12%, Core1: 0%,` or of `NPU load: 12%`.
 fn load(files: &Files, path: &str) -> Option<Vec<u32>> {
-    let value = files.value(path)?;
-    let words = value.split([' ', ',', ':']);
-    let found: Vec<u32> = words
-        .filter_map(|word| word.strip_suffix('%')?.parse().ok())
-        .take(16)
-        .collect();
+    let found = loads(&files.value(path)?);
     if found.is_empty() {
         files.note(path, "no load in it");
     }
     (!found.is_empty()).then_some(found)
+}
+
+/// The shares of `NPU load:  Core0: 12%, Core1: 0%,` or of `NPU load: 12%`.
+pub(crate) fn loads(text: &str) -> Vec<u32> {
+    let words = text.split([' ', ',', ':', '\n']);
+    words
+        .filter_map(|word| word.strip_suffix('%')?.parse().ok())
+        .take(16)
+        .collect()
 }
 
 /// With DRM, as vendor kernels are built, the NPU is a card of its own beside the GPU's and the display's: told apart by

@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::files::Files;
 
-const THERMAL: &str = "sys/class/thermal";
-const CPUS: &str = "sys/devices/system/cpu";
+pub(crate) const THERMAL: &str = "sys/class/thermal";
+pub(crate) const CPUS: &str = "sys/devices/system/cpu";
+/// A CPU's own count of how often it throttled, below its folder (x86).
+pub(crate) const THROTTLE_COUNT: &str = "thermal_throttle/core_throttle_count";
 /// Temperatures that are believed, thousandths of a degree: zones that are off give the absolute zero.
 const PLAUSIBLE_MILLI_C: std::ops::RangeInclusive<i64> = -60_000..=250_000;
 /// Trips of a zone that are read.
@@ -51,11 +53,15 @@ impl ThermalZone {
 impl CoolingDevice {
     /// Whether it cools by lowering clocks, and does so. A fan at work costs no speed.
     pub fn throttles(&self) -> bool {
-        let slows = ["cpufreq", "devfreq", "Processor"]
-            .iter()
-            .any(|kind| self.kind.contains(kind));
-        slows && self.state > 0
+        slows(&self.kind) && self.state > 0
     }
+}
+
+/// Whether a cooling device of this kind lowers clocks.
+pub(crate) fn slows(kind: &str) -> bool {
+    ["cpufreq", "devfreq", "Processor"]
+        .iter()
+        .any(|slowing| kind.contains(slowing))
 }
 
 /// The zones, by name: their numbers change from boot to boot.
@@ -93,12 +99,18 @@ fn zone(files: &Files, path: &str) -> Option<ThermalZone> {
 
 fn celsius(files: &Files, path: &str) -> Option<f64> {
     let milli_c = files.number::<i64>(path)?;
-    if !PLAUSIBLE_MILLI_C.contains(&milli_c) {
+    let found = plausible_c(milli_c);
+    if found.is_none() {
         files.note(path, "no temperature that a board can have");
-        return None;
     }
+    found
+}
+
+/// Thousandths of a degree as °C, where a board can have that temperature.
+pub(crate) fn plausible_c(milli_c: i64) -> Option<f64> {
+    let plausible = Some(milli_c).filter(|milli_c| PLAUSIBLE_MILLI_C.contains(milli_c))?;
     // Exact: at most six digits.
-    i32::try_from(milli_c)
+    i32::try_from(plausible)
         .ok()
         .map(|milli_c| f64::from(milli_c) / 1000.0)
 }
@@ -128,7 +140,7 @@ pub(super) fn throttle_count(files: &Files) -> Option<u64> {
             name.strip_prefix("cpu")
                 .is_some_and(|rest| rest.parse::<u16>().is_ok())
         })
-        .map(|name| format!("{CPUS}/{name}/thermal_throttle/core_throttle_count"))
+        .map(|name| format!("{CPUS}/{name}/{THROTTLE_COUNT}"))
         .filter_map(|path| files.number::<u64>(&path));
     counts.reduce(u64::saturating_add)
 }

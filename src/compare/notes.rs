@@ -108,6 +108,7 @@ fn bare(run: &RunRecord, model: &str) -> RunRecord {
         suite: run.suite.clone(),
         parameters: run.parameters.clone(),
         board: run.board.clone(),
+        sampler: None,
         models: models.collect(),
     }
 }

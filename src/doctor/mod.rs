@@ -10,7 +10,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::board::Board;
+use crate::board::{Board, Soc};
+use crate::model_name::NameParts;
 
 /// What is known of a model before it is loaded. Absent: its name does not say.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,14 +29,25 @@ pub struct ModelFacts {
 }
 
 impl ModelFacts {
-    /// What the file at `path` says without being loaded: its size.
+    /// What the file at `path` says without being loaded: its size, and of its conversion what its name says, or where
+    /// that lacks a part, the model's.
     pub fn of_file(name: &str, path: &Path) -> Self {
+        let file_name = path.file_name().unwrap_or_default().to_string_lossy();
+        let parts = NameParts::of(&file_name).or(NameParts::of(name));
         Self {
             name: name.to_owned(),
             bytes: path.metadata().ok().map(|metadata| metadata.len()),
-            ..Self::default()
+            platform: parts.platform.map(|platform| series(&platform)),
+            npu_cores: parts.npu_cores,
+            optimization_level: parts.optimization_level,
         }
     }
+}
+
+/// The SoC whose models run on `platform`: an RK3588S is an RK3588 with fewer pins.
+fn series(platform: &str) -> String {
+    let known = Soc::named(platform).or_else(|| Soc::named(platform.strip_suffix(['S', 's'])?));
+    known.map_or_else(|| platform.to_owned(), |soc| soc.name.to_owned())
 }
 
 /// What is known of the runtime before it is used.

@@ -348,3 +348,23 @@ fn garbage_gives_findings_and_no_panic() {
     assert!(!examine(&garbage, &[ModelFacts::default()], NPU).is_empty());
     assert!(!examine(&Board::default(), &[], NPU).is_empty());
 }
+
+#[test]
+fn a_file_says_by_its_name_what_it_was_converted_for() {
+    let facts = ModelFacts::of_file(
+        "qwen",
+        Path::new("/nowhere/Qwen2-0.5B-w8a8-rk3588s-npu2-opt-1.rkllm"),
+    );
+    assert_eq!(
+        facts,
+        ModelFacts {
+            name: "qwen".into(),
+            bytes: None,
+            platform: Some("RK3588".into()),
+            npu_cores: Some(2),
+            optimization_level: Some(1)
+        }
+    );
+    let bare = ModelFacts::of_file("m-rk3576", Path::new("/nowhere/model.rkllm"));
+    assert_eq!((bare.platform.as_deref(), bare.npu_cores), (Some("RK3576"), None));
+}

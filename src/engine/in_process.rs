@@ -154,6 +154,10 @@ impl Engine for InProcess {
             None => Ok(()),
         }
     }
+
+    fn process_id(&self) -> Option<u32> {
+        Some(std::process::id())
+    }
 }
 
 /// The prompt with another beginning in each run, for runtimes whose KV cache cannot be cleared (1.1.x): what a run

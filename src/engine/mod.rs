@@ -40,6 +40,11 @@ pub trait Engine {
     /// # Errors
     /// What went wrong; the model is gone all the same.
     fn unload(&mut self) -> Result<(), Failure>;
+
+    /// The process that runs the model, to watch it; absent while there is none, or where it is not on this machine.
+    fn process_id(&self) -> Option<u32> {
+        None
+    }
 }
 
 /// What to load, and how.

@@ -155,6 +155,10 @@ impl Engine for Worker {
             other => Err(out_of_step(&other)),
         }
     }
+
+    fn process_id(&self) -> Option<u32> {
+        self.running.as_ref().map(|running| running.child.id())
+    }
 }
 
 fn out_of_step(reply: &Reply) -> Failure {

@@ -3,6 +3,7 @@
 //! What our own clock and counts disprove rejects the sample and says why; it is never averaged in. Disagreement with
 //! a counter of the runtime whose meaning is unconfirmed is only marked.
 
+mod disturbance;
 mod verdict;
 
 use std::cmp::Ordering;
@@ -11,6 +12,7 @@ use crate::engine::LoadSpec;
 use crate::ffi::Abilities;
 use crate::inference::{Finish, Inference, Input, Phases, Request, RuntimeStats};
 
+pub use disturbance::{LOWER_RATIO, MOST_LOST_PERCENT, marks as disturbances};
 pub use verdict::{Mark, Rejection};
 
 /// Absolute part of the tolerance between the runtime's times and ours, ms. The larger of both parts counts.

@@ -100,6 +100,17 @@ pub enum Rejection {
     /// A callback came after its run had returned.
     #[error("a callback came after its run had returned")]
     LateCallback,
+    /// The machine disturbed it, and the run was told to be strict.
+    #[error("disturbed (--strict): {}", in_words(by))]
+    Disturbed {
+        /// By what.
+        by: Vec<Mark>,
+    },
+}
+
+fn in_words(marks: &[Mark]) -> String {
+    let words: Vec<&str> = marks.iter().map(Mark::in_words).collect();
+    words.join(", ")
 }
 
 /// What is odd about a sample that stands.
@@ -142,4 +153,51 @@ pub enum Mark {
         /// Tokens that came.
         got: usize,
     },
+    /// The kernel lowered clocks against heat.
+    Throttled,
+    /// A clock was lower than at the run's start, when it was held.
+    LowerFrequency {
+        /// Which: a CPU cluster's folder, `npu` or `ddr`.
+        clock: String,
+        /// Frequency at the start, Hz.
+        from_hz: u64,
+        /// Lowest frequency that was seen, Hz.
+        to_hz: u64,
+    },
+    /// The model's process lost CPU time to others.
+    OtherProcess {
+        /// How much, percent of one core.
+        percent: f64,
+        /// CPUs that the model ran on, as far as is known.
+        cpus: Vec<u16>,
+    },
+}
+
+impl Mark {
+    /// Its name in records and reports.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::NoStats => "no_stats",
+            Self::CacheNotEmpty { .. } => "cache_not_empty",
+            Self::GenerateTokens { .. } => "generate_tokens",
+            Self::UnexplainedTime { .. } => "unexplained_time",
+            Self::DepthUnproven => "depth_unproven",
+            Self::PromptVaried => "prompt_varied",
+            Self::ReachedLimit { .. } => "reached_limit",
+            Self::EndedEarly { .. } => "ended_early",
+            Self::Throttled => "throttled",
+            Self::LowerFrequency { .. } => "lower_frequency",
+            Self::OtherProcess { .. } => "other_process",
+        }
+    }
+
+    /// Its name as words. Numbers are left out, so that inferences rejected alike are counted as one cause.
+    fn in_words(&self) -> &'static str {
+        match self {
+            Self::Throttled => "clocks were lowered against heat",
+            Self::LowerFrequency { .. } => "a held clock was lower than at the run's start",
+            Self::OtherProcess { .. } => "others took CPU time from the model",
+            other => other.name(),
+        }
+    }
 }

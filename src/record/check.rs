@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use super::read::Fault;
 use super::{ModelRecord, PromptRecord, RunRecord, Sample, Status};
 use crate::inference::{Inference, Phases};
+use crate::sampler::Conditions;
 
 /// Duration beyond which a sample is refused, ns: 52 days, and the whole numbers that a float tells apart.
 const MOST_NS: u64 = 1 << 52;
@@ -109,7 +110,32 @@ fn prompt(prompt: &PromptRecord) -> Checked {
 fn sample(sample: &Sample) -> Checked {
     let stamped = stamped(&sample.inference).map_err(|fault| fault.within("inference"))?;
     statistics(&sample.inference).map_err(|fault| fault.within("inference.stats"))?;
-    phases(&sample.phases, &stamped).map_err(|fault| fault.within("phases"))
+    phases(&sample.phases, &stamped).map_err(|fault| fault.within("phases"))?;
+    let mut conditions = sample.conditions.iter();
+    conditions
+        .try_for_each(conditions_of)
+        .map_err(|fault| fault.within("conditions"))
+}
+
+fn conditions_of(conditions: &Conditions) -> Checked {
+    let shares = [
+        ("others_percent", conditions.others_percent),
+        ("idle_percent", conditions.idle_percent),
+        ("steal_percent", conditions.steal_percent),
+        ("waited_percent", conditions.waited_percent),
+    ];
+    for (field, share) in shares {
+        if let Some(percent) = share.filter(|percent| *percent < 0.0 || !percent.is_finite()) {
+            return Err(Fault::altered(field, format!("{percent} % is no share of time")));
+        }
+    }
+    each("clocks", &conditions.clocks, |clock| {
+        if clock.min_hz > clock.max_hz {
+            let what = format!("{} Hz, more than its max_hz of {}", clock.min_hz, clock.max_hz);
+            return Err(Fault::altered("min_hz", what));
+        }
+        Ok(())
+    })
 }
 
 /// The phases that the stamps give.

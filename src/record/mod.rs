@@ -15,6 +15,7 @@ use crate::inference::{Inference, Input, Phases, Sampling};
 use crate::ledger::{Mark, Rejection};
 use crate::model_name::NameParts;
 use crate::prompts::Check;
+use crate::sampler::{Conditions, SamplerRecord};
 
 pub(crate) use check::time as check_time;
 pub(crate) use read::{Document, Fault, document, record as of_document, typed};
@@ -41,6 +42,8 @@ pub struct RunRecord {
     pub parameters: Parameters,
     /// The machine.
     pub board: Board,
+    /// What watched the machine, and what that cost; absent before the first model's end.
+    pub sampler: Option<SamplerRecord>,
     /// One entry a model, in the order of the run.
     pub models: Vec<ModelRecord>,
 }
@@ -91,6 +94,8 @@ pub struct Parameters {
     pub warm_up: usize,
     /// Whether the runtime ran in this process instead of a worker.
     pub in_process: bool,
+    /// Whether samples that the machine disturbed were rejected.
+    pub strict: bool,
 }
 
 /// One model of a run.
@@ -155,6 +160,8 @@ pub struct Sample {
     pub phases: Phases,
     /// What is odd about it.
     pub marks: Vec<Mark>,
+    /// What the machine did meanwhile; absent where nothing could be read.
+    pub conditions: Option<Conditions>,
     /// All of it, raw.
     pub inference: Inference,
 }
@@ -364,6 +371,7 @@ pub(crate) mod fixtures {
         Sample {
             phases: inference.phases().expect("tokens came"),
             marks: Vec::new(),
+            conditions: None,
             inference,
         }
     }
@@ -392,6 +400,7 @@ pub(crate) mod fixtures {
                 samples: 10,
                 warm_up: 1,
                 in_process: false,
+                strict: false,
             },
             board: Board {
                 cores: Some(1),
@@ -399,6 +408,7 @@ pub(crate) mod fixtures {
                 architecture: Some("aarch64".into()),
                 ..Board::default()
             },
+            sampler: None,
             models: Vec::new(),
         }
     }
@@ -434,6 +444,7 @@ pub(crate) mod fixtures {
         Sample {
             phases: inference.phases().expect("tokens came"),
             marks: vec![],
+            conditions: None,
             inference,
         }
     }

@@ -256,6 +256,7 @@ mod tests {
 
     use super::*;
     use crate::record::fixtures;
+    use crate::sampler::{ClockRange, Conditions};
 
     /// What `RunRecord::load` says of these bytes.
     #[track_caller]
@@ -513,6 +514,42 @@ mod tests {
                 text.contains(part) && text.contains(&*path.to_string_lossy()),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn conditions_that_cannot_be_are_named() {
+        let with = |field: &str, value: Value| {
+            let mut record = fixtures::complete("one");
+            record.models[0].prompts[1].samples[1].conditions = Some(Conditions {
+                idle_percent: Some(1.0),
+                clocks: vec![ClockRange {
+                    clock: "npu".into(),
+                    held_hz: None,
+                    min_hz: 1,
+                    max_hz: 2,
+                }],
+                ..Conditions::default()
+            });
+            let mut document = json!(record);
+            let pointer = format!("/models/0/prompts/1/samples/1/conditions/{field}");
+            *document.pointer_mut(&pointer).expect("a field") = value;
+            refusal(document.to_string().as_bytes())
+        };
+        for (field, value, expected) in [
+            (
+                "idle_percent",
+                json!(-1.0),
+                "conditions.idle_percent: -1 % is no share",
+            ),
+            (
+                "clocks/0/min_hz",
+                json!(3),
+                "conditions.clocks[0].min_hz: 3 Hz, more than",
+            ),
+        ] {
+            let text = with(field, value);
+            assert!(text.starts_with(&format!("{SAMPLE}.{expected}")), "{text}");
         }
     }
 }

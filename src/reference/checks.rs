@@ -4,8 +4,10 @@
 use serde::Serialize;
 
 use super::table::Row;
+use crate::board::{Clock, Soc};
+use crate::ledger::Mark;
 use crate::model_name::NameParts;
-use crate::record::{ModelRecord, RunRecord};
+use crate::record::{ModelRecord, RunRecord, Sample};
 
 /// One item of the check-list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -96,40 +98,111 @@ fn known(item: &'static str, is_fine: bool, found: String) -> Check {
     }
 }
 
-fn cpu_frequency(_: &Case) -> Check {
-    unknown(
-        "CPU frequency",
-        "published at the highest; the SDK's fix_freq script sets it",
-        "cat /sys/devices/system/cpu/cpufreq/policy*/scaling_cur_freq",
-    )
+/// Clocks of one item, each with the frequency that it is published at, Hz; absent where that is not known.
+type Targets<'a> = Vec<(&'a Clock, Option<u64>)>;
+
+fn cpu_frequency(case: &Case) -> Check {
+    let soc = Soc::named(&case.row.soc);
+    let clusters = case.run.board.cpu_clusters.iter();
+    let targets = clusters.map(|cluster| {
+        let by_soc = soc
+            .zip(cluster.cpus.first())
+            .and_then(|(soc, cpu)| soc.cpu_hz(*cpu));
+        (&cluster.clock, least(by_soc, cluster.clock.highest_hz))
+    });
+    let lowered = lowered(case, |clock| clock.starts_with("policy"));
+    frequency("CPU frequency", &targets.collect(), lowered).unwrap_or_else(|| {
+        unknown(
+            "CPU frequency",
+            "published at the highest; the SDK's fix_freq script sets it",
+            "cat /sys/devices/system/cpu/cpufreq/policy*/scaling_cur_freq",
+        )
+    })
 }
 
-fn npu_frequency(_: &Case) -> Check {
-    unknown(
+fn npu_frequency(case: &Case) -> Check {
+    let by_soc = Soc::named(&case.row.soc).map(|soc| soc.npu_hz);
+    let clock = case.run.board.npu.clock.iter();
+    let targets = clock.map(|clock| (clock, least(by_soc, clock.highest_hz)));
+    frequency(
         "NPU frequency",
-        "published at the highest; the SDK's fix_freq script sets it",
-        "cat /sys/class/devfreq/*.npu/cur_freq",
+        &targets.collect(),
+        lowered(case, |clock| clock == "npu"),
     )
+    .unwrap_or_else(|| {
+        unknown(
+            "NPU frequency",
+            "published at the highest; the SDK's fix_freq script sets it",
+            "cat /sys/class/devfreq/*.npu/cur_freq",
+        )
+    })
 }
 
 /// No item of the old check-list, but decode is bound by memory: the largest single factor in users' reports (rknn-llm
 /// issues 409 and 532).
-fn ddr_frequency(_: &Case) -> Check {
-    unknown(
+fn ddr_frequency(case: &Case) -> Check {
+    let by_soc = Soc::named(&case.row.soc).map(|soc| soc.ddr_hz);
+    let clock = case.run.board.ddr.iter();
+    let targets = clock.map(|clock| (clock, clock.highest_hz.or(by_soc)));
+    frequency(
         "DDR frequency",
-        "decode is bound by memory; the SDK's fix_freq script sets it",
-        "cat /sys/class/devfreq/dmc/cur_freq",
+        &targets.collect(),
+        lowered(case, |clock| clock == "ddr"),
     )
+    .unwrap_or_else(|| {
+        unknown(
+            "DDR frequency",
+            "decode is bound by memory; the SDK's fix_freq script sets it",
+            "cat /sys/class/devfreq/dmc/cur_freq",
+        )
+    })
+}
+
+/// The smaller of what Rockchip's script sets and what the chip can.
+fn least(by_script: Option<u64>, by_chip: Option<u64>) -> Option<u64> {
+    by_script.into_iter().chain(by_chip).min()
+}
+
+/// Clocks at the run's start, and in how many samples one was lower; absent where no frequency is known.
+fn frequency(item: &'static str, clocks: &Targets, lowered: usize) -> Option<Check> {
+    let mut is_fine = lowered == 0;
+    let mut found = Vec::new();
+    for (clock, target_hz) in clocks {
+        let (fixed_hz, Some(hz)) = (clock.fixed_hz(), clock.fixed_hz().or(clock.current_hz)) else {
+            continue;
+        };
+        // A clock divider can miss what was asked for by less than a hundredth.
+        let is_high = target_hz.is_none_or(|target| hz >= target - target / 100);
+        is_fine &= fixed_hz.is_some() && is_high;
+        let held = if fixed_hz.is_some() { "held" } else { "not held" };
+        let of = target_hz.map_or_else(String::new, |target| format!(" of {}", target / 1_000_000));
+        found.push(format!("{} {held} at {}{of} MHz", clock.node, hz / 1_000_000));
+    }
+    if lowered > 0 {
+        found.push(format!("lower in {}", counted(lowered)));
+    }
+    (!found.is_empty()).then(|| known(item, is_fine, found.join(", ")))
+}
+
+fn counted(samples: usize) -> String {
+    format!("{samples} sample{}", if samples == 1 { "" } else { "s" })
+}
+
+fn samples<'a>(case: &Case<'a>) -> impl Iterator<Item = &'a Sample> {
+    case.model.prompts.iter().flat_map(|prompt| &prompt.samples)
+}
+
+/// Samples in which a clock that was held at the start was lower.
+fn lowered(case: &Case, is_it: impl Fn(&str) -> bool) -> usize {
+    let is_lower = |mark: &Mark| matches!(mark, Mark::LowerFrequency { clock, .. } if is_it(clock));
+    samples(case)
+        .filter(|sample| sample.marks.iter().any(is_lower))
+        .count()
 }
 
 fn npu_cores(case: &Case) -> Check {
     const ITEM: &str = "NPU cores";
-    // What `num_npu_core` may be (SDK 1.3.0).
-    let most = match case.row.soc.as_str() {
-        "RK3588" => 3,
-        "RK3576" => 2,
-        _ => 1,
-    };
+    let most = Soc::named(&case.row.soc).map_or(1, |soc| soc.npu_cores);
     let loaded = case.model.loaded.as_ref().and_then(|loaded| loaded.npu_cores);
     let (cores, source) = match (loaded, case.parts.npu_cores) {
         (Some(cores), _) => (cores, "the runtime"),
@@ -199,25 +272,52 @@ fn memory(case: &Case) -> Check {
     )
 }
 
-fn other_npu_users(_: &Case) -> Check {
-    unknown(
-        "other NPU users",
-        "camera and RKNN programs share the NPU; 0 % before a run",
-        "sudo cat /sys/kernel/debug/rknpu/load",
+fn other_npu_users(case: &Case) -> Check {
+    const ITEM: &str = "other NPU users";
+    let npu = &case.run.board.npu;
+    if !npu.users.is_empty() {
+        let pids: Vec<String> = npu.users.iter().map(|user| user.pid.to_string()).collect();
+        return known(
+            ITEM,
+            false,
+            format!("open at the start in process {}", pids.join(", ")),
+        );
+    }
+    if npu.devices.is_empty() || npu.hidden_processes > 0 {
+        return unknown(
+            ITEM,
+            "camera and RKNN programs share the NPU; 0 % before a run",
+            "sudo cat /sys/kernel/debug/rknpu/load",
+        );
+    }
+    known(ITEM, true, "none at the start".to_owned())
+}
+
+fn thermal_throttling(case: &Case) -> Check {
+    const ITEM: &str = "thermal throttling";
+    let conditions = || samples(case).filter_map(|sample| sample.conditions.as_ref());
+    let known_of = conditions().filter(|seen| seen.throttled.is_some()).count();
+    if known_of == 0 {
+        return unknown(
+            ITEM,
+            "clocks fall from 75 degrees on (RK3588, RK3576); in thousandths",
+            "cat /sys/class/thermal/thermal_zone*/temp",
+        );
+    }
+    let throttled = conditions().filter(|seen| seen.throttled == Some(true)).count();
+    let hottest = conditions().filter_map(|seen| seen.hottest_c).reduce(f64::max);
+    let hottest = hottest.map_or_else(String::new, |hottest| format!(", at most {hottest:.1} degrees"));
+    known(
+        ITEM,
+        throttled == 0,
+        format!("in {throttled} of {}{hottest}", counted(known_of)),
     )
 }
 
-fn thermal_throttling(_: &Case) -> Check {
-    unknown(
-        "thermal throttling",
-        "clocks fall from 75 degrees on (RK3588, RK3576); in thousandths",
-        "cat /sys/class/thermal/thermal_zone*/temp",
-    )
-}
-
-/// The big cores of a `SoC` that has two kinds (the SDK's scripts).
+/// The big cores of a `SoC` that has two kinds.
 fn big_cores(soc: &str) -> Option<u32> {
-    matches!(soc, "RK3588" | "RK3576").then_some(0xF0)
+    let big = Soc::named(soc)?.big_cores;
+    (big != 0).then_some(big)
 }
 
 fn cpu_affinity(case: &Case) -> Check {

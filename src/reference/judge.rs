@@ -159,7 +159,10 @@ fn outcome(run: &RunRecord, model: &ModelRecord) -> Option<Outcome> {
         .version_line
         .as_ref()
         .and_then(|line| line.platform.as_deref());
-    let Some(soc) = platform.or(run.board.name.as_deref()) else {
+    let Some(soc) = platform
+        .or(run.board.soc.as_deref())
+        .or(run.board.name.as_deref())
+    else {
         return Some(Outcome::Unmatched {
             why: Unmatched::NoSoc,
         });

@@ -4,6 +4,7 @@
 pub mod benchmark;
 pub(crate) mod calibration;
 pub mod compare;
+mod conditions;
 mod content;
 pub mod doctor;
 pub mod gate;

@@ -1,6 +1,10 @@
 use super::*;
+use crate::board::Board;
+use crate::board::fake::Fake;
+use crate::ledger::Mark;
 use crate::reference::CheckState;
 use crate::reference::fixtures::{MODEL, run};
+use crate::sampler::Conditions;
 
 const MS: u64 = 1_000_000;
 
@@ -337,4 +341,67 @@ fn the_cpu_mask_is_compared_with_the_big_cores() {
     };
     let affinity = checks.iter().find(|check| check.item == "CPU affinity");
     assert_eq!(affinity.map(|check| check.state), Some(Fine));
+}
+
+/// The slow run on a fake board.
+fn on(fake: &Fake) -> RunRecord {
+    RunRecord {
+        board: Board::read_below(fake.written().path()),
+        ..slow()
+    }
+}
+
+#[test]
+fn frequencies_are_those_of_the_board_and_of_the_samples() {
+    use CheckState::{Fine, Suspect};
+    let mut run = on(&Fake::rk3588());
+    let cpu = "policy0 held at 1800 of 1800 MHz, policy4 held at 2352 of 2352 MHz, policy6 held at 2352 of 2352 MHz";
+    assert_eq!(check(&run, "CPU frequency"), (Fine, cpu.into()));
+    let npu = "fdab0000.npu held at 1000 of 1000 MHz";
+    assert_eq!(check(&run, "NPU frequency"), (Fine, npu.into()));
+    assert_eq!(
+        check(&run, "DDR frequency"),
+        (Fine, "dmc held at 2112 of 2112 MHz".into())
+    );
+    run.models[0].prompts[0].samples[0].marks = vec![Mark::LowerFrequency {
+        clock: "npu".into(),
+        from_hz: 1_000_000_000,
+        to_hz: 1,
+    }];
+    assert_eq!(
+        check(&run, "NPU frequency"),
+        (Suspect, format!("{npu}, lower in 1 sample"))
+    );
+    assert_eq!(check(&run, "DDR frequency").0, Fine);
+
+    let mut fake = Fake::rk3588();
+    fake.put("sys/class/devfreq/dmc/governor", "dmc_ondemand\n");
+    fake.put("sys/class/devfreq/dmc/cur_freq", "528000000\n");
+    let ddr = "dmc not held at 528 of 2112 MHz";
+    assert_eq!(check(&on(&fake), "DDR frequency"), (Suspect, ddr.into()));
+}
+
+#[test]
+fn other_users_and_heat_are_those_of_the_record() {
+    use CheckState::{Fine, Suspect, Unknown};
+    let mut fake = Fake::rk3588();
+    let mut run = on(&fake);
+    assert_eq!(check(&run, "other NPU users"), (Fine, "none at the start".into()));
+    fake.process(4321, "rkllm_server", "/dev/dri/renderD129");
+    let users = "open at the start in process 4321";
+    assert_eq!(check(&on(&fake), "other NPU users"), (Suspect, users.into()));
+
+    assert_eq!(check(&run, "thermal throttling").0, Unknown);
+    let sample = &mut run.models[0].prompts[0].samples[0];
+    let mut seen = Conditions {
+        throttled: Some(false),
+        hottest_c: Some(61.25),
+        ..Conditions::default()
+    };
+    sample.conditions = Some(seen.clone());
+    let calm = "in 0 of 1 sample, at most 61.2 degrees";
+    assert_eq!(check(&run, "thermal throttling"), (Fine, calm.into()));
+    seen.throttled = Some(true);
+    run.models[0].prompts[0].samples[0].conditions = Some(seen);
+    assert_eq!(check(&run, "thermal throttling").0, Suspect);
 }

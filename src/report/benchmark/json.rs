@@ -19,6 +19,7 @@ use crate::record::{
 };
 use crate::reference::Finding;
 use crate::report::ModelReport;
+use crate::sampler::SamplerRecord;
 use crate::summary::{Spread, Summary};
 
 /// Version of what stands below `rkllm_bench`.
@@ -256,6 +257,7 @@ struct Ours<'a> {
     suite: &'a SuiteRecord,
     parameters: &'a Parameters,
     board: &'a Board,
+    sampler: &'a Option<SamplerRecord>,
     model: OurModel<'a>,
     summary: &'a Summary,
     prompts: Vec<OurPrompt<'a>>,
@@ -299,6 +301,7 @@ impl<'a> Ours<'a> {
             suite: &run.suite,
             parameters: &run.parameters,
             board: &run.board,
+            sampler: &run.sampler,
             model: OurModel {
                 name: &model.name,
                 path: &model.path,

@@ -10,6 +10,7 @@ use crate::inference::Input;
 use crate::record::{ModelRecord, PromptRecord, RunRecord, Status};
 use crate::reference::Finding;
 use crate::report::ModelReport;
+use crate::report::conditions;
 use crate::report::markup::{code, fenced, prose};
 use crate::report::numbers::value;
 use crate::report::reference;
@@ -24,6 +25,7 @@ pub fn markdown(report: &ModelReport) -> String {
     page += &introduction(run, model);
     page += "\n## Summary\n\n";
     page += &summary(&report.summary);
+    page += &machine(run, model);
     page += "\n## Figures\n\n";
     page += &figures(model);
     page += &published(&report.findings);
@@ -95,6 +97,14 @@ fn summary(summary: &Summary) -> String {
         );
     }
     text
+}
+
+/// What disturbed samples, and what watching cost.
+fn machine(run: &RunRecord, model: &ModelRecord) -> String {
+    let marked = conditions::marked(&Summary::of(model));
+    let cost = conditions::sampler(run.sampler.as_ref());
+    let lines = [Some(marked), cost].into_iter().flatten();
+    lines.fold("\n".to_owned(), |text, line| text + "- " + &prose(&line) + "\n")
 }
 
 fn figures(model: &ModelRecord) -> String {

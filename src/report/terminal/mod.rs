@@ -13,7 +13,7 @@ pub use time::TimeSpent;
 
 use crate::engine::{Loaded, RuntimeIdentity};
 use crate::reference::Finding;
-use crate::report::{ModelReport, layout, reference};
+use crate::report::{ModelReport, conditions, layout, reference};
 
 /// One line about the runtime that made the figures.
 pub fn runtime_line(runtime: &RuntimeIdentity) -> String {
@@ -55,6 +55,11 @@ pub fn figures(reports: &[ModelReport]) -> String {
         .iter()
         .flat_map(|report| report.findings.clone())
         .collect();
+    let sampler = reports.first().and_then(|report| report.run.sampler.as_ref());
+    if let Some(cost) = conditions::sampler(sampler) {
+        text += &cost;
+        text += "\n\n";
+    }
     text + &reference::text(&findings)
 }
 

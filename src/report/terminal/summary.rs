@@ -1,6 +1,7 @@
 //! The summary of one model over all its prompts.
 
 use super::table::show;
+use crate::report::conditions;
 use crate::report::layout::{fold_first, lines, plain_table};
 use crate::summary::{Requests, Spread, Summary, Tokens};
 
@@ -19,10 +20,11 @@ pub(super) fn text(summary: &Summary) -> String {
     }
     fold_first(&mut table, 10, 1..5);
     format!(
-        "{}{}\n{}\n",
+        "{}{}\n{}\n{}\n",
         lines(&table),
         requests(summary.requests),
-        tokens(summary.tokens)
+        tokens(summary.tokens),
+        conditions::marked(summary)
     )
 }
 

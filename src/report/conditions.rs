@@ -1,0 +1,68 @@
+//! What disturbed samples, and what watching cost: one wording for all reports.
+
+use super::numbers::percent;
+use crate::sampler::SamplerRecord;
+use crate::summary::Summary;
+
+/// The share of marked samples of each kind.
+pub(super) fn marked(summary: &Summary) -> String {
+    let all = summary.requests.successful;
+    let kinds = summary.marked.iter().map(|marked| {
+        format!(
+            "{} {} of {all} ({} %)",
+            marked.mark,
+            marked.samples,
+            percent(marked.share)
+        )
+    });
+    match kinds.collect::<Vec<_>>().as_slice() {
+        [] => format!("marked samples: none of {all}"),
+        kinds => format!("marked samples: {}", kinds.join(", ")),
+    }
+}
+
+/// What the sampler took; absent where none ran.
+pub(super) fn sampler(sampler: Option<&SamplerRecord>) -> Option<String> {
+    let sampler = sampler?;
+    let cost = sampler.cost_percent()?;
+    Some(format!(
+        "sampler: {} % of one core, {} looks",
+        percent(cost / 100.0),
+        sampler.ticks
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Mark;
+    use crate::record::fixtures;
+
+    #[test]
+    fn shares_and_cost_in_words() {
+        let mut run = fixtures::run("one", &[(20_000_000, 1_000_000), (40_000_000, 2_000_000)]);
+        let model = &mut run.models[0];
+        assert_eq!(marked(&Summary::of(model)), "marked samples: none of 4");
+        model.prompts[0].samples[0].marks = vec![Mark::Throttled, Mark::NoStats];
+        model.prompts[1].samples[0].marks = vec![Mark::NoStats];
+        assert_eq!(
+            marked(&Summary::of(model)),
+            "marked samples: no_stats 2 of 4 (50 %), throttled 1 of 4 (25 %)"
+        );
+        let record = SamplerRecord {
+            interval_ms: 100,
+            cpus: vec![0],
+            own_cpus: vec![],
+            ticks: 50,
+            cpu_ns: 10_000_000,
+            elapsed_ns: 5_000_000_000,
+        };
+        let line = "sampler: 0.2 % of one core, 50 looks";
+        assert_eq!(sampler(Some(&record)).as_deref(), Some(line));
+        let at_once = SamplerRecord {
+            elapsed_ns: 0,
+            ..record
+        };
+        assert_eq!((sampler(Some(&at_once)), sampler(None)), (None, None));
+    }
+}
