@@ -103,6 +103,7 @@ pub mod models;
 mod operating_curve;
 mod options;
 pub mod paths;
+mod pin;
 mod profile;
 mod progress;
 pub mod prompts;

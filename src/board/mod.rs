@@ -10,6 +10,7 @@ mod files;
 mod npu;
 mod soc;
 mod system;
+mod target;
 mod thermal;
 
 use std::fs;
@@ -23,7 +24,7 @@ pub use soc::{SOCS, Soc};
 pub use system::{Memory, Share};
 pub use thermal::{CoolingDevice, ThermalZone, Trip};
 
-use files::Files;
+pub(crate) use files::{Files, ranges};
 
 /// Where the device tree is; the first is a link to the second.
 const DEVICE_TREES: [&str; 2] = ["proc/device-tree", "sys/firmware/devicetree/base"];
