@@ -7,7 +7,7 @@ use super::files::{Files, cpu_list};
 const CPUFREQ: &str = "sys/devices/system/cpu/cpufreq";
 const DEVFREQ: &str = "sys/class/devfreq";
 /// The NPU's default governor. Despite its name it follows no load but holds what was set (source of the driver 0.9.8).
-const NPU_GOVERNOR: &str = "rknpu_ondemand";
+pub(crate) const NPU_GOVERNOR: &str = "rknpu_ondemand";
 
 /// A clock whose frequency the kernel sets. Each field is absent when its file is, or has no usable value.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -119,7 +119,11 @@ impl Fake {
         let hz = shape.npu_hz;
         fake.devfreq(shape.npu, &format!("300000000 600000000 {hz}"), "userspace");
         fake.devfreq("dmc", shape.ddr_hz, "userspace");
-        fake.devfreq(shape.gpu, &format!("300000000 {}", shape.gpu_hz), "simple_ondemand");
+        fake.devfreq(
+            shape.gpu,
+            &format!("300000000 {}", shape.gpu_hz),
+            "simple_ondemand",
+        );
         let npu = |name: &str| format!("sys/kernel/debug/rknpu/{name}");
         fake.put(&npu("version"), "RKNPU driver: v0.9.8\n");
         fake.put(&npu("load"), &format!("{}\n", shape.npu_load));

@@ -18,6 +18,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use clock::NPU_GOVERNOR;
 pub use clock::{Clock, CpuCluster};
 pub use npu::{Npu, NpuUser};
 pub use soc::{SOCS, Soc};

@@ -54,8 +54,14 @@ mod tests {
             highest_hz: highest,
             ..Clock::default()
         };
-        assert_eq!(step(&clock(&[408, 2304, 2400], Some(2400)), Some(2352)), Some(2304));
-        assert_eq!(step(&clock(&[408, 2352, 2400], Some(2400)), Some(2352)), Some(2352));
+        assert_eq!(
+            step(&clock(&[408, 2304, 2400], Some(2400)), Some(2352)),
+            Some(2304)
+        );
+        assert_eq!(
+            step(&clock(&[408, 2352, 2400], Some(2400)), Some(2352)),
+            Some(2352)
+        );
         assert_eq!(step(&clock(&[408, 1800], Some(1800)), Some(2352)), Some(1800));
         assert_eq!(step(&clock(&[408, 1800], Some(1800)), None), Some(1800));
         assert_eq!(step(&clock(&[], Some(2400)), Some(2352)), Some(2352));

@@ -145,7 +145,9 @@ fn plan_below(root: &Path) -> Result<(Plan, Board)> {
 fn dry_run(root: &Path) -> Result<ExitCode> {
     let (plan, _) = plan_below(root)?;
     if state::path(root).exists() {
-        say("a pin is in force, or was left over: a pin would give back its clocks first, and then see others");
+        say(
+            "a pin is in force, or was left over: a pin would give back its clocks first, and then see others",
+        );
     }
     print(&report::pin::plan(&plan));
     Ok(code(plan.missing.is_empty()))

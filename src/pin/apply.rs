@@ -27,8 +27,14 @@ pub(crate) fn apply(plan: &Plan, knobs: &dyn Knobs, state: &mut StateFile) -> Re
         for write in &target.writes {
             state.remember(write)?;
             let path = write.node.path(write.knob);
-            if let Err(error) = knobs.write(&path, &write.to) {
-                faults.push(format!("/{path}: {} was refused: {error}", write.to));
+            let refused = knobs.write(&path, &write.to).err();
+            let refused = refused.map(|error| format!("/{path}: {} was refused: {error}", write.to));
+            let Some(fault) = refused.or_else(|| fault_of(write, knobs)) else {
+                continue;
+            };
+            faults.push(fault);
+            if write.knob == Knob::Governor {
+                break; // under another governor nothing holds what would come next
             }
         }
         all_faults.push(faults);

@@ -156,7 +156,9 @@ impl Knobs for Tree {
             )));
         }
         if !place.metadata()?.is_file() {
-            return Err(io::Error::other("a folder, device, pipe or socket in a file's place"));
+            return Err(io::Error::other(
+                "a folder, device, pipe or socket in a file's place",
+            ));
         }
         let mut file = OpenOptions::new()
             .write(true)

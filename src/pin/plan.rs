@@ -1,7 +1,7 @@
 //! What is to be written so that every clock is held.
 
 use super::knob::{Knob, Knobs, Node};
-use crate::board::{Board, Clock};
+use crate::board::{Board, Clock, NPU_GOVERNOR, ranges};
 
 /// A value to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +69,7 @@ pub(crate) fn plan(board: &Board, knobs: &dyn Knobs) -> Plan {
         hold(what, &node, hz, shows_current, knobs)
     };
     for cluster in &board.cpu_clusters {
-        let what = format!("CPU {}", crate::board::ranges(&cluster.cpus));
+        let what = format!("CPU {}", ranges(&cluster.cpus));
         let node = Node::of_policy(&cluster.clock.node);
         let found = hold(&what, node, board.cpu_target_hz(cluster));
         plan.add(what, found);
@@ -78,8 +78,19 @@ pub(crate) fn plan(board: &Board, knobs: &dyn Knobs) -> Plan {
     let is_rockchip = board.is_rockchip();
     if board.npu.clock.is_some() || is_rockchip {
         let found = board.npu.clock.as_ref().map_or_else(
-            || Err("there is no /sys/class/devfreq/*.npu: it needs Rockchip's kernel with the driver rknpu".to_owned()),
-            |clock| hold("NPU", npu_node(board, knobs).or(devfreq(clock)), board.npu_target_hz()),
+            || {
+                Err(
+                    "there is no /sys/class/devfreq/*.npu: it needs Rockchip's kernel with the driver rknpu"
+                        .to_owned(),
+                )
+            },
+            |clock| {
+                hold(
+                    "NPU",
+                    npu_node(board, knobs).or(devfreq(clock)),
+                    board.npu_target_hz(),
+                )
+            },
         );
         plan.add("NPU".to_owned(), found);
     }
@@ -100,26 +111,20 @@ pub(crate) fn plan(board: &Board, knobs: &dyn Knobs) -> Plan {
     plan
 }
 
-/// The driver's own file, where Rockchip's script writes into that and it is there.
+/// The driver's own file, where Rockchip's script writes into that, it is there, and the governor leaves it alone.
 fn npu_node(board: &Board, knobs: &dyn Knobs) -> Option<Node> {
     let own_file = board.soc()?.npu_file?;
+    let governor = board.npu.clock.as_ref()?.governor.as_deref();
+    if governor != Some(NPU_GOVERNOR) {
+        return None;
+    }
     let node = Node::RknpuDebug;
     let is_it = own_file.trim_start_matches('/') == node.path(Knob::Set);
     (is_it && knobs.read(&node.path(Knob::Set)).is_some()).then_some(node)
 }
 
-fn hold(
-    what: &str,
-    node: &Node,
-    hz: u64,
-    shows_current: bool,
-    knobs: &dyn Knobs,
-) -> Result<Target, String> {
-    let found = |knob: Knob| {
-        knobs
-            .read(&node.path(knob))
-            .filter(|value| knob.can_hold(value))
-    };
+fn hold(what: &str, node: &Node, hz: u64, shows_current: bool, knobs: &dyn Knobs) -> Result<Target, String> {
+    let found = |knob: Knob| knobs.read(&node.path(knob)).filter(|value| knob.can_hold(value));
     let to = hz / node.unit_hz();
     let wanted: Vec<(Knob, String)> = if *node == Node::RknpuDebug {
         vec![(Knob::Set, to.to_string())]

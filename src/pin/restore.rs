@@ -73,7 +73,10 @@ fn restore_node<'a>(node: &Node, saved: &[&'a Saved], knobs: &dyn Knobs) -> Vec<
         // Without the governor `userspace` the set frequency is gone, and of no effect.
         if !same && entry.knob != Knob::Set {
             let got = got.as_deref().unwrap_or("nothing");
-            faults.push((entry, format!("/{path}: {from} was written back, and {got} is there")));
+            faults.push((
+                entry,
+                format!("/{path}: {from} was written back, and {got} is there"),
+            ));
         }
     }
     faults

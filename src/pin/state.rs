@@ -12,7 +12,7 @@ use super::plan::Write;
 use crate::atomic::{self, Existing};
 use crate::board::{Board, Files};
 use crate::error::{Error, Result};
-use crate::json::clip;
+use crate::json::{Object, clip};
 
 /// Below the root. It goes with the machine's memory, as what it remembers does.
 const FOLDER: &str = "run/rkllm-bench";
@@ -101,11 +101,7 @@ impl StateFile {
             return refuse("it is of another board");
         }
         let plausible = |saved: &Saved| {
-            saved.node.is_plain()
-                && saved
-                    .from
-                    .as_ref()
-                    .is_none_or(|from| saved.knob.can_hold(from))
+            saved.node.is_plain() && saved.from.as_ref().is_none_or(|from| saved.knob.can_hold(from))
         };
         if !contents.saved.iter().all(plausible) {
             return refuse("it names a file or a value that no pin changes");
@@ -168,7 +164,7 @@ fn read(path: &Path) -> Result<Option<Contents>> {
         .read_to_end(&mut bytes)
         .map_err(|error| unusable(path, &error.to_string()))?;
     serde_json::from_slice(&bytes)
-        .map(Some)
+        .map(|Object(contents)| Some(contents))
         .map_err(|error| unusable(path, &clip(&error.to_string())))
 }
 
