@@ -113,6 +113,7 @@ pub mod reference;
 pub mod replay;
 pub mod report;
 mod run;
+mod settle;
 mod signals;
 mod stats;
 mod suggest;
