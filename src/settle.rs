@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn without_a_temperature_it_is_said_once_and_not_waited() {
         let start = board(|fake| fake.remove("sys/class/thermal"));
-        let mut settler = Settler::new(&start, Duration::from_secs(300));
+        let mut settler = Settler::new(&start, Duration::from_mins(5));
         let mut settle = || settler.settle(&mut |_| panic!("nothing is waited for"));
         assert!(settle().is_ok_and(|note| note.is_some_and(|note| note.contains("no temperature"))));
         assert_eq!(settle(), Ok(None));

@@ -336,8 +336,7 @@ fn what_does_not_take_is_named_and_the_rest_is_held() {
         let root = fake.written();
         let kernel = Kernel::below(root.path());
         pinned(&kernel, root.path());
-        let writes = kernel.writes.borrow().clone();
-        writes
+        kernel.writes.borrow().clone()
     };
     assert_eq!(writes.len(), 12, "governor and frequency of six clocks");
     for (index, write) in writes.iter().enumerate() {
