@@ -70,8 +70,7 @@ fn restore_node<'a>(node: &Node, saved: &[&'a Saved], knobs: &dyn Knobs) -> Vec<
                 .and_then(number)
                 .zip(number(from))
                 .is_some_and(|(got, wanted)| is_near(got, wanted));
-        // Without the governor `userspace` the set frequency is gone, and of no effect.
-        if !same && entry.knob != Knob::Set {
+        if !same && !(entry.knob == Knob::Set && is_without_effect(node, knobs)) {
             let got = got.as_deref().unwrap_or("nothing");
             faults.push((
                 entry,
@@ -80,4 +79,10 @@ fn restore_node<'a>(node: &Node, saved: &[&'a Saved], knobs: &dyn Knobs) -> Vec<
         }
     }
     faults
+}
+
+/// Whether the set frequency of a node is gone, as it is without the governor `userspace`.
+fn is_without_effect(node: &Node, knobs: &dyn Knobs) -> bool {
+    let governor = knobs.read(&node.path(Knob::Governor));
+    *node != Node::RknpuDebug && governor.as_deref() != Some("userspace")
 }

@@ -327,6 +327,16 @@ fn a_clock_that_was_held_elsewhere_is_held_there_again() {
     assert_eq!(kernel.number(&format!("{dmc}/userspace/set_freq")), 528_000_000);
     assert_eq!(kernel.number(&format!("{dmc}/cur_freq")), 528_000_000);
     assert_eq!(kernel.number(&format!("{dmc}/max_freq")), 1_068_000_000);
+    // What is not taken back is told too.
+    pinned(&kernel, root.path());
+    kernel
+        .fault
+        .set(Some((kernel.writes.borrow().len(), Fault::Drops)));
+    let left = unpinned(&kernel, root.path());
+    assert_eq!(
+        left,
+        ["/sys/class/devfreq/dmc/userspace/set_freq: 528000000 was written back, and 2112000000 is there"]
+    );
 }
 
 #[test]

@@ -69,3 +69,38 @@ pub(crate) fn given_back(faults: &[String], state: &Path) -> String {
 fn mhz(hz: u64) -> String {
     format!("{} MHz", hz / 1_000_000)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_given_back_is_named_with_its_remedy_and_obeyed_by_no_terminal() {
+        let path = Path::new("/run/rkllm-bench/pin.json");
+        assert_eq!(given_back(&[], path), "the clocks are as they were found\n");
+        let faults = ["/a: x was refused: \u{1b}[31m".to_owned(), "/b: |`<b>".to_owned()];
+        assert_eq!(
+            given_back(&faults, path),
+            "2 values NOT GIVEN BACK:\n  /a: x was refused: \u{fffd}[31m\n  /b: |`<b>\n/run/rkllm-bench/pin.json remembers them: \
+             try `sudo rkllm-bench unpin` again; a reboot gives them back too\n"
+        );
+    }
+
+    #[test]
+    fn a_clock_is_held_or_loudly_not() {
+        let clock = |faults: &[&str]| Held {
+            what: "DDR".into(),
+            hz: 2_112_000_000,
+            faults: faults.iter().map(|&fault| fault.to_owned()).collect(),
+        };
+        let absent = Missing {
+            what: "NPU".into(),
+            why: "no\nnode".into(),
+        };
+        assert_eq!(
+            outcome(&[clock(&[]), clock(&["/f: refused"])], &[absent]),
+            "experimental: nobody has tried this on a board\nDDR: held at 2112 MHz\nDDR: NOT HELD at 2112 MHz\n  /f: refused\n\
+             NPU: CANNOT BE HELD: no node\n"
+        );
+    }
+}
