@@ -70,7 +70,8 @@ fn restore_node<'a>(node: &Node, saved: &[&'a Saved], knobs: &dyn Knobs) -> Vec<
                 .and_then(number)
                 .zip(number(from))
                 .is_some_and(|(got, wanted)| is_near(got, wanted));
-        if !same && !(entry.knob == Knob::Set && is_without_effect(node, knobs)) {
+        let is_gone = entry.knob == Knob::Set && is_without_effect(node, knobs);
+        if !same && !is_gone {
             let got = got.as_deref().unwrap_or("nothing");
             faults.push((
                 entry,
