@@ -155,6 +155,9 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// Clocks could not be pinned or given back; the text says which file is in the way, and what to do.
+    #[error("{0}")]
+    Pin(String),
     /// A run record could not be read.
     #[error("{path}: not a usable run record: {reason}", path = path.display())]
     Record {

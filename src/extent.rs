@@ -1,4 +1,4 @@
-//! How much is measured: a number of processes, a time, or whichever ends first.
+//! How much is measured: a number of processes, a time, or whichever ends first; and how a time is given.
 
 use std::time::Duration;
 
@@ -64,9 +64,30 @@ pub(crate) fn mean(done: usize, elapsed: Duration) -> Duration {
     elapsed / u32::try_from(done).unwrap_or(u32::MAX).max(1)
 }
 
+/// A length of time on the command line.
+pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
+    let meant = "a time is meant, such as 90s, 10m or 1h30m";
+    let time: jiff::SignedDuration = text.parse().map_err(|error| format!("{meant}: {error}"))?;
+    match Duration::try_from(time) {
+        Ok(time) if !time.is_zero() => Ok(time),
+        _ => Err(meant.into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_on_the_command_line() {
+        let s = Duration::from_secs;
+        for (text, time) in [("90s", s(90)), ("10m", s(600)), ("1h30m", s(5400))] {
+            assert_eq!(parse_time(text), Ok(time));
+        }
+        for wrong in ["10", "-1m", "0s", "soon", ""] {
+            assert!(parse_time(wrong).is_err(), "{wrong}");
+        }
+    }
 
     const S: Duration = Duration::from_secs(1);
 

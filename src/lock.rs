@@ -43,7 +43,7 @@ fn npu_lock() -> PathBuf {
 
 impl Lock {
     /// Locks the file at `path`, which is made where it is missing, and writes this process's id into it.
-    fn take(path: &Path, what: &str, remedy: &str) -> Result<Self> {
+    pub(crate) fn take(path: &Path, what: &str, remedy: &str) -> Result<Self> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(refuse(folder))?;
         }

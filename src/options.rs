@@ -5,12 +5,14 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Parser;
 use regex::Regex;
 
 use crate::board;
 use crate::error::{Error, Result};
+use crate::extent::parse_time;
 use crate::ffi::library::IS_HOST;
 use crate::prompts::Sweep;
 use crate::record::Parameters;
@@ -65,6 +67,18 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", env = "RKLLM_BENCH_NPU_CORES", help_heading = OURS,
           value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) npu_cores: Option<u8>,
+    /// Fetch embedding rows from storage instead of memory [default: as the runtime has it]
+    #[arg(long, value_name = "BOOL", env = "RKLLM_BENCH_EMBED_FLASH", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new(), help_heading = OURS)]
+    pub(crate) embed_flash: Option<bool>,
+    /// First NPU memory domain to load into, for models that one of 4 GB has no room for [default: as the runtime has it]
+    #[arg(long, value_name = "N", env = "RKLLM_BENCH_BASE_DOMAIN_ID", help_heading = OURS,
+          value_parser = clap::value_parser!(u32).range(..=0x7FFF_FFFF))]
+    pub(crate) base_domain_id: Option<u32>,
+    /// Before each model but the first, wait until temperature and clocks are as at the start, at most so long
+    #[arg(long, value_name = "DURATION", env = "RKLLM_BENCH_SETTLE", num_args = 0..=1, require_equals = true,
+          default_missing_value = "5m", value_parser = parse_time, help_heading = OURS)]
+    pub(crate) settle: Option<Duration>,
     /// Folder of the run record, and in it of reports/ [default: rkllm-bench/runs and rkllm-bench/reports in cargo's target
     /// folder]
     #[arg(long, value_name = "DIR", env = "RKLLM_BENCH_OUTPUT", help_heading = OURS)]
@@ -252,6 +266,9 @@ impl Options {
             threads: self.runtime_threads()?,
             cpu_mask: self.cpu_mask,
             npu_cores: self.npu_cores,
+            embed_flash: self.embed_flash,
+            base_domain_id: self.base_domain_id,
+            settle_s: self.settle.map(|bound| bound.as_secs().max(1)),
             timeout_s: self.timeout,
             load_timeout_s: self.load_timeout,
             samples,
@@ -271,10 +288,22 @@ impl Options {
                     .into(),
             ));
         }
-        if self.npu_cores.is_some() && IS_HOST {
-            return Err(Error::BadParameter(
-                "--npu-cores: this program runs the host runtime, which uses no NPU; on the CPU the equal is --threads".into(),
-            ));
+        self.refuse_what_the_host_runtime_ignores()
+    }
+
+    /// A record must not claim what had no effect.
+    fn refuse_what_the_host_runtime_ignores(&self) -> Result<()> {
+        let why = if self.npu_cores.is_some() {
+            "--npu-cores: this program runs the host runtime, which uses no NPU; on the CPU the equal is --threads"
+        } else if self.base_domain_id.is_some() {
+            "--base-domain-id: this program runs the host runtime, which uses no memory of an NPU; leave it out"
+        } else if self.embed_flash.is_some() {
+            "--embed-flash: this program runs the host runtime, which maps the model's file in any case; leave it out"
+        } else {
+            return Ok(());
+        };
+        if IS_HOST {
+            return Err(Error::BadParameter(why.into()));
         }
         Ok(())
     }
@@ -502,7 +531,7 @@ mod tests {
             assert!(row.is_some_and(|row| row.contains(variable)), "--{flag}");
             count += 1;
         }
-        assert_eq!(count, 18);
+        assert_eq!(count, 21);
     }
 
     #[test]
@@ -525,6 +554,8 @@ mod tests {
         assert!(refused(&["--measurement-time", "5"]).contains("--sample-size"));
         if IS_HOST {
             assert!(refused(&["--npu-cores", "3"]).contains("--npu-cores"));
+            assert!(refused(&["--embed-flash"]).contains("--embed-flash"));
+            assert!(refused(&["--base-domain-id", "0"]).contains("--base-domain-id"));
         }
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::console::say;
 use crate::extent::Extent;
 use crate::record::RunRecord;
 use crate::recorder::{At, Observer, Outcome, Round, Stopped};
@@ -26,6 +27,18 @@ impl Progress {
         // Draws nothing where stderr is no terminal. Between inferences the clock of the bar goes on by itself.
         bar.enable_steady_tick(Duration::from_secs(1));
         Self { bar }
+    }
+}
+
+impl Progress {
+    /// Shows what is waited for.
+    pub(crate) fn waits(&self, why: &str) {
+        self.bar.set_message(format!("settling: {why}"));
+    }
+
+    /// Prints a line where the bar does not cover it.
+    pub(crate) fn say(&self, line: &str) {
+        self.bar.suspend(|| say(line));
     }
 }
 

@@ -33,6 +33,13 @@ pub struct Plan {
 
 /// What is told while it goes on. The recorder does not know who listens.
 pub trait Observer {
+    /// A further model is about to be loaded.
+    ///
+    /// # Errors
+    /// [`Stopped`] when it is not to be, nor any after it.
+    fn next_model(&mut self) -> Result<(), Stopped> {
+        Ok(())
+    }
     /// The model was loaded, for the first time or again.
     fn loaded(&mut self, _at: At<'_>) {}
     /// An inference is about to be made.

@@ -49,6 +49,9 @@ impl Run {
                 threads: default_threads(),
                 cpu_mask: None,
                 npu_cores: None,
+                embed_flash: None,
+                base_domain_id: None,
+                settle_s: None,
                 timeout_s: 300,
                 load_timeout_s: 1800,
                 samples: MIN_SAMPLES,
@@ -112,6 +115,9 @@ impl Run {
     pub(crate) fn take(&self, record: &mut RunRecord, observer: &mut dyn Observer) -> Result<(), Stopped> {
         let mut sampler = Sampler::start(&record.board, self.parameters.cpu_mask);
         for index in 0..record.models.len() {
+            if index > 0 {
+                observer.next_model()?;
+            }
             let model = &mut record.models[index];
             match models::measure(&model.path) {
                 Ok((bytes, sha256)) => (model.bytes, model.sha256) = (bytes, sha256),
@@ -150,6 +156,8 @@ impl Run {
                 threads: self.parameters.threads,
                 cpu_mask: self.parameters.cpu_mask,
                 npu_cores: self.parameters.npu_cores,
+                embed_flash: self.parameters.embed_flash,
+                base_domain_id: self.parameters.base_domain_id,
                 trust_sdk_version: self.trust_sdk_version.clone(),
                 deadline: Duration::from_secs(self.parameters.load_timeout_s),
                 ..LoadSpec::new(&model.path)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use once_cell::sync::OnceCell;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 static STOP: OnceCell<Stop> = OnceCell::new();
 
@@ -43,4 +43,29 @@ pub(crate) fn stop_signal() -> Option<u8> {
     } else {
         None
     }
+}
+
+/// The latest signal that asked to end and that nobody has answered yet. While this is there none of them ends the program.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Caught(Arc<AtomicUsize>);
+
+impl Caught {
+    /// The signal, once.
+    pub(crate) fn take(&self) -> Option<i32> {
+        let signal = self.0.swap(0, Ordering::SeqCst);
+        i32::try_from(signal).ok().filter(|signal| *signal != 0)
+    }
+}
+
+/// Catches Ctrl-C, SIGTERM and a terminal's end, for a program that must undo what it did before it ends.
+///
+/// # Errors
+/// When the system refuses the handlers.
+pub(crate) fn catch() -> std::io::Result<Caught> {
+    let caught = Caught::default();
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        let number = usize::try_from(signal).unwrap_or_default();
+        signal_hook::flag::register_usize(signal, Arc::clone(&caught.0), number)?;
+    }
+    Ok(caught)
 }

@@ -203,6 +203,39 @@ fn a_model_whose_end_token_the_runtime_may_miss_is_noted() {
 }
 
 #[test]
+fn each_release_is_given_embed_flash_and_domain_or_says_that_it_lacks_them() {
+    for built in BUILT.iter() {
+        let version = built.release.version;
+        let place = Place::new();
+        let received = place.path("received");
+        let bench = |more: &[&str]| {
+            let mut bench = built.bench(&place, built.release);
+            bench.args(["--quick", "--record-only", "--base-domain-id", "1"]);
+            let line = format!("received {}", received.display());
+            bench.args(more).env("STUB_SCRIPT", place.script(&[&line]));
+            run(&mut bench)
+        };
+        let output = bench(&["--embed-flash"]);
+        if version == "1.1.4" {
+            let text = text_of(&output);
+            assert_eq!(output.status.code(), Some(1), "{text}");
+            assert!(
+                text.contains("cannot fetch embedding rows from storage"),
+                "{text}"
+            );
+            assert!(!received.exists(), "nothing was loaded");
+            let text = text_of(&bench(&["--embed-flash=false"]));
+            let received = std::fs::read_to_string(&received).unwrap_or(text);
+            assert_eq!(received, "1 -\n");
+        } else {
+            let text = text_of(&output);
+            let received = std::fs::read_to_string(&received).unwrap_or(text);
+            assert_eq!(received, "1 1\n", "{version}");
+        }
+    }
+}
+
+#[test]
 fn prompts_of_different_limits_are_loaded_for_where_the_runtime_cannot_change_them() {
     let suite = scratch("suites").join("limits.json");
     let text = r#"{"name": "limits", "tests": [

@@ -321,6 +321,7 @@ fn every_option_is_an_environment_variable_too() {
         ("TIMEOUT", "77"),
         ("THREADS", "1"),
         ("CPU_MASK", "0x1"),
+        ("SETTLE", "1m30s"),
         ("OUTPUT", place.path("runs").to_str().expect("a path")),
         ("IN_PROCESS", "1"),
         ("PROMPTS", "prompts/quick.json"),
@@ -342,6 +343,7 @@ fn every_option_is_an_environment_variable_too() {
         (256, 77, Some(1), Some(1))
     );
     assert!(parameters.in_process);
+    assert_eq!(parameters.settle_s, Some(90));
     assert_eq!(record.models[0].prompts[0].max_new_tokens, 7);
     // A flag wins over its variable.
     let place = Place::new();
@@ -351,6 +353,28 @@ fn every_option_is_an_environment_variable_too() {
             .env("RKLLM_BENCH_TIMEOUT", "77"),
     );
     assert_eq!(place.record().parameters.timeout_s, 5);
+}
+
+#[test]
+fn a_machine_without_a_thermometer_says_once_that_it_does_not_settle() {
+    let _turn = turn();
+    let place = Place::new();
+    let models = place.path("models");
+    std::fs::create_dir(&models).expect("made");
+    for name in ["a", "b", "c"] {
+        std::fs::copy(&*MODEL, models.join(format!("{name}.gguf"))).expect("copied");
+    }
+    let mut bench = place.bench(&QUICK);
+    bench.args(["--noplot", "--quick", "--record-only", "--max-new-tokens", "4"]);
+    bench.args(["--settle=1s", "decode/question", "--models"]);
+    let text = succeed(bench.arg(&models));
+    let zones = rkllm_bench::board::Board::read().thermal_zones;
+    let has_none = zones.iter().all(|zone| zone.temperature_c.is_none());
+    let told = text.matches("settle: this machine shows no temperature").count();
+    assert_eq!(told, usize::from(has_none), "{text}");
+    let record = place.record();
+    assert_eq!(record.parameters.settle_s, Some(1));
+    assert_eq!(record.models.len(), 3);
 }
 
 #[test]

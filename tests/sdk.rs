@@ -272,6 +272,39 @@ fn npu_cores_are_compared_with_those_that_the_model_was_converted_for() {
 }
 
 #[test]
+fn embedding_rows_and_memory_domain_reach_the_runtime_and_the_record() {
+    let with = |more: &[&str], variables: &[(&str, &str)]| {
+        let place = Place::new();
+        let received = place.path("received");
+        let mut bench = SDK.quick(&place);
+        bench
+            .args(["--quick", "--record-only", "decode/question"])
+            .args(more);
+        let line = format!("received {}", received.display());
+        bench.env("STUB_SCRIPT", place.script(&[&line]));
+        succeed(bench.envs(variables.iter().copied()));
+        let parameters = place.record().parameters;
+        let received = std::fs::read_to_string(received).expect("written");
+        (received, parameters.base_domain_id, parameters.embed_flash)
+    };
+    assert_eq!(with(&[], &[]), ("0 0\n".to_owned(), None, None));
+    assert_eq!(
+        with(&["--base-domain-id", "1", "--embed-flash"], &[]),
+        ("1 1\n".to_owned(), Some(1), Some(true))
+    );
+    assert_eq!(
+        with(
+            &[],
+            &[
+                ("RKLLM_BENCH_BASE_DOMAIN_ID", "2"),
+                ("RKLLM_BENCH_EMBED_FLASH", "0")
+            ]
+        ),
+        ("2 0\n".to_owned(), Some(2), Some(false))
+    );
+}
+
+#[test]
 fn a_second_run_on_the_npu_is_refused_whatever_its_folders() {
     let first = Place::new();
     let mut holder = SDK

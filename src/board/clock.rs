@@ -9,7 +9,7 @@ pub(crate) const DEVFREQ: &str = "sys/class/devfreq";
 /// Most that a frequency can be, Hz: beyond any clock that is built.
 const MOST_HZ: u64 = 20_000_000_000;
 /// The NPU's default governor. Despite its name it follows no load but holds what was set (source of the driver 0.9.8).
-const NPU_GOVERNOR: &str = "rknpu_ondemand";
+pub(crate) const NPU_GOVERNOR: &str = "rknpu_ondemand";
 
 /// A clock whose frequency the kernel sets. Each field is absent when its file is, or has no usable value.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

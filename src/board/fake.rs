@@ -23,6 +23,8 @@ struct Shape<'a> {
     npu_load: &'a str,
     /// Steps of the DDR clock, Hz, rising; it is held at the last.
     ddr_hz: &'a str,
+    gpu: &'a str,
+    gpu_hz: u64,
 }
 
 impl Fake {
@@ -40,6 +42,8 @@ impl Fake {
             npu_hz: 1_000_000_000,
             npu_load: "NPU load:  Core0:  0%, Core1:  0%, Core2:  0%,",
             ddr_hz: "528000000 1068000000 1560000000 2112000000",
+            gpu: "fb000000.gpu",
+            gpu_hz: 1_000_000_000,
         })
     }
 
@@ -52,6 +56,8 @@ impl Fake {
             npu_hz: 1_000_000_000,
             npu_load: "NPU load:  Core0:  0%, Core1:  0%,",
             ddr_hz: "528000000 1068000000 1560000000 2736000000",
+            gpu: "27800000.gpu",
+            gpu_hz: 950_000_000,
         })
     }
 
@@ -64,6 +70,8 @@ impl Fake {
             npu_hz: 1_000_000_000,
             npu_load: "NPU load: 0%",
             ddr_hz: "528000000 1068000000 2112000000",
+            gpu: "ff320000.gpu",
+            gpu_hz: 900_000_000,
         })
     }
 
@@ -76,6 +84,8 @@ impl Fake {
             npu_hz: 950_000_000,
             npu_load: "NPU load: 0%",
             ddr_hz: "528000000 1332000000",
+            gpu: "none.gpu",
+            gpu_hz: 900_000_000,
         })
     }
 
@@ -109,7 +119,11 @@ impl Fake {
         let hz = shape.npu_hz;
         fake.devfreq(shape.npu, &format!("300000000 600000000 {hz}"), "userspace");
         fake.devfreq("dmc", shape.ddr_hz, "userspace");
-        fake.devfreq("fb000000.gpu", "300000000 1000000000", "simple_ondemand");
+        fake.devfreq(
+            shape.gpu,
+            &format!("300000000 {}", shape.gpu_hz),
+            "simple_ondemand",
+        );
         let npu = |name: &str| format!("sys/kernel/debug/rknpu/{name}");
         fake.put(&npu("version"), "RKNPU driver: v0.9.8\n");
         fake.put(&npu("load"), &format!("{}\n", shape.npu_load));
@@ -164,6 +178,7 @@ impl Fake {
         for (name, text) in [
             ("related_cpus", &*cpus.join(" ")),
             ("scaling_governor", governor),
+            ("scaling_available_governors", "ondemand userspace performance"),
             ("scaling_cur_freq", &khz),
             (
                 "scaling_setspeed",
@@ -188,6 +203,7 @@ impl Fake {
         let (low, high) = (low.unwrap_or_default(), high.unwrap_or_default());
         for (name, text) in [
             ("governor", governor),
+            ("available_governors", "userspace performance simple_ondemand"),
             ("cur_freq", high),
             ("min_freq", low),
             ("max_freq", high),

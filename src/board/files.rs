@@ -1,6 +1,7 @@
 //! Files of the system, read so that none of them can hang, flood or stop the reader, whatever is in them.
 
 use std::cell::RefCell;
+use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -170,6 +171,27 @@ pub(super) fn cpu_list(text: &str) -> Option<Vec<u16>> {
     cpus.sort_unstable();
     cpus.dedup();
     (!cpus.is_empty()).then_some(cpus)
+}
+
+/// CPUs as the kernel lists them, `0-3,6`.
+pub(crate) fn ranges(cpus: &[u16]) -> String {
+    let mut text = String::new();
+    let mut rest = cpus;
+    while let Some(first) = rest.first() {
+        let run = rest
+            .iter()
+            .zip(*first..)
+            .take_while(|(cpu, next)| **cpu == *next)
+            .count();
+        let last = rest[run - 1];
+        let comma = if text.is_empty() { "" } else { "," };
+        let _ = match run {
+            1 => write!(text, "{comma}{first}"),
+            _ => write!(text, "{comma}{first}-{last}"),
+        };
+        rest = &rest[run..];
+    }
+    text
 }
 
 fn beginning(path: &Path) -> io::Result<Vec<u8>> {

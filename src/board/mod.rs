@@ -10,6 +10,7 @@ pub(crate) mod files;
 pub(crate) mod npu;
 mod soc;
 mod system;
+mod target;
 pub(crate) mod thermal;
 
 use std::fs;
@@ -17,13 +18,14 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use clock::NPU_GOVERNOR;
 pub use clock::{Clock, CpuCluster};
 pub use npu::{Npu, NpuUser};
 pub use soc::{SOCS, Soc};
 pub use system::{Memory, Share};
 pub use thermal::{CoolingDevice, ThermalZone, Trip};
 
-use files::Files;
+pub(crate) use files::{Files, ranges};
 
 /// Where the device tree is; the first is a link to the second.
 const DEVICE_TREES: [&str; 2] = ["proc/device-tree", "sys/firmware/devicetree/base"];

@@ -21,6 +21,8 @@ pub struct Soc {
     /// Frequency of the DDR memory, Hz. For RK3576 it is no step of the vendor's device tree, which has 528, 1068, 1560 and
     /// 2736 MHz: the node's own steps decide.
     pub ddr_hz: u64,
+    /// Frequency of the GPU, which shares the memory, Hz; absent: the script leaves it alone.
+    pub gpu_hz: Option<u64>,
     /// Lowest passive trip of its thermal zones, °C, by the device trees of `armbian/linux-rockchip`; absent: not known.
     pub passive_trip_c: Option<f64>,
 }
@@ -35,6 +37,7 @@ pub const SOCS: [Soc; 4] = [
         npu_hz: 1_000_000_000,
         npu_file: None,
         ddr_hz: 2_112_000_000,
+        gpu_hz: Some(1_000_000_000),
         passive_trip_c: Some(75.0),
     },
     Soc {
@@ -45,6 +48,7 @@ pub const SOCS: [Soc; 4] = [
         npu_hz: 1_000_000_000,
         npu_file: None,
         ddr_hz: 2_112_000_000,
+        gpu_hz: Some(950_000_000),
         passive_trip_c: Some(75.0),
     },
     Soc {
@@ -55,6 +59,7 @@ pub const SOCS: [Soc; 4] = [
         npu_hz: 1_000_000_000,
         npu_file: Some("/sys/kernel/debug/rknpu/freq"),
         ddr_hz: 2_112_000_000,
+        gpu_hz: None,
         passive_trip_c: None,
     },
     Soc {
@@ -65,6 +70,7 @@ pub const SOCS: [Soc; 4] = [
         npu_hz: 950_000_000,
         npu_file: None,
         ddr_hz: 1_332_000_000,
+        gpu_hz: None,
         passive_trip_c: None,
     },
 ];

@@ -8,10 +8,10 @@ use rand::TryRng as _;
 use rand::rngs::SysRng;
 
 use crate::ab::{self, Plan, Taken};
-use crate::cli::judging::{Judging, in_words, parse_time};
+use crate::cli::judging::{Judging, in_words};
 use crate::console::{print, say};
 use crate::error::{Error, Result};
-use crate::extent::{self, End, Extent};
+use crate::extent::{self, End, Extent, parse_time};
 use crate::fresh::CommandLine;
 use crate::gate::{Aspect, Comparison, Percent, Verdict};
 use crate::report::gate::Format;

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::calibration::{self, Calibration, Taken};
-use crate::cli::judging::{Judging, in_words, parse_time};
+use crate::cli::judging::{Judging, in_words};
 use crate::console::{print, say};
 use crate::error::{Error, Result};
-use crate::extent::{self, End, Extent};
+use crate::extent::{self, End, Extent, parse_time};
 use crate::fresh::CommandLine;
 use crate::gate::{self, Overall, Percent};
 use crate::record::{Faults, RunRecord};

@@ -37,16 +37,6 @@ fn parse_alpha(text: &str) -> Result<f64, String> {
     }
 }
 
-/// A length of time on the command line.
-pub(super) fn parse_time(text: &str) -> Result<Duration, String> {
-    let meant = "a time is meant, such as 90s, 10m or 1h30m";
-    let time: jiff::SignedDuration = text.parse().map_err(|error| format!("{meant}: {error}"))?;
-    match Duration::try_from(time) {
-        Ok(time) if !time.is_zero() => Ok(time),
-        _ => Err(meant.into()),
-    }
-}
-
 /// A length of time for people.
 pub(super) fn in_words(time: Duration) -> String {
     let seconds = time.as_secs_f64();
@@ -62,17 +52,6 @@ pub(super) fn in_words(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_on_the_command_line() {
-        let s = Duration::from_secs;
-        for (text, time) in [("90s", s(90)), ("10m", s(600)), ("1h30m", s(5400))] {
-            assert_eq!(parse_time(text), Ok(time));
-        }
-        for wrong in ["10", "-1m", "0s", "soon", ""] {
-            assert!(parse_time(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn probabilities_on_the_command_line() {

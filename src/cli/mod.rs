@@ -10,6 +10,7 @@ mod gate;
 mod judging;
 mod models;
 mod operating_curve;
+mod pin;
 mod report;
 mod selection;
 
@@ -42,19 +43,23 @@ enum Command {
     Models(models::Arguments),
     Report(report::Arguments),
     Doctor(doctor::Arguments),
+    Pin(pin::Arguments),
+    Unpin(pin::UnpinArguments),
     OperatingCurve(operating_curve::Arguments),
 }
 
 const EXIT_CODES: &str = "Exit codes:
   0    done; of gate and ab: no regression, shown for each metric; of calibrate: fit to gate;
-       of doctor: fit to measure
-  1    regression: a metric got worse by more than its bound; of doctor: not fit to measure
+       of doctor: fit to measure; of pin, unpin: every value took
+  1    regression: a metric got worse by more than its bound; of doctor: not fit to measure;
+       of pin, unpin: something did not take, or there is no such clock
   2    cannot tell: too noisy, or too few runs
   3    not comparable: the sides differ in what is no part of the experiment (--allow)
   4    a metric of the baseline is absent from the candidate
-  64   usage: the command line, a file or a model cannot be used
+  64   usage: the command line, a file or a model cannot be used; of pin: there is no clock to hold
   70   an error inside rkllm-bench or its surroundings, a bench process that left no record among them
-  130  stopped by Ctrl-C, 143 by SIGTERM; what was taken is kept";
+  130  stopped by Ctrl-C, 143 by SIGTERM; what was taken is kept
+pin with a command ends with the command's code, or with 1 where that is 0 and a value did not take.";
 
 /// The body of the program's `main`.
 pub fn cli_main() -> ExitCode {
@@ -81,6 +86,8 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Models(arguments) => models::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Pin(arguments) => pin::run(&arguments),
+        Command::Unpin(arguments) => pin::unpin(&arguments),
         Command::OperatingCurve(arguments) => operating_curve::run(&arguments),
     }
 }

@@ -1,12 +1,12 @@
 //! Frequencies: held, and as high as they go.
 
-use std::fmt::Write as _;
-
 use super::{Item, RuntimeFacts, Verdict};
-use crate::board::{Board, Clock, CpuCluster};
+use crate::board::{Board, Clock, CpuCluster, ranges};
 
 const DEVFREQ: &str = "/sys/class/devfreq";
 const CPUFREQ: &str = "/sys/devices/system/cpu/cpufreq";
+/// What sets all clocks at once, beside the command for one of them.
+const BY_PIN: &str = " (all clocks at once: `sudo rkllm-bench pin`, experimental)";
 
 /// What keeps a clock from being held at `target_hz`.
 fn fault(clock: &Clock, target_hz: Option<u64>, check_current: bool) -> Option<String> {
@@ -40,11 +40,7 @@ pub(super) fn ddr(board: &Board) -> Item {
              can set it here, and scripts that try fail in silence"
         ));
     };
-    let target = clock
-        .highest_hz
-        .or(clock.max_hz)
-        .or(board.soc().map(|soc| soc.ddr_hz));
-    devfreq(NAME, "DDR", clock, target, None)
+    devfreq(NAME, "DDR", clock, board.ddr_target_hz(), None)
 }
 
 /// The NPU's clock.
@@ -58,17 +54,8 @@ pub(super) fn npu(board: &Board, runtime: RuntimeFacts) -> Item {
             "Rockchip's kernel with the driver rknpu: there is no {DEVFREQ}/*.npu"
         ));
     };
-    let soc = board.soc();
-    let target = least(soc.map(|soc| soc.npu_hz), clock.highest_hz.or(clock.max_hz));
-    devfreq(NAME, "NPU", clock, target, soc.and_then(|soc| soc.npu_file))
-}
-
-/// The smaller of what Rockchip sets and what the chip can.
-fn least(by_script: Option<u64>, by_chip: Option<u64>) -> Option<u64> {
-    match (by_script, by_chip) {
-        (Some(script), Some(chip)) => Some(script.min(chip)),
-        (script, chip) => script.or(chip),
-    }
+    let own_file = board.soc().and_then(|soc| soc.npu_file);
+    devfreq(NAME, "NPU", clock, board.npu_target_hz(), own_file)
 }
 
 fn devfreq(
@@ -97,7 +84,8 @@ fn devfreq(
         },
         |file| format!("echo {target} | sudo tee {file}"),
     );
-    item.recommending(format!("held at {}", mhz(target))).by(command)
+    item.recommending(format!("held at {}{BY_PIN}", mhz(target)))
+        .by(command)
 }
 
 /// The beginning of a command, where the upper limit stands in the way of `target_hz`.
@@ -121,7 +109,7 @@ pub(super) fn cpu(board: &Board) -> Item {
         .cpu_clusters
         .iter()
         .filter_map(|cluster| {
-            let target = target_of(board, cluster);
+            let target = board.cpu_target_hz(cluster);
             // Processors that set their clocks by themselves show what they are at, whatever holds them.
             let fault = fault(&cluster.clock, target, board.soc().is_some())?;
             Some((cluster, target.unwrap_or_default(), fault))
@@ -147,42 +135,13 @@ pub(super) fn cpu(board: &Board) -> Item {
         })
         .collect();
     Item::new(NAME, Verdict::Bad, format!("CPU {} {first}", ranges(&cpus)))
-        .recommending("held at the highest frequency")
+        .recommending(format!("held at the highest frequency{BY_PIN}"))
         .by(format!(
             "{}echo performance | sudo tee {CPUFREQ}/policy*/scaling_governor",
             raised.concat()
         ))
 }
 
-fn target_of(board: &Board, cluster: &CpuCluster) -> Option<u64> {
-    let by_script = board
-        .soc()
-        .zip(cluster.cpus.first())
-        .and_then(|(soc, cpu)| soc.cpu_hz(*cpu));
-    least(by_script, cluster.clock.highest_hz.or(cluster.clock.max_hz))
-}
-
 fn mhz(hz: u64) -> String {
     format!("{} MHz", hz / 1_000_000)
-}
-
-/// CPUs as the kernel lists them, `0-3,6`.
-pub(super) fn ranges(cpus: &[u16]) -> String {
-    let mut text = String::new();
-    let mut rest = cpus;
-    while let Some(first) = rest.first() {
-        let run = rest
-            .iter()
-            .zip(*first..)
-            .take_while(|(cpu, next)| **cpu == *next)
-            .count();
-        let last = rest[run - 1];
-        let comma = if text.is_empty() { "" } else { "," };
-        let _ = match run {
-            1 => write!(text, "{comma}{first}"),
-            _ => write!(text, "{comma}{first}-{last}"),
-        };
-        rest = &rest[run..];
-    }
-    text
 }

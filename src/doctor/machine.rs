@@ -1,8 +1,7 @@
 //! Memory, heat, CPUs, and what others do on the machine.
 
-use super::clocks::ranges;
 use super::{Item, ModelFacts, RuntimeFacts, Verdict};
-use crate::board::Board;
+use crate::board::{Board, ranges};
 
 /// Distance to the first trip below which a run is likely to reach it, °C: a choice of our own.
 const HEADROOM_C: f64 = 10.0;

@@ -193,6 +193,12 @@ fn params_of(spec: &LoadSpec) -> Result<Params, Failure> {
         i32::try_from(value)
             .map_err(|_| Failure::refused(format!("{name} of {value} is more than the API can say")))
     };
+    if spec.embed_flash == Some(true) && !Abilities::of_header().embed_flash {
+        return Err(Failure::refused(
+            "this runtime cannot fetch embedding rows from storage (it can from 1.2.0 on): leave --embed-flash out, or \
+             RKLLM_BENCH_EMBED_FLASH",
+        ));
+    }
     let defaults = Params::new(&spec.model_path).map_err(Failure::refused)?;
     Ok(Params {
         max_context_len: number("a context", spec.max_context)?,
@@ -201,6 +207,11 @@ fn params_of(spec: &LoadSpec) -> Result<Params, Failure> {
         ignore_eos: spec.ignore_eos,
         cpu_count: spec.threads.unwrap_or(defaults.cpu_count),
         cpu_mask: spec.cpu_mask.unwrap_or(defaults.cpu_mask),
+        embed_flash: spec.embed_flash.unwrap_or(defaults.embed_flash),
+        base_domain_id: match spec.base_domain_id {
+            Some(id) => number("a base domain", id)?,
+            None => defaults.base_domain_id,
+        },
         ..defaults
     })
 }

@@ -66,6 +66,10 @@ pub struct LoadSpec {
     pub cpu_mask: Option<u32>,
     /// NPU cores that the model must have been converted for; absent: any.
     pub npu_cores: Option<u8>,
+    /// Whether embedding rows are fetched from storage instead of memory; absent leaves it to the runtime.
+    pub embed_flash: Option<bool>,
+    /// First NPU memory domain (IOMMU) to load into; absent leaves it to the runtime.
+    pub base_domain_id: Option<u32>,
     /// Version to assume of a library whose file carries none.
     pub trust_sdk_version: Option<String>,
     /// How long loading may take.
@@ -85,6 +89,8 @@ impl LoadSpec {
             threads: None,
             cpu_mask: None,
             npu_cores: None,
+            embed_flash: None,
+            base_domain_id: None,
             trust_sdk_version: None,
             deadline: Duration::from_mins(30),
         }

@@ -18,6 +18,7 @@ pub(crate) const ABILITIES: Abilities = Abilities {
     new_tokens_per_run: true,
     sampling_per_run: true,
     cpu_choice: true,
+    embed_flash: true,
 };
 
 /// Gives its script's answers in order and remembers what it was asked.

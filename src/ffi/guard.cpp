@@ -114,6 +114,7 @@ template <class Param, class Result, class Input, class Infer, class Handle> rkb
     can.new_tokens_per_run = requires(Infer i) { i.max_new_tokens; };
     can.sampling_per_run = requires(Infer i) { i.sampling_params; };
     can.cpu_choice = requires(Param p) { p.extend_param.enabled_cpus_mask; };
+    can.embed_flash = requires(Param p) { p.extend_param.embed_flash; };
     return can;
 }
 
@@ -208,8 +209,10 @@ template <class Param> void read_params(const Param &from, rkb_params &to) {
     if constexpr (requires { from.ignore_eos_token; }) {
         to.ignore_eos = from.ignore_eos_token;
     }
-    if constexpr (requires { from.extend_param.enabled_cpus_mask; }) {
+    if constexpr (requires { from.extend_param.embed_flash; }) {
         to.embed_flash = from.extend_param.embed_flash != 0;
+    }
+    if constexpr (requires { from.extend_param.enabled_cpus_mask; }) {
         to.cpu_count = static_cast<uint8_t>(from.extend_param.enabled_cpus_num);
         to.cpu_mask = from.extend_param.enabled_cpus_mask;
     }
@@ -229,8 +232,10 @@ template <class Param> void write_params(const rkb_params &from, Param &to) {
         // NULL in one of these crashes init of 1.2.x.
         to.img_start = to.img_end = to.img_content = "";
     }
-    if constexpr (requires { to.extend_param.enabled_cpus_mask; }) {
+    if constexpr (requires { to.extend_param.embed_flash; }) {
         to.extend_param.embed_flash = from.embed_flash != 0;
+    }
+    if constexpr (requires { to.extend_param.enabled_cpus_mask; }) {
         if (from.cpu_count != 0) {
             to.extend_param.enabled_cpus_num = static_cast<int8_t>(from.cpu_count);
         }

@@ -45,6 +45,7 @@ typedef struct {
     uint8_t new_tokens_per_run;
     uint8_t sampling_per_run;
     uint8_t cpu_choice;
+    uint8_t embed_flash;
 } rkb_abilities;
 
 /* How a token is chosen. */
@@ -68,7 +69,7 @@ typedef struct {
     uint8_t embed_flash;
     uint8_t cpu_count; /* 0: as the runtime has it */
     uint32_t cpu_mask; /* bit n: CPU n; 0: as the runtime has it */
-    int32_t base_domain_id;
+    int32_t base_domain_id; /* first NPU memory domain */
 } rkb_params;
 
 /* The runtime's own statistics, as delivered. */

@@ -34,6 +34,8 @@ pub struct Abilities {
     pub sampling_per_run: bool,
     /// CPU cores can be chosen (from 1.2.0).
     pub cpu_choice: bool,
+    /// Embedding rows can be fetched from storage instead of memory (from 1.2.0).
+    pub embed_flash: bool,
 }
 
 impl Abilities {
@@ -53,6 +55,7 @@ impl Abilities {
             new_tokens_per_run: can.new_tokens_per_run != 0,
             sampling_per_run: can.sampling_per_run != 0,
             cpu_choice: can.cpu_choice != 0,
+            embed_flash: can.embed_flash != 0,
         }
     }
 }

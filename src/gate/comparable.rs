@@ -152,6 +152,12 @@ fn facts_of_run(run: &RunRecord) -> Vec<(Aspect, String, String)> {
         or_none(parameters.cpu_mask.map(|mask| format!("{mask:#x}"))),
     );
     fact(Aspect::Parameters, "npu_cores", or_none(parameters.npu_cores));
+    fact(Aspect::Parameters, "embed_flash", or_none(parameters.embed_flash));
+    fact(
+        Aspect::Parameters,
+        "base_domain_id",
+        or_none(parameters.base_domain_id),
+    );
     fact(
         Aspect::Parameters,
         "in_process",

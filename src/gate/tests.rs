@@ -155,11 +155,17 @@ type Edit = fn(&mut RunRecord);
 #[test]
 fn what_must_be_equal_is_compared_by_name() {
     let baseline = side("base", &[50_000, 50_100]);
-    let changes: [(Aspect, &str, Edit); 9] = [
+    let changes: [(Aspect, &str, Edit); 11] = [
         (Aspect::Model, "m: file", |run| {
             run.models[0].sha256 = "other".into();
         }),
         (Aspect::Suite, "quick", |run| run.suite.sha256 = "other".into()),
+        (Aspect::Parameters, "embed_flash", |run| {
+            run.parameters.embed_flash = Some(true);
+        }),
+        (Aspect::Parameters, "base_domain_id", |run| {
+            run.parameters.base_domain_id = Some(0);
+        }),
         (Aspect::Parameters, "max_context", |run| {
             run.parameters.max_context = 8192;
         }),

@@ -28,6 +28,7 @@ use crate::replay::{self, MIN_SAMPLES, Phase, QUICK_SAMPLES};
 use crate::report::terminal::{self, TimeSpent};
 use crate::report::{ModelReport, benchmark};
 use crate::run::Run;
+use crate::settle::Settler;
 use crate::turns::Part;
 use crate::{exit, lock, models, paths, report, signals};
 
@@ -140,9 +141,12 @@ fn measure(
     if options.mode() == Mode::Bench {
         say(verdict_on_board(&record));
     }
+    let bound = record.parameters.settle_s.map(Duration::from_secs);
+    let mut settler = bound.map(|bound| Settler::new(&record.board, bound));
     let mut observer = Saving {
         file: &mut file,
         part: &mut part,
+        settler: settler.as_mut(),
         progress: Progress::of(&record),
     };
     let stopped = run.take(&mut record, &mut observer).is_err();
@@ -162,6 +166,7 @@ fn measure(
     if options.mode() == Mode::Bench {
         let spent = TimeSpent {
             waiting: part.waited(),
+            settling: settler.map_or(Duration::ZERO, |settler| settler.waited()),
             ..TimeSpent::of_record(&record, before_criterion.elapsed(), start.elapsed())
         };
         let models = report::models(&record);

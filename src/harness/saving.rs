@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::progress::Progress;
 use crate::record::RunRecord;
 use crate::recorder::{At, Observer, Outcome, Round, Stopped};
+use crate::settle::Settler;
 use crate::turns::Part;
 
 /// Where the record goes. A failure to write is told once and kept for the end: what is measured goes on being
@@ -44,14 +45,27 @@ impl RecordFile {
 }
 
 /// Saves the record after each inference, so that nothing measured is lost, waits for this process's turn before each, and
-/// passes all on to the progress bar.
+/// passes all on to the progress bar. Before a further model it waits for
+/// the board, where that is wanted.
 pub(super) struct Saving<'a> {
     pub(super) file: &'a mut RecordFile,
     pub(super) progress: Progress,
     pub(super) part: &'a mut Part,
+    pub(super) settler: Option<&'a mut Settler>,
 }
 
 impl Observer for Saving<'_> {
+    fn next_model(&mut self) -> Result<(), Stopped> {
+        let Some(settler) = &mut self.settler else {
+            return Ok(());
+        };
+        let note = settler.settle(&mut |why| self.progress.waits(why))?;
+        if let Some(note) = note {
+            self.progress.say(&note);
+        }
+        Ok(())
+    }
+
     fn loaded(&mut self, at: At<'_>) {
         self.progress.loaded(at);
     }

@@ -84,6 +84,13 @@ pub struct Parameters {
     pub cpu_mask: Option<u32>,
     /// NPU cores that each model had to be converted for; absent: not asked.
     pub npu_cores: Option<u8>,
+    /// Whether embedding rows were fetched from storage instead of memory; absent: left to the runtime.
+    pub embed_flash: Option<bool>,
+    /// First NPU memory domain (IOMMU) that the model was loaded into; absent: left to the runtime.
+    pub base_domain_id: Option<u32>,
+    /// Most seconds that were waited before each model but the first until the board was as at the start; absent: it was not
+    /// waited.
+    pub settle_s: Option<u64>,
     /// Deadline of an inference, seconds.
     pub timeout_s: u64,
     /// Deadline of a load, seconds.
@@ -395,6 +402,9 @@ pub(crate) mod fixtures {
                 threads: Some(1),
                 cpu_mask: None,
                 npu_cores: None,
+                embed_flash: None,
+                base_domain_id: None,
+                settle_s: None,
                 timeout_s: 60,
                 load_timeout_s: 60,
                 samples: 10,

@@ -11,6 +11,7 @@ pub mod gate;
 mod layout;
 mod markup;
 mod numbers;
+pub(crate) mod pin;
 pub mod reference;
 pub mod terminal;
 mod words;

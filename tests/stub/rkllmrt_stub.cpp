@@ -12,6 +12,7 @@
 //     platform <name>                init prints another platform than STUB
 //     npu-cores <n>                  init prints for how many NPU cores the model was converted
 //     toolkit <version>              init prints by which toolkit
+//     received <file>                init writes what it was given into a file: domain, embed_flash (-: not in the struct)
 //     eos <n>                        the model ends its answer after n tokens
 //     pace <prefill us> <token us>   how long it takes at least: 3000 for a prompt and 100 for a token unless set
 //
@@ -310,6 +311,14 @@ int init(LLMHandle *handle, const RKLLMParam &param, LLMResultCallback callback,
     const volatile char marks = *param.img_start + *param.img_end + *param.img_content;
     (void)marks;
 #endif
+    if (const std::string path = setting("received", ""); !path.empty()) {
+#if STUB_GENERATION >= 120
+        const std::string embed_flash = std::to_string(param.extend_param.embed_flash);
+#else
+        const std::string embed_flash = "-";
+#endif
+        std::ofstream(path) << param.extend_param.base_domain_id << ' ' << embed_flash << '\n';
+    }
     auto *model = new Model;
     model->callback = callback;
     model->userdata = userdata;

@@ -17,6 +17,8 @@ pub struct TimeSpent {
     pub criterion: Duration,
     /// Waiting for this process's turns; zero where none are taken.
     pub waiting: Duration,
+    /// Waiting until the board was as at the start; zero where that was not asked for.
+    pub settling: Duration,
     /// From the first to the last moment.
     pub all: Duration,
 }
@@ -48,18 +50,21 @@ impl TimeSpent {
 impl std::fmt::Display for TimeSpent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let inference = self.samples + self.warm_up;
-        let at_work = self.all.saturating_sub(self.waiting);
+        let at_work = self.all.saturating_sub(self.waiting + self.settling);
         let rest = at_work.saturating_sub(inference + self.load + self.criterion);
         let share = if at_work.is_zero() {
             0.0
         } else {
             inference.as_secs_f64() / at_work.as_secs_f64()
         };
-        let waiting = if self.waiting.is_zero() {
-            String::new()
-        } else {
-            format!("{:.1} s waiting for turns + ", self.waiting.as_secs_f64())
+        let part = |time: Duration, what: &str| {
+            if time.is_zero() {
+                String::new()
+            } else {
+                format!("{:.1} s {what} + ", time.as_secs_f64())
+            }
         };
+        let waiting = part(self.waiting, "waiting for turns") + &part(self.settling, "settling");
         write!(
             f,
             "time: {:.1} s = {:.1} s samples + {:.1} s warm-up + {:.1} s load + {:.1} s criterion + {waiting}{:.1} s rest \
@@ -87,6 +92,7 @@ mod tests {
             samples: Duration::from_secs(15),
             criterion: Duration::from_secs(1),
             waiting: Duration::ZERO,
+            settling: Duration::ZERO,
             all: Duration::from_secs(20),
         };
         assert_eq!(
@@ -101,6 +107,16 @@ mod tests {
         assert_eq!(
             in_turns.to_string(),
             "time: 34.0 s = 15.0 s samples + 2.0 s warm-up + 1.0 s load + 1.0 s criterion + 14.0 s waiting for turns + 1.0 s rest \
+             (85 % inference)"
+        );
+        let settled = TimeSpent {
+            settling: Duration::from_secs(30),
+            all: Duration::from_secs(50),
+            ..spent
+        };
+        assert_eq!(
+            settled.to_string(),
+            "time: 50.0 s = 15.0 s samples + 2.0 s warm-up + 1.0 s load + 1.0 s criterion + 30.0 s settling + 1.0 s rest \
              (85 % inference)"
         );
     }
