@@ -33,7 +33,7 @@ pub struct Summary {
     pub marked: Vec<Marked>,
 }
 
-/// Samples with one kind of [`Mark`](crate::ledger::Mark).
+/// Samples with one kind of [`Mark`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Marked {
     /// Its name.
