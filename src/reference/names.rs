@@ -14,8 +14,8 @@ pub(super) struct Known {
     pub(super) doubt: Option<&'static str>,
 }
 
-/// Names beside the table's own. Sizes that a name implies and shapes that two models share are from the models' own
-/// pages and `config.json` files; for `DeepSeek`'s distillations Rockchip points to the Qwen rows too (rknn-llm issue 165).
+/// Names beside the table's own. Shapes that two models share are as their makers describe them; nobody here has compared
+/// the files, hence a doubt each. For `DeepSeek`'s distillations Rockchip points to the Qwen rows too (rknn-llm issue 165).
 pub(super) const KNOWN: [Known; 7] = [
     known("phi3mini", None, ("Phi3", "3.8B"), None),
     known(
