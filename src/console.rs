@@ -5,6 +5,21 @@
 use std::io::{Read, Write};
 use std::process::Child;
 
+use crate::report::WIDTH;
+
+/// Columns below which a table is not folded further.
+const NARROWEST: u16 = 40;
+
+/// Columns for tables on stdout: 80, or those of a narrower terminal.
+pub(crate) fn width() -> u16 {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout());
+    let columns = size.map_or(0, |size| size.ws_col);
+    match columns {
+        0 => WIDTH,
+        columns => columns.clamp(NARROWEST, WIDTH),
+    }
+}
+
 /// Prints `text` and a line's end to stderr: messages.
 pub(crate) fn say(text: impl std::fmt::Display) {
     let _ = anstream::stderr()

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::selection::RunSelection;
-use crate::console::print;
+use crate::console::{self, print};
 use crate::error::Result;
 use crate::record::RunRecord;
 use crate::report::{benchmark, terminal};
@@ -40,7 +40,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         let files = benchmark::write(&models, &folder)?;
         print(&format!(
             "{}{}\n{}",
-            terminal::figures(&models),
+            terminal::figures(&models, console::width()),
             terminal::faults(run),
             terminal::files(&files)
         ));

@@ -15,7 +15,7 @@ use clap::Parser as _;
 
 use self::criterion::Task;
 use self::saving::{RecordFile, Saving};
-use crate::console::{print, say};
+use crate::console::{self, print, say};
 use crate::doctor::{self, ModelFacts, RuntimeFacts};
 use crate::engine::serve_if_worker;
 use crate::error::{Error, Result};
@@ -315,7 +315,7 @@ fn print_figures(
     reports: &[benchmark::Files],
     spent: TimeSpent,
 ) {
-    let figures = terminal::figures(models);
+    let figures = terminal::figures(models, console::width());
     let files = terminal::files(reports);
     let report = if options.records_only() {
         String::new()

@@ -1,6 +1,6 @@
 //! Text of 80 columns, and JSON that says what it is.
 //!
-//! Never of the terminal's width, so that a log, a pipe and a terminal show the same.
+//! Never of a wider terminal's width, so that a log, a pipe and a terminal show the same.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Wi
 use serde::Serialize;
 
 /// Columns that a line has at most.
-const WIDTH: u16 = 80;
+pub const WIDTH: u16 = 80;
 
 /// A line in bold, where it is shown on a terminal that has it.
 pub(super) fn heading(line: &str) -> String {
@@ -38,7 +38,12 @@ pub(super) fn list(title: &str, items: &[String]) -> String {
 
 /// One paragraph, folded.
 pub(super) fn folded(text: &str) -> String {
-    let mut table = plain_table();
+    folded_to(WIDTH, text)
+}
+
+/// One paragraph, folded to so many columns.
+pub(super) fn folded_to(width: u16, text: &str) -> String {
+    let mut table = table_of(width);
     table.add_row([text]);
     for column in table.column_iter_mut() {
         column.set_padding((0, 0));
@@ -48,21 +53,29 @@ pub(super) fn folded(text: &str) -> String {
 
 /// A table of at most 80 columns without lines.
 pub(super) fn plain_table() -> Table {
+    table_of(WIDTH)
+}
+
+/// A table of so many columns of text without lines.
+pub(super) fn table_of(width: u16) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Dynamic);
     // Not the terminal's: comfy-table would ask for it.
-    table.set_width(WIDTH);
+    table.set_width(width);
     table.force_no_tty();
     table
 }
 
 /// Has a table's first column fold, down to `narrowest` columns of text, where the others, which are as wide as what is in
-/// them, leave it no room; those of `right` are aligned to the right.
+/// them, leave it no room; those of `right` are aligned to the right. Below 80 columns of text all of them fold.
 pub(super) fn fold_first(table: &mut Table, narrowest: u16, right: Range<usize>) {
+    let all_fold = table.width().is_some_and(|width| width < WIDTH);
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 2));
-        if index == 0 {
+        if all_fold {
+            column.set_padding((0, 1));
+        } else if index == 0 {
             column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(narrowest)));
         } else {
             column.set_constraint(ColumnConstraint::ContentWidth);

@@ -17,3 +17,4 @@ pub mod terminal;
 mod words;
 
 pub use content::{ModelReport, models};
+pub use layout::WIDTH;

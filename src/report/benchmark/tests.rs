@@ -7,7 +7,7 @@ use crate::engine::Failure;
 use crate::inference::{Inference, Input};
 use crate::ledger::Rejection;
 use crate::record::{Rejected, fixtures};
-use crate::report::terminal;
+use crate::report::{WIDTH, terminal};
 
 /// Ends blocks of code and folds, opens tags, and takes a terminal over.
 const HOSTILE: &str =
@@ -343,11 +343,11 @@ fn checks_stand_in_both_and_in_the_terminal() {
         "{}",
         page.text
     );
-    let text = terminal::figures(&crate::report::models(&run));
+    let text = terminal::figures(&crate::report::models(&run), WIDTH);
     assert!(text.contains("2 pass, 1 fail"), "{text}");
     assert!(text.contains("failed checks:\n  - a words"), "{text}");
     run.models[0].random_weights = true;
-    let text = terminal::figures(&crate::report::models(&run));
+    let text = terminal::figures(&crate::report::models(&run), WIDTH);
     assert!(!text.contains("checks"), "random text is not judged: {text}");
     let page = page_of(&run);
     assert!(
@@ -359,7 +359,7 @@ fn checks_stand_in_both_and_in_the_terminal() {
 /// What a person sees after a run, to the last column.
 #[test]
 fn the_terminal_shows_a_table_and_a_summary_of_80_columns() {
-    let text = terminal::figures(&crate::report::models(&run()));
+    let text = terminal::figures(&crate::report::models(&run()), WIDTH);
     let plain = anstream::adapter::strip_str(&text).to_string();
     let lines: Vec<&str> = plain.lines().collect();
     assert_eq!(
@@ -388,7 +388,7 @@ fn the_terminal_shows_a_table_and_a_summary_of_80_columns() {
     long.models[0].prompts[0].id = "x".repeat(64);
     let samples = vec![long.models[0].prompts[0].samples[0].clone(); 10];
     long.models[0].prompts[0].samples = samples;
-    let text = terminal::figures(&crate::report::models(&long));
+    let text = terminal::figures(&crate::report::models(&long), WIDTH);
     for line in anstream::adapter::strip_str(&text).to_string().lines().skip(1) {
         assert!(line.chars().count() <= 80, "{line}");
     }

@@ -1,4 +1,4 @@
-//! What `cargo bench` prints at its end: tables of 80 columns, or of the terminal's width.
+//! What `cargo bench` prints at its end.
 
 mod checks;
 mod faults;
@@ -33,8 +33,8 @@ pub fn runtime_line(runtime: &RuntimeIdentity) -> String {
 }
 
 /// The figures of a run: for each model its runtime, its table, its summary and its checks, and published figures beside
-/// them.
-pub fn figures(reports: &[ModelReport]) -> String {
+/// them. Tables have `width` columns, 80 at most.
+pub fn figures(reports: &[ModelReport], width: u16) -> String {
     let mut text = String::new();
     for report in reports {
         let model = report.model;
@@ -43,10 +43,10 @@ pub fn figures(reports: &[ModelReport]) -> String {
             text += "\n";
             text += &layout::heading(&table::title(model));
             text += "\n";
-            text += &table::table(model);
+            text += &table::table(model, width);
             text += &end_token_note(loaded).unwrap_or_default();
             text += "\n";
-            text += &summary::text(&report.summary);
+            text += &summary::text(&report.summary, width);
             text += &checks::text(report);
             text += "\n";
         }

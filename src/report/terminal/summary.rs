@@ -2,12 +2,12 @@
 
 use super::table::show;
 use crate::report::conditions;
-use crate::report::layout::{fold_first, lines, plain_table};
+use crate::report::layout::{fold_first, lines, table_of};
 use crate::summary::{Requests, Spread, Summary, Tokens};
 
 /// Counts, and how the figures spread over all samples.
-pub(super) fn text(summary: &Summary) -> String {
-    let mut table = plain_table();
+pub(super) fn text(summary: &Summary, width: u16) -> String {
+    let mut table = table_of(width);
     table.set_header(["over all prompts", "average", "median", "minimum", "maximum"]);
     for (name, spread) in [
         ("TTFT ms", summary.ttft_ms),

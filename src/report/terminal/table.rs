@@ -2,7 +2,7 @@
 
 use crate::figures::{Figures, Interval};
 use crate::record::{ModelRecord, PromptRecord};
-use crate::report::layout::{fold_first, lines, plain_table};
+use crate::report::layout::{fold_first, folded_to, lines, table_of};
 use crate::report::numbers::value;
 use crate::report::words::{counted, plain};
 
@@ -17,13 +17,13 @@ pub(super) fn title(model: &ModelRecord) -> String {
 }
 
 /// Medians over the samples of each prompt; gap and memory are the greatest of all.
-pub(super) fn table(model: &ModelRecord) -> String {
+pub(super) fn table(model: &ModelRecord, width: u16) -> String {
     let note = if model.random_weights {
-        "random weights: the speed is real, the text means nothing\n"
+        folded_to(width, "random weights: the speed is real, the text means nothing")
     } else {
-        ""
+        String::new()
     };
-    let mut table = plain_table();
+    let mut table = table_of(width);
     table.set_header([
         "prompt",
         "tokens\nin",
@@ -38,7 +38,7 @@ pub(super) fn table(model: &ModelRecord) -> String {
         table.add_row(row(prompt));
     }
     fold_first(&mut table, 10, 1..8);
-    lines(&table) + note
+    lines(&table) + &note
 }
 
 fn row(prompt: &PromptRecord) -> [String; 8] {
