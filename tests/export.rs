@@ -9,13 +9,7 @@ use std::process::Command;
 
 use common::{Place, host, run, succeed, text_of};
 
-const FORMATS: [&str; 5] = [
-    "github-action-benchmark-bigger",
-    "github-action-benchmark-smaller",
-    "bencher",
-    "llama-bench-jsonl",
-    "csv",
-];
+const FORMATS: [&str; 4] = ["github-action-benchmark", "bencher", "llama-bench-jsonl", "csv"];
 
 fn place() -> Place {
     let place = Place::new();

@@ -1,11 +1,13 @@
-//! The array that github-action-benchmark reads for its tools `customBiggerIsBetter` and `customSmallerIsBetter`: entries of
-//! `name`, `unit`, `value`, and optionally `range` and `extra` (its src/extract.ts, `BenchmarkResult`).
+//! The array that github-action-benchmark reads for its tool `customSmallerIsBetter`: entries of `name`, `unit`, `value`, and
+//! optionally `range` and `extra` (its src/extract.ts, `BenchmarkResult`). A file has one direction, so rates become times.
 
 use serde::Serialize;
 
 use super::{Summary, summaries};
 use crate::metrics::Worse;
 use crate::record::RunRecord;
+
+const MS_PER_S: f64 = 1e3;
 
 #[derive(Serialize)]
 struct Entry {
@@ -18,26 +20,28 @@ struct Entry {
     extra: String,
 }
 
-/// The metrics that get worse in one way: one file has one direction.
+/// All metrics, for `tool: customSmallerIsBetter`: a rate in tok/s is given as its reciprocal, ms a token.
 #[expect(
     clippy::expect_used,
     clippy::missing_panics_doc,
     reason = "keys are text and nothing is written but memory"
 )]
-pub fn github_action_benchmark(runs: &[RunRecord], worse: Worse) -> String {
-    let wanted = summaries(runs)
-        .into_iter()
-        .filter(|summary| summary.metric.measure.worse() == worse);
-    let entries: Vec<Entry> = wanted.map(|summary| entry(&summary)).collect();
+pub fn github_action_benchmark(runs: &[RunRecord]) -> String {
+    let entries: Vec<Entry> = summaries(runs).iter().map(entry).collect();
     serde_json::to_string_pretty(&entries).expect("entries are JSON") + "\n"
 }
 
 fn entry(summary: &Summary) -> Entry {
-    let deviation = summary.deviation.map(|deviation| deviation * summary.value);
+    // The deviation is that of logarithms, and a reciprocal has the same.
+    let (value, unit) = match summary.metric.measure.worse() {
+        Worse::Lower => (MS_PER_S / summary.value, "ms/token"),
+        Worse::Higher => (summary.value, summary.metric.measure.unit()),
+    };
+    let deviation = summary.deviation.map(|deviation| deviation * value);
     Entry {
         name: summary.metric.to_string(),
-        unit: summary.metric.measure.unit(),
-        value: summary.value,
+        unit,
+        value,
         range: deviation
             .filter(|deviation| deviation.is_finite())
             .map(|deviation| format!("± {deviation:.3}")),

@@ -12,17 +12,15 @@ pub use csv::csv;
 pub use github_action_benchmark::github_action_benchmark;
 pub use llama_bench::llama_bench_jsonl;
 
-use crate::metrics::{self, Metric, Prompts, Worse};
+use crate::metrics::{self, Metric, Prompts};
 use crate::record::RunRecord;
 use crate::stats::{RunValue, mean, variance};
 
 /// A format; the value of `--to`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Target {
-    /// Rates, for github-action-benchmark with `tool: customBiggerIsBetter`
-    GithubActionBenchmarkBigger,
-    /// Times and memory, for github-action-benchmark with `tool: customSmallerIsBetter`
-    GithubActionBenchmarkSmaller,
+    /// For github-action-benchmark with `tool: customSmallerIsBetter`; rates become times
+    GithubActionBenchmark,
     /// Bencher Metric Format, for `bencher run --adapter json`
     Bencher,
     /// As `llama-bench -o jsonl` writes, for llama.cpp's compare-llama-bench.py
@@ -34,17 +32,13 @@ pub enum Target {
 impl Target {
     /// Whether it puts the runs of a suite together into one figure.
     pub const fn aggregates(self) -> bool {
-        matches!(
-            self,
-            Self::GithubActionBenchmarkBigger | Self::GithubActionBenchmarkSmaller | Self::Bencher
-        )
+        matches!(self, Self::GithubActionBenchmark | Self::Bencher)
     }
 
     /// The runs in this format, with a line's end at its end. `commit` is what [`llama_bench_jsonl`] takes.
     pub fn render(self, runs: &[RunRecord], commit: Option<&str>) -> String {
         match self {
-            Self::GithubActionBenchmarkBigger => github_action_benchmark(runs, Worse::Lower),
-            Self::GithubActionBenchmarkSmaller => github_action_benchmark(runs, Worse::Higher),
+            Self::GithubActionBenchmark => github_action_benchmark(runs),
             Self::Bencher => bencher(runs),
             Self::LlamaBenchJsonl => llama_bench_jsonl(runs, commit),
             Self::Csv => csv(runs),

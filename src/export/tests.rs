@@ -50,27 +50,31 @@ const GITHUB: &str = include_str!("../../tests/fixtures/exports/github-action-be
 const BENCHER: &str = include_str!("../../tests/fixtures/exports/bencher.schema.json");
 
 #[test]
-fn github_action_benchmark_takes_each_direction_for_itself() {
+fn github_action_benchmark_has_one_direction() {
     for runs in inputs() {
-        for (worse, units) in [(Worse::Lower, &["tok/s"][..]), (Worse::Higher, &["ms", "MB"])] {
-            let entries = valid(GITHUB, &github_action_benchmark(&runs, worse));
-            for entry in entries.as_array().expect("an array") {
-                assert!(
-                    units.contains(&entry["unit"].as_str().expect("a text")),
-                    "{entry}"
-                );
-            }
+        let entries = valid(GITHUB, &github_action_benchmark(&runs));
+        for entry in entries.as_array().expect("an array") {
+            let unit = entry["unit"].as_str().expect("a text");
+            assert!(["ms", "MB", "ms/token"].contains(&unit), "{entry}");
         }
     }
-    let entries = valid(GITHUB, &github_action_benchmark(&[run("1")], Worse::Higher));
-    let ttft = entries
-        .as_array()
-        .and_then(|all| all.iter().find(|entry| entry["name"] == "m/quick/ttft/a"));
-    let ttft = ttft.expect("an entry");
+    let entries = valid(GITHUB, &github_action_benchmark(&[run("1")]));
+    let entry = |name: &str| {
+        let all = entries.as_array().expect("an array");
+        all.iter().find(|entry| entry["name"] == name).expect(name)
+    };
+    let ttft = entry("m/quick/ttft/a");
     // sqrt(40 * 50); its logarithms are ln(5 / 4) apart, so their deviation is ln(5 / 4) / sqrt(2) = 0.15778632.
     assert_near(&ttft["value"], 44.721_359_549_995_8);
     assert_eq!(ttft["range"], "± 7.056");
     assert_eq!(ttft["extra"], "runs: 1\nsamples: 2");
+    // 100 tokens in that time.
+    let prefill = entry("m/quick/prefill/a");
+    assert_near(&prefill["value"], 0.447_213_595_499_958);
+    assert_eq!(
+        (&prefill["unit"], &prefill["range"]),
+        (&"ms/token".into(), &"± 0.071".into())
+    );
 }
 
 #[test]
