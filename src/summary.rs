@@ -164,6 +164,32 @@ fn marked(model: &ModelRecord, of: usize) -> Vec<Marked> {
     counts.into_iter().map(marked).collect()
 }
 
+/// How many samples of `models` heat, a lower clock or another process disturbed; absent where none was.
+pub(crate) fn disturbed<'a>(models: impl Iterator<Item = &'a ModelRecord>) -> Option<String> {
+    let all: Vec<&Sample> = models.flat_map(samples).collect();
+    let is_disturbed = |sample: &&&Sample| sample.marks.iter().any(Mark::is_disturbance);
+    let marked: Vec<_> = all.iter().filter(is_disturbed).collect();
+    let kinds: BTreeSet<_> = marked
+        .iter()
+        .flat_map(|sample| {
+            sample
+                .marks
+                .iter()
+                .filter(|mark| mark.is_disturbance())
+                .map(Mark::name)
+        })
+        .collect();
+    let kinds: Vec<&str> = kinds.into_iter().collect();
+    (!marked.is_empty()).then(|| {
+        format!(
+            "{} of {} samples were disturbed ({}); --strict takes none of those",
+            marked.len(),
+            all.len(),
+            kinds.join(", ")
+        )
+    })
+}
+
 /// By the stamps, which are of one clock whatever process took them.
 fn duration_s(model: &ModelRecord) -> Option<f64> {
     let inferences = || {
@@ -255,6 +281,18 @@ mod tests {
         assert_eq!(
             Summary::of(&run.models[0]).marked,
             [of("lower_frequency", 1, 0.25), of("throttled", 2, 0.5)]
+        );
+    }
+
+    #[test]
+    fn disturbed_samples_are_told_over_all_models() {
+        let mut run = fixtures::run("one", &[(20_000_000, 1_000_000), (40_000_000, 2_000_000)]);
+        run.models[0].prompts[0].samples[1].marks = vec![Mark::NoStats];
+        assert_eq!(disturbed(run.models.iter()), None);
+        run.models[0].prompts[0].samples[0].marks = vec![Mark::Throttled, Mark::NoStats];
+        assert_eq!(
+            disturbed(run.models.iter().chain(&run.models)).as_deref(),
+            Some("2 of 8 samples were disturbed (throttled); --strict takes none of those")
         );
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{Comparison, Member, Over, rows};
 use crate::gate::{Aspect, Difference, differences};
 use crate::record::{ModelRecord, RunRecord};
+use crate::summary;
 
 pub(super) fn of(comparison: &Comparison, members: &[Member]) -> Vec<String> {
     let mut notes = Vec::new();
@@ -19,6 +20,11 @@ pub(super) fn of(comparison: &Comparison, members: &[Member]) -> Vec<String> {
         }
         notes.extend(missing(comparison, &table.suite, members));
         notes.extend(token_counts(&table.suite, members, comparison));
+    }
+    for (member, subject) in members.iter().zip(&comparison.subjects) {
+        let models = member.runs.iter().flat_map(|run| &run.models);
+        let disturbed = summary::disturbed(models.filter(|model| model.name == member.model));
+        notes.extend(disturbed.map(|disturbed| format!("{}: {disturbed}", subject.label)));
     }
     let Some((first, others)) = members.split_first() else {
         return notes;

@@ -28,6 +28,7 @@ pub(crate) use self::sides::Sides;
 use crate::metrics::{Metric, Worse};
 use crate::record::RunRecord;
 use crate::stats::{self, Change, RunValue, Variation};
+use crate::summary;
 
 /// Most further runs that are worth naming.
 const MOST_FURTHER_RUNS: f64 = 1000.0;
@@ -86,6 +87,16 @@ struct Tested {
     variation: Option<Variation>,
 }
 
+/// What a reader of the verdict has to know of the samples.
+fn notes(input: &sides::Input) -> Vec<String> {
+    let sides = [("baseline", input.baseline), ("candidate", input.candidate)];
+    let of_side = |(name, runs): (&str, &[RunRecord])| {
+        let disturbed = summary::disturbed(runs.iter().flat_map(|run| &run.models))?;
+        Some(format!("{name}: {disturbed}"))
+    };
+    sides.into_iter().filter_map(of_side).collect()
+}
+
 fn judge(input: &sides::Input, design: Design) -> Comparison {
     let differences = input.differences();
     let mut comparison = Comparison {
@@ -95,7 +106,7 @@ fn judge(input: &sides::Input, design: Design) -> Comparison {
         metrics: Vec::new(),
         absent: Vec::new(),
         differences,
-        notes: Vec::new(),
+        notes: notes(input),
     };
     if comparison
         .differences

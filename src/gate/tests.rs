@@ -56,6 +56,17 @@ fn a_slower_prefill_is_found_and_named_and_nothing_else() {
 }
 
 #[test]
+fn disturbed_samples_of_a_side_are_noted() {
+    let baseline = side("base", &[50_000, 50_100]);
+    let mut candidate = side("cand", &[50_000, 50_100]);
+    let of = |candidate: &[RunRecord]| compare(&baseline, candidate, &[], &[], &Limits::new(0.05)).notes;
+    assert_eq!(of(&candidate), Vec::<String>::new());
+    candidate[1].models[0].prompts[0].samples[0].marks = vec![crate::ledger::Mark::Throttled];
+    let expected = "candidate: 1 of 8 samples were disturbed (throttled); --strict takes none of those";
+    assert_eq!(of(&candidate), [expected]);
+}
+
+#[test]
 fn a_higher_bound_lets_the_same_change_pass() {
     let baseline = side("base", &[50_000, 50_100, 50_200, 50_050]);
     let candidate = side("cand", &[55_000, 55_100, 55_200, 55_050]);

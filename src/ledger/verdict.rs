@@ -191,6 +191,14 @@ impl Mark {
         }
     }
 
+    /// Whether it says that the machine, not the runtime, was at fault.
+    pub const fn is_disturbance(&self) -> bool {
+        matches!(
+            self,
+            Self::Throttled | Self::LowerFrequency { .. } | Self::OtherProcess { .. }
+        )
+    }
+
     /// Its name as words. Numbers are left out, so that inferences rejected alike are counted as one cause.
     fn in_words(&self) -> &'static str {
         match self {
