@@ -262,7 +262,9 @@ impl Release {
         command
             .env("RKLLM_INCLUDE_DIR", self.include())
             .env("RKLLM_LIB_DIR", self.stub())
-            .env("CARGO_TARGET_DIR", scratch("sdk-target"));
+            .env("CARGO_TARGET_DIR", scratch("sdk-target"))
+            // From one release to the next only the bindings differ.
+            .env("CARGO_INCREMENTAL", "1");
         command
     }
 }
