@@ -85,6 +85,9 @@ pub enum Error {
     /// A model is missing or ambiguous; the text says what was looked for and where.
     #[error("{0}")]
     Model(String),
+    /// A server does not answer as one; the text says what was asked and what came.
+    #[error("{0}")]
+    Server(String),
     /// The folder of the results cannot be written to.
     #[error(
         "{path}: results cannot be kept there: {source}; name a folder that can be written with CRITERION_HOME=<folder>, \

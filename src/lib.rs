@@ -59,7 +59,7 @@
 //! let inference = engine.infer(&Request::new(Input::Text("Why is the sky blue?".into()), 8))?;
 //! let phases = inference.phases().ok_or("no token came")?;
 //! assert_eq!(inference.tokens.len(), 8);
-//! println!("{}: first token after {} ns", loaded.runtime.library.name, phases.ttft_ns);
+//! println!("{}: first token after {} ns", loaded.runtime.name(), phases.ttft_ns);
 //! # Ok(())
 //! # }
 //! # #[cfg(not(feature = "host"))]
@@ -78,6 +78,7 @@ pub mod board;
 mod calibration;
 pub mod checks;
 mod cli;
+mod closed_loop;
 pub mod compare;
 mod console;
 mod csv_text;
@@ -96,6 +97,7 @@ mod harness;
 pub mod inference;
 mod json;
 pub mod ledger;
+pub mod levels;
 mod lock;
 pub mod metrics;
 pub mod model_name;
@@ -125,7 +127,7 @@ pub mod turns;
 pub use cli::cli_main;
 pub use error::{Error, Result};
 pub use figures::{Figures, Interval};
-pub use harness::bench_main;
+pub use harness::{bench_main, server_main};
 pub use run::Run;
 
 /// The `main` of a bench target, for a suite by name or by file.
@@ -138,6 +140,17 @@ macro_rules! main {
     ($suite:expr) => {
         fn main() -> ::std::process::ExitCode {
             $crate::bench_main($suite, env!("CARGO_MANIFEST_DIR"))
+        }
+    };
+}
+
+/// Makes a bench target that measures a server: `rkllm_bench::server_main!();` in `benches/server.rs`. Without `--url` it says that
+/// it has nothing to do.
+#[macro_export]
+macro_rules! server_main {
+    () => {
+        fn main() -> ::std::process::ExitCode {
+            $crate::server_main(env!("CARGO_MANIFEST_DIR"))
         }
     };
 }

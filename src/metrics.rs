@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::prompts::OF_SERVER;
 use crate::record::{ModelRecord, PromptRecord, RunRecord, Sample};
 use crate::stats::RunValue;
 
@@ -90,15 +91,6 @@ impl Measure {
         }
     }
 
-    /// The measure whose values hold the same information: a runtime in the same process has nothing between call
-    /// and prefill, so both come from one duration, and a verdict on one is the verdict on the other.
-    pub(crate) const fn measured_as(self) -> Self {
-        match self {
-            Self::Prefill => Self::Ttft,
-            other => other,
-        }
-    }
-
     /// Whether so many inferences of each prompt on a side carry it.
     pub(crate) fn is_carried_by(self, inferences: usize) -> bool {
         self.percentile().is_none_or(|(_, needed)| inferences >= needed)
@@ -127,6 +119,18 @@ pub struct Metric {
     pub measure: Measure,
     /// The prompt's id; absent: of the model, or the geometric mean over the prompts of the suite.
     pub prompt: Option<String>,
+}
+
+impl Metric {
+    /// The measure whose values hold the same information: a runtime in the same process has nothing between call
+    /// and prefill, so both come from one duration, and a verdict on one is the verdict on the other. Of a server, prefill is
+    /// what it says itself.
+    pub(crate) fn measured_as(&self) -> Measure {
+        match self.measure {
+            Measure::Prefill if !self.suite.starts_with(OF_SERVER) => Measure::Ttft,
+            other => other,
+        }
+    }
 }
 
 impl std::fmt::Display for Metric {
@@ -234,7 +238,7 @@ fn of_prompt(measure: Measure, prompt: &PromptRecord) -> Vec<f64> {
 pub(crate) fn of_sample(measure: Measure, prompt: &PromptRecord, sample: &Sample) -> Option<f64> {
     let phases = &sample.phases;
     match measure {
-        Measure::Prefill => Some(f64::from(prompt.prompt_tokens?) * NS_PER_S / float(phases.ttft_ns)),
+        Measure::Prefill => Some(f64::from(prompt.prompt_tokens?) * NS_PER_S / float(phases.prefill_ns?)),
         Measure::Ttft => Some(float(phases.ttft_ns) / NS_PER_MS),
         Measure::Decode => Some(NS_PER_S / phases.decode_ns_per_token?),
         Measure::Total => Some(float(phases.total_ns) / NS_PER_MS),
@@ -287,7 +291,7 @@ fn gaps(prompt: &PromptRecord) -> Vec<f64> {
 }
 
 /// The smallest value that at least `share` of all values do not exceed.
-fn percentile(mut values: Vec<f64>, share: f64) -> Option<f64> {
+pub(crate) fn percentile(mut values: Vec<f64>, share: f64) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     #[expect(
         clippy::cast_precision_loss,
@@ -307,6 +311,6 @@ pub(crate) fn float(value: u64) -> f64 {
     value as f64
 }
 
-const NS_PER_S: f64 = 1e9;
-const NS_PER_MS: f64 = 1e6;
+pub(crate) const NS_PER_S: f64 = 1e9;
+pub(crate) const NS_PER_MS: f64 = 1e6;
 const BYTES_PER_MB: f64 = 1e6;

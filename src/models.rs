@@ -237,6 +237,19 @@ fn name_of(raw: Option<&std::ffi::OsStr>) -> String {
     format!("{}-{tail}", &name[..MAX_NAME - tail.len() - 1])
 }
 
+/// A model that a server runs, by the server's name for it. Of one that is a path, or has an owner before it, the last part is
+/// the name.
+pub fn of_server(name: &str) -> Model {
+    let last = Path::new(name).file_name().unwrap_or(name.as_ref());
+    let is_file = [".gguf", ".rkllm"].iter().any(|ending| name.ends_with(ending));
+    let stem = Path::new(last).file_stem().filter(|_| is_file);
+    Model {
+        name: name_of(stem.or(Some(last))),
+        path: name.into(),
+        random_weights: false,
+    }
+}
+
 /// Size in bytes and SHA-256, hexadecimal, of a model's file.
 ///
 /// # Errors

@@ -214,7 +214,7 @@ impl Recorder<'_> {
 
     fn load(&mut self) -> Result<(), Failure> {
         let loaded = self.engine.load(&self.spec)?;
-        let can = loaded.runtime.abilities;
+        let can = loaded.runtime.abilities();
         self.loaded = Some(Ready {
             can,
             ledger: Ledger::new(can, &self.spec),
@@ -274,10 +274,7 @@ impl Recorder<'_> {
         let record = &mut self.record.models[self.index].prompts[prompt];
         let mut verdict = loaded.ledger.judge(request, record.prompt_tokens, &inference);
         if verdict.is_ok() && record.prompt_tokens.is_none() {
-            record.prompt_tokens = inference
-                .stats
-                .filter(|stats| !stats.are_zero())
-                .and_then(|stats| stats.prefill_tokens.try_into().ok());
+            record.prompt_tokens = inference.told_prompt_tokens(&request.input);
         }
         if let Some(conditions) = &conditions {
             // Warm-up is no sample, so nothing is gained by a second one.

@@ -62,7 +62,8 @@ impl Phase {
     pub(crate) fn duration(self, sample: &Sample) -> Option<Duration> {
         let phases = &sample.phases;
         match self {
-            Self::Prefill | Self::Ttft => Some(Duration::from_nanos(phases.ttft_ns)),
+            Self::Prefill => phases.prefill_ns.map(Duration::from_nanos),
+            Self::Ttft => Some(Duration::from_nanos(phases.ttft_ns)),
             Self::Decode => phases.decode_ns_per_token.map(whole_nanoseconds),
             Self::Total => Some(Duration::from_nanos(phases.total_ns)),
         }

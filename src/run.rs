@@ -6,16 +6,20 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use crate::board::{self, Board};
+use crate::closed_loop;
+use crate::engine::server::{Server, Target};
 use crate::engine::{Engine, Failure, InProcess, LoadSpec, Worker};
 use crate::error::{Error, Result};
 use crate::ffi::library::IS_HOST;
 use crate::inference::{Input, Request};
 use crate::models::{self, Model};
-use crate::prompts::{Prompt, Suite};
-use crate::record::{ModelRecord, Parameters, PromptRecord, RunRecord, SCHEMA_VERSION, Status, SuiteRecord};
+use crate::prompts::{OF_SERVER, Prompt, Suite};
+use crate::record::{
+    ModelRecord, Parameters, PromptRecord, RunRecord, SCHEMA_VERSION, ServerParameters, Status, SuiteRecord,
+};
 use crate::recorder::{self, Observer, Plan, Stopped};
 use crate::replay::{self, MIN_SAMPLES, Phase};
-use crate::sampler::Sampler;
+use crate::sampler::{Sampler, Witness};
 
 /// New tokens of each inference where neither prompt nor suite says otherwise.
 const DEFAULT_NEW_TOKENS: u32 = 64;
@@ -36,6 +40,8 @@ pub struct Run {
     /// The program that is the worker process, unless `parameters.in_process`: one whose `main` begins with
     /// [`serve_if_worker`](crate::engine::serve_if_worker).
     pub worker: PathBuf,
+    /// The server that runs the models instead; see [`Run::of_server`].
+    pub server: Option<Target>,
 }
 
 impl Run {
@@ -58,10 +64,31 @@ impl Run {
                 warm_up: 1,
                 in_process: true,
                 strict: false,
+                server: None,
             },
             trust_sdk_version: None,
             worker: "/proc/self/exe".into(),
+            server: None,
         }
+    }
+
+    /// The same suite over models of a server: with `concurrency`, by so many clients that each send one request after the other.
+    /// The suite's name, and so each identifier, says that.
+    #[must_use]
+    pub fn of_server(mut self, target: Target, concurrency: Option<u16>) -> Self {
+        let clients = concurrency.map_or_else(String::new, |clients| format!("-c{clients}"));
+        self.suite.name = format!("{OF_SERVER}{}{clients}", self.suite.name);
+        self.parameters.server = Some(ServerParameters {
+            url: target.address.to_string(),
+            api: target.api,
+            manages_models: target.manages_models,
+            concurrency,
+        });
+        // Those are the server's own.
+        self.parameters.threads = None;
+        self.parameters.in_process = false;
+        self.server = Some(target);
+        self
     }
 
     /// Takes all samples and gives the record. What failed is in it: see [`RunRecord::faults`].
@@ -113,30 +140,57 @@ impl Run {
     /// # Errors
     /// [`Stopped`] when the user asked for it, or the observer did.
     pub(crate) fn take(&self, record: &mut RunRecord, observer: &mut dyn Observer) -> Result<(), Stopped> {
-        let mut sampler = Sampler::start(&record.board, self.parameters.cpu_mask);
+        // The machine of a server elsewhere cannot be watched, and this one is none of its concern.
+        let mut sampler = self.is_here().then(|| Sampler::start(&record.board, self.parameters.cpu_mask));
         for index in 0..record.models.len() {
             if index > 0 {
                 observer.next_model()?;
             }
             let model = &mut record.models[index];
-            match models::measure(&model.path) {
-                Ok((bytes, sha256)) => (model.bytes, model.sha256) = (bytes, sha256),
-                Err(error) => {
-                    model.load_failure = Some(Failure::refused(error));
-                    continue;
+            if self.server.is_none() {
+                match models::measure(&model.path) {
+                    Ok((bytes, sha256)) => (model.bytes, model.sha256) = (bytes, sha256),
+                    Err(error) => {
+                        model.load_failure = Some(Failure::refused(error));
+                        continue;
+                    }
                 }
             }
             let plan = self.plan(model);
-            let mut engine: Box<dyn Engine> = if self.parameters.in_process {
-                Box::new(InProcess::new())
-            } else {
-                Box::new(Worker::of_executable(&self.worker))
+            let clients = self.parameters.server.as_ref().and_then(|server| server.concurrency);
+            let taken = match (clients, self.engine()) {
+                (_, Err(failure)) => {
+                    model.load_failure = Some(failure);
+                    continue;
+                }
+                (Some(clients), Ok(_)) => {
+                    closed_loop::record(clients, &|| self.engine(), &plan, record, index, observer)
+                }
+                (None, Ok(mut engine)) => {
+                    let witness: &mut dyn Witness = match &mut sampler {
+                        Some(sampler) => sampler,
+                        None => &mut (),
+                    };
+                    recorder::record(&mut *engine, &plan, record, index, witness, observer)
+                }
             };
-            let taken = recorder::record(&mut *engine, &plan, record, index, &mut sampler, observer);
-            record.sampler = Some(sampler.record());
+            record.sampler = sampler.as_ref().map(Sampler::record);
             taken?;
         }
         Ok(())
+    }
+
+    /// Whether the models run on this machine.
+    pub(crate) fn is_here(&self) -> bool {
+        self.server.as_ref().is_none_or(|target| target.address.is_local())
+    }
+
+    fn engine(&self) -> std::result::Result<Box<dyn Engine>, Failure> {
+        Ok(match &self.server {
+            Some(target) => Box::new(Server::new(target.clone()).map_err(Failure::refused)?),
+            None if self.parameters.in_process => Box::new(InProcess::new()),
+            None => Box::new(Worker::of_executable(&self.worker)),
+        })
     }
 
     /// How one model of a record is loaded and asked.

@@ -141,7 +141,7 @@ fn tokens(model: &ModelRecord) -> Tokens {
     Tokens {
         input: input.sum(),
         output: samples(model)
-            .map(|sample| sample.inference.tokens.len() as u64)
+            .map(|sample| sample.inference.token_count().tokens as u64)
             .sum(),
     }
 }

@@ -290,7 +290,7 @@ fn megabytes_of_garbage_on_both_streams_do_no_harm() {
     assert_every_prompt_has_its_figures(&record, &text);
     assert!(!text.contains("####"), "the runtime's output is not ours");
     let runtime = &record.models[0].loaded.as_ref().expect("loaded").runtime;
-    assert!(runtime.version_line.is_some(), "found before the garbage");
+    assert!(runtime.version_line().is_some(), "found before the garbage");
 }
 
 #[test]

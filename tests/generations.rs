@@ -71,6 +71,7 @@ fn each_release_gives_its_figures_and_says_what_it_cannot_do() {
         let (record, text) = built.record(&[], &[]);
         let model = &record.models[0];
         let runtime = &model.loaded.as_ref().expect("loaded").runtime;
+        let runtime = runtime.library().expect("a library");
         let found = runtime.version_line.as_ref().expect("printed");
         assert_eq!(
             (found.runtime.as_str(), runtime.library.file_version.as_deref()),

@@ -91,7 +91,7 @@ fn criterion_stores_the_recording_to_the_nanosecond_and_compares_a_second_run() 
         model
             .loaded
             .as_ref()
-            .is_some_and(|loaded| loaded.runtime.cpu_features.is_some())
+            .is_some_and(|loaded| loaded.runtime.library().is_some_and(|library| library.cpu_features.is_some()))
     );
     for prompt in &model.prompts {
         assert_eq!(prompt.samples.len(), 10);

@@ -43,6 +43,7 @@ fn through_cargo_it_is_the_sdks_library_that_runs() {
     );
     let record = place.record();
     let runtime = &record.models[0].loaded.as_ref().expect("loaded").runtime;
+    let runtime = runtime.library().expect("a library");
     assert_eq!(runtime.library.name, "librkllmrt.so");
     assert_eq!(runtime.library.file_version.as_deref(), Some("1.3.0"));
     assert!(

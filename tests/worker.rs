@@ -45,7 +45,7 @@ fn a_killed_worker_is_reported_and_another_one_takes_its_place() {
     let mut worker = Worker::of_executable(env!("CARGO_BIN_EXE_rkllm-bench"));
     let loaded = worker.load(&spec()).expect("loaded");
     assert_eq!(
-        loaded.runtime.version_line.expect("printed at init").runtime,
+        loaded.runtime.version_line().expect("printed at init").runtime,
         "1.3.0"
     );
     let own = rkllm_bench::board::peak_rss_bytes().expect("known");

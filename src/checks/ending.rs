@@ -10,7 +10,7 @@ pub(super) fn outcome(prompt: &PromptRecord) -> Outcome {
         .samples
         .iter()
         .map(|sample| {
-            let tokens = sample.inference.tokens.len();
+            let tokens = sample.inference.token_count().tokens;
             let finding = if is_cut(sample, prompt.max_new_tokens) {
                 Err(format!(
                     "cut off after {tokens} tokens, the most that were asked for"
@@ -37,7 +37,7 @@ fn is_cut(sample: &Sample, limit: u32) -> bool {
         .marks
         .iter()
         .any(|mark| matches!(mark, Mark::ReachedLimit { .. }));
-    marked || sample.inference.tokens.len() >= limit as usize
+    marked || sample.inference.token_count().tokens >= limit as usize
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Comparisons of runs whose figures are known.
 
 use super::*;
+use crate::engine::scripted;
 use crate::record::{ModelRecord, fixtures};
 
 const MS: u64 = 1_000_000;
@@ -221,7 +222,7 @@ fn what_differs_is_noted_and_does_not_block() {
     other.parameters.threads = Some(7);
     other.models[0].prompts[0].prompt_tokens = Some(120);
     if let Some(loaded) = &mut other.models[0].loaded {
-        loaded.runtime.library.name = "librkllmrt.so".into();
+        scripted::library(loaded).library.name = "librkllmrt.so".into();
     }
     let comparison = compare(&[source("x", vec![run("1", &[50, 50])]), source("y", vec![other])]);
     for expected in [

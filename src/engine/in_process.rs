@@ -4,7 +4,8 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use super::log::{LAST_LINES, tail, with_stdout_seen};
-use super::{Engine, Failure, FailureKind, LoadSpec, Loaded, RuntimeIdentity};
+use super::varied::varied;
+use super::{Engine, Failure, FailureKind, LoadSpec, Loaded, Runtime, RuntimeIdentity};
 use crate::board;
 use crate::ffi::library::{self, VersionLine};
 use crate::ffi::{Abilities, Finish, Params, Recording, RunInput, RunOutcome, RunRequest, Session};
@@ -76,13 +77,13 @@ impl Engine for InProcess {
             load_ns,
             npu_cores,
             toolkit,
-            runtime: RuntimeIdentity {
+            runtime: Runtime::Library(RuntimeIdentity {
                 library: library.clone(),
                 version_line,
                 header_generation: library::header_generation().to_owned(),
                 abilities: Abilities::of_header(),
                 cpu_features: cpu_features(),
-            },
+            }),
             peak_rss_bytes: board::peak_rss_bytes(),
         })
     }
@@ -145,6 +146,7 @@ impl Engine for InProcess {
             peak_rss_bytes: board::peak_rss_bytes(),
             text: String::from_utf8_lossy(&recording.text).into_owned(),
             tokens: recording.tokens,
+            stream: None,
         })
     }
 
@@ -157,22 +159,6 @@ impl Engine for InProcess {
 
     fn process_id(&self) -> Option<u32> {
         Some(std::process::id())
-    }
-}
-
-/// The prompt with another beginning in each run, for runtimes whose KV cache cannot be cleared (1.1.x): what a run
-/// leaves there must not be a prefix of the next. A letter in front of text is one token in most vocabularies.
-fn varied(input: &Input, run: usize) -> Input {
-    const LETTERS: &[u8; 26] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-    match input {
-        Input::Text(text) => Input::Text(format!("{} {text}", char::from(LETTERS[run % LETTERS.len()]))),
-        Input::Tokens(ids) => {
-            let mut ids = ids.clone();
-            if let (Some(first), Some(other)) = (ids.first_mut(), token_ids(run % 3000 + 1).last()) {
-                *first = *other;
-            }
-            Input::Tokens(ids)
-        }
     }
 }
 
@@ -295,23 +281,6 @@ fn cpu_features() -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn without_a_clear_call_no_run_begins_as_the_one_before() {
-        let text = |run| match varied(&Input::Text("Why?".into()), run) {
-            Input::Text(text) => text,
-            Input::Tokens(_) => String::new(),
-        };
-        assert_eq!([0, 1, 25, 26].map(text), ["A Why?", "B Why?", "Z Why?", "A Why?"]);
-        let ids = |run| match varied(&Input::Tokens(vec![7, 8, 9]), run) {
-            Input::Tokens(ids) => ids,
-            Input::Text(_) => vec![],
-        };
-        for run in [0, 1, 2999] {
-            assert_ne!(ids(run)[0], ids(run + 1)[0], "run {run}");
-            assert_eq!(ids(run)[1..], [8, 9]);
-        }
-    }
 
     #[test]
     fn npu_cores_are_checked_only_where_they_were_asked_for() {

@@ -4,6 +4,8 @@ mod in_process;
 pub(crate) mod log;
 #[cfg(test)]
 pub(crate) mod scripted;
+pub mod server;
+mod varied;
 mod worker;
 
 use std::path::PathBuf;
@@ -50,7 +52,7 @@ pub trait Engine {
 /// What to load, and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LoadSpec {
-    /// The model file.
+    /// The model file; for a server, its name of the model.
     pub model_path: PathBuf,
     /// Context window, tokens.
     pub max_context: u32,
@@ -100,19 +102,60 @@ impl LoadSpec {
 /// What was loaded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loaded {
-    /// How long `rkllm_init` took, ns.
+    /// How long `rkllm_init` took, ns; of a server, until it was ready with the model.
     pub load_ns: u64,
     /// NPU cores that the model was converted for; absent where the runtime does not say.
     pub npu_cores: Option<u8>,
     /// Version of the toolkit that converted the model; absent where the runtime does not say.
     pub toolkit: Option<String>,
-    /// The runtime behind the C API.
-    pub runtime: RuntimeIdentity,
+    /// What runs the model.
+    pub runtime: Runtime,
     /// Peak resident set of the process after the load, bytes; absent where it cannot be read.
     pub peak_rss_bytes: Option<u64>,
 }
 
-/// Which runtime made the figures.
+/// What runs a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Runtime {
+    /// A library behind the RKLLM C API.
+    Library(RuntimeIdentity),
+    /// A server over HTTP.
+    Server(server::Identity),
+}
+
+impl Runtime {
+    /// What it can do.
+    pub const fn abilities(&self) -> Abilities {
+        match self {
+            Self::Library(library) => library.abilities,
+            Self::Server(server) => server.abilities,
+        }
+    }
+
+    /// The library; absent for a server.
+    pub const fn library(&self) -> Option<&RuntimeIdentity> {
+        match self {
+            Self::Library(library) => Some(library),
+            Self::Server(_) => None,
+        }
+    }
+
+    /// The line that the library printed of itself, if it did.
+    pub fn version_line(&self) -> Option<&VersionLine> {
+        self.library()?.version_line.as_ref()
+    }
+
+    /// A name: the library's file, or what the server calls itself.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Library(library) => &library.library.name,
+            Self::Server(server) => server.software.as_deref().unwrap_or("server"),
+        }
+    }
+}
+
+/// Which library made the figures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuntimeIdentity {
     /// Library that was really loaded.
@@ -158,6 +201,13 @@ impl Failure {
             kind: FailureKind::Refused,
             message: message.to_string(),
             last_lines: Vec::new(),
+        }
+    }
+    /// The user stopped the run.
+    pub(crate) fn stopped() -> Self {
+        Self {
+            kind: FailureKind::Stopped,
+            ..Self::refused("stopped")
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Engine, Failure, FailureKind, LoadSpec, Loaded, RuntimeIdentity};
+use super::{Engine, Failure, FailureKind, LoadSpec, Loaded, Runtime, RuntimeIdentity};
 use crate::ffi::library::Library;
 use crate::ffi::{Abilities, Finish, TokenEvent};
 use crate::inference::{Inference, Input, Request};
@@ -74,7 +74,7 @@ pub(crate) fn loaded(abilities: Abilities) -> Loaded {
         load_ns: 1_000_000,
         npu_cores: None,
         toolkit: None,
-        runtime: RuntimeIdentity {
+        runtime: Runtime::Library(RuntimeIdentity {
             library: Library {
                 path: "scripted".into(),
                 name: "scripted".into(),
@@ -85,8 +85,16 @@ pub(crate) fn loaded(abilities: Abilities) -> Loaded {
             header_generation: "1.3.0".into(),
             abilities,
             cpu_features: None,
-        },
+        }),
         peak_rss_bytes: None,
+    }
+}
+
+/// The library among what was loaded.
+pub(crate) fn library(loaded: &mut Loaded) -> &mut RuntimeIdentity {
+    match &mut loaded.runtime {
+        Runtime::Library(library) => library,
+        Runtime::Server(server) => panic!("{server}"),
     }
 }
 
@@ -109,6 +117,7 @@ pub(crate) fn inference(call_ns: u64, stamps: &[u64], return_ns: u64) -> Inferen
         kv_cache_after: None,
         late_callbacks: 0,
         peak_rss_bytes: None,
+        stream: None,
     }
 }
 

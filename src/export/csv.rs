@@ -52,7 +52,7 @@ fn row(
     let phases = &sample.phases;
     let (ttft_ns, total_ns) = (float(phases.ttft_ns), float(phases.total_ns));
     let loaded = model.loaded.as_ref();
-    let runtime = loaded.map_or("", |loaded| loaded.runtime.library.name.as_str());
+    let runtime = loaded.map_or("", |loaded| loaded.runtime.name());
     [
         cell(&run.run_id).into_owned(),
         cell(&run.started_at).into_owned(),
@@ -65,12 +65,13 @@ fn row(
         prompt
             .prompt_tokens
             .map_or_else(String::new, |tokens| tokens.to_string()),
-        sample.inference.tokens.len().to_string(),
+        sample.inference.token_count().tokens.to_string(),
         number(Some(ttft_ns / NS_PER_MS)),
         number(
             prompt
                 .prompt_tokens
-                .map(|tokens| f64::from(tokens) * NS_PER_S / ttft_ns),
+                .zip(phases.prefill_ns)
+                .map(|(tokens, ns)| f64::from(tokens) * NS_PER_S / float(ns)),
         ),
         number(phases.decode_ns_per_token.map(|ns| NS_PER_S / ns)),
         number(Some(total_ns / NS_PER_MS)),

@@ -69,7 +69,7 @@ fn head(run: &RunRecord, model: &ModelRecord, commit: &str) -> Map<String, Value
     let runtime = model
         .loaded
         .as_ref()
-        .map(|loaded| loaded.runtime.library.name.as_str());
+        .map(|loaded| loaded.runtime.name());
     set("backends", json!(runtime.unwrap_or_default()));
     set("model_filename", json!(model.path.to_string_lossy()));
     set("model_type", json!(model.name));
@@ -121,13 +121,12 @@ impl Test {
     }
 }
 
-/// Absent where the prompt's tokens are unknown.
+/// Absent where the prompt's tokens are unknown, or what their computation took.
 fn prefill(prompt: &PromptRecord) -> Option<Test> {
-    let samples_ns: Vec<u64> = prompt
-        .samples
-        .iter()
-        .map(|sample| sample.phases.ttft_ns)
-        .collect();
+    let samples = prompt.samples.iter();
+    let samples_ns: Vec<u64> = samples
+        .map(|sample| sample.phases.prefill_ns)
+        .collect::<Option<_>>()?;
     (!samples_ns.is_empty()).then_some(())?;
     Some(Test {
         n_prompt: prompt.prompt_tokens?,
@@ -158,10 +157,12 @@ fn decodes(prompt: &PromptRecord) -> Vec<Test> {
 }
 
 fn steps(sample: &Sample) -> Option<(u32, u64)> {
+    sample.phases.decode_ns_per_token?;
     let tokens = &sample.inference.tokens;
     let (first, last) = (tokens.first()?, tokens.last()?);
     let ns = last.at_ns.checked_sub(first.at_ns).filter(|ns| *ns > 0)?;
-    let steps = u32::try_from(tokens.len() - 1).ok().filter(|steps| *steps > 0)?;
+    let steps = sample.inference.token_count().tokens.checked_sub(1)?;
+    let steps = u32::try_from(steps).ok().filter(|steps| *steps > 0)?;
     Some((steps, ns))
 }
 

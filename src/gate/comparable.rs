@@ -1,12 +1,14 @@
 //! Whether two sets of runs may be compared: what must be equal, by name.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::board::{Board, Clock};
+use crate::engine::{Runtime, RuntimeIdentity, server};
 use crate::record::{ModelRecord, RunRecord};
 
 /// A part of what a run was made with; the name that `--allow` takes.
@@ -256,7 +258,25 @@ fn facts_of_model(suite: &str, model: &ModelRecord) -> Vec<(Aspect, String, Stri
         format!("{}: NPU cores", model.name),
         or_none(loaded.npu_cores),
     );
-    let runtime = &loaded.runtime;
+    match &loaded.runtime {
+        Runtime::Library(library) => facts.extend(facts_of_library(library)),
+        Runtime::Server(server) => facts.extend(facts_of_server(&model.path, server)),
+    }
+    facts
+}
+
+/// Not its address: a server may come back on another one.
+fn facts_of_server(model: &Path, server: &server::Identity) -> Vec<(Aspect, String, String)> {
+    vec![
+        (Aspect::Model, "server's name".into(), model.display().to_string()),
+        (Aspect::Runtime, "server".into(), or_none(server.software.as_ref())),
+        (Aspect::Runtime, "api".into(), server.api.to_string()),
+    ]
+}
+
+fn facts_of_library(runtime: &RuntimeIdentity) -> Vec<(Aspect, String, String)> {
+    let mut facts = Vec::new();
+    let mut fact = |aspect, what: String, value: String| facts.push((aspect, what, value));
     let line = runtime.version_line.as_ref();
     fact(Aspect::Runtime, "library".into(), runtime.library.name.clone());
     // The host runtime is part of the program, whose digest changes with every build.

@@ -189,7 +189,7 @@ fn verdicts(tested: &[Tested], design: Design, alpha: f64) -> Vec<Judged> {
 fn adjusted(tested: &[Tested], p: impl Fn(&Change, f64) -> f64) -> Vec<Option<f64>> {
     let key = |tested: &Tested| {
         let metric = Metric {
-            measure: tested.sides.metric.measure.measured_as(),
+            measure: tested.sides.metric.measured_as(),
             ..tested.sides.metric.clone()
         };
         (metric, tested.limit.to_bits())

@@ -6,6 +6,7 @@
 
 mod criterion;
 mod saving;
+mod server;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -20,6 +21,7 @@ use crate::doctor::{self, ModelFacts, RuntimeFacts};
 use crate::engine::serve_if_worker;
 use crate::error::{Error, Result};
 use crate::ffi::library::IS_HOST;
+use crate::levels::{Level, levels};
 use crate::options::{Mode, Options};
 use crate::progress::Progress;
 use crate::prompts::{Suite, Sweep};
@@ -35,6 +37,24 @@ use crate::{exit, lock, models, paths, report, signals};
 /// The body of a bench target's `main`; [`main!`](crate::main) calls it. `suite` names a suite that comes with
 /// rkllm-bench, or a JSON file relative to `base`, the folder of the target's package.
 pub fn bench_main(suite: &str, base: &str) -> ExitCode {
+    start(&Subject::Runtime { suite }, base)
+}
+
+/// The body of the bench target `server`'s `main`; [`server_main!`](crate::server_main) calls it. `base` is the folder of the
+/// target's package.
+pub fn server_main(base: &str) -> ExitCode {
+    start(&Subject::Server, base)
+}
+
+/// What a bench target measures.
+enum Subject<'a> {
+    /// The linked runtime, with a suite.
+    Runtime { suite: &'a str },
+    /// A server, with the suite that the options name.
+    Server,
+}
+
+fn start(subject: &Subject, base: &str) -> ExitCode {
     if let Some(code) = serve_if_worker() {
         return code;
     }
@@ -42,7 +62,7 @@ pub fn bench_main(suite: &str, base: &str) -> ExitCode {
         Some(task) => task.and_then(Task::run).map(|()| ExitCode::SUCCESS),
         None => match Options::try_parse() {
             // A copied executable runs where the folder it was built in does not exist.
-            Ok(options) => parent(&options, suite, existing(base)),
+            Ok(options) => parent(&options, subject, existing(base)),
             Err(error) => return exit::of_arguments(&error),
         },
     };
@@ -57,9 +77,44 @@ fn existing(base: &str) -> &Path {
     if base.is_dir() { base } else { ".".as_ref() }
 }
 
-fn parent(options: &Options, suite: &str, base: &Path) -> Result<ExitCode> {
+fn parent(options: &Options, subject: &Subject, base: &Path) -> Result<ExitCode> {
+    let runs = match (subject, options.server.target()?) {
+        (Subject::Runtime { suite }, None) => vec![set_up(options, suite, base)?],
+        (Subject::Runtime { .. }, Some(_)) => {
+            return Err(Error::BadParameter(
+                "--url (or RKLLM_BENCH_URL): this target calls the runtime directly; a server is measured by\n  cargo bench \
+                 --bench server -- --url <URL>"
+                    .into(),
+            ));
+        }
+        (Subject::Server, Some(target)) => server::set_up(options, target, base)?,
+        (Subject::Server, None) => {
+            say("server: no --url, so there is nothing to do; --url http://board:8080 names a server");
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    let mut worst = ExitCode::SUCCESS;
+    let mut measured = Vec::new();
+    for run in runs {
+        let (code, record) = one_run(options, &run)?;
+        measured.extend(record);
+        if code != ExitCode::SUCCESS {
+            worst = code;
+        }
+        if signals::stop_signal().is_some() {
+            return Ok(worst);
+        }
+    }
+    let levels: Vec<Level> = measured.iter().flat_map(levels).collect();
+    if !levels.is_empty() {
+        print(&format!("\n{}", report::levels::text(&levels, console::width())));
+    }
+    Ok(worst)
+}
+
+/// Its exit code, and what was measured, if anything was.
+fn one_run(options: &Options, run: &Run) -> Result<(ExitCode, Option<RunRecord>)> {
     let mode = options.mode();
-    let run = set_up(options, suite, base)?;
     let selects = options.selects()?;
     let record = run.begin(&*selects)?;
     if record.models.is_empty() {
@@ -71,17 +126,18 @@ fn parent(options: &Options, suite: &str, base: &Path) -> Result<ExitCode> {
     if let Some(baseline) = options.baseline.as_ref().filter(|_| mode != Mode::List) {
         check_baseline(baseline, &record, &*selects)?;
     }
+    let alone = |code| Ok((code, None));
     if mode == Mode::List {
-        return criterion::start(options, &Task::replay(record, options.quick));
+        return alone(criterion::start(options, &Task::replay(record, options.quick))?);
     }
     let _locks = lock::take_all()?;
     match mode {
-        Mode::LoadBaseline => criterion::start(options, &Task::replay(record, false)),
+        Mode::LoadBaseline => alone(criterion::start(options, &Task::replay(record, false))?),
         Mode::Profile => {
             let plans = record.models.iter().map(|model| run.plan(model)).collect();
-            criterion::start(options, &Task::Profile { record, plans })
+            alone(criterion::start(options, &Task::Profile { record, plans })?)
         }
-        _ => measure(options, &run, record, &*selects),
+        _ => measure(options, run, record, &*selects).map(|(code, record)| (code, Some(record))),
     }
 }
 
@@ -131,7 +187,7 @@ fn measure(
     run: &Run,
     mut record: RunRecord,
     selects: &dyn Fn(&str) -> bool,
-) -> Result<ExitCode> {
+) -> Result<(ExitCode, RunRecord)> {
     let start = Instant::now();
     signals::listen().map_err(|error| Error::Worker(format!("no signal handlers: {error}")))?;
     let mut part = Part::take()?;
@@ -139,7 +195,7 @@ fn measure(
     let mut file = RecordFile::new(folder.join(format!("{}.json", record.run_id)));
     file.save(&record);
     if options.mode() == Mode::Bench {
-        say(verdict_on_board(&record));
+        say(verdict_on_board(run, &record));
     }
     let bound = record.parameters.settle_s.map(Duration::from_secs);
     let mut settler = bound.map(|bound| Settler::new(&record.board, bound));
@@ -154,7 +210,7 @@ fn measure(
     record.end(stopped);
     file.save(&record);
     if stopped {
-        return stopped_early(file, part);
+        return stopped_early(file, part).map(|code| (code, record));
     }
     let before_criterion = Instant::now();
     let code = if options.records_only() {
@@ -183,15 +239,19 @@ fn measure(
     if faults != Faults::default() {
         say(terminal::faults(&record));
     }
-    match file.trouble() {
+    let code = match file.trouble() {
         Some(error) => Err(error),
         None if faults.are_fatal() => Ok(ExitCode::from(exit::FAILED)),
         None => reports.and(code),
-    }
+    };
+    code.map(|code| (code, record))
 }
 
 /// Whether the machine is fit to measure on; the record has what that rests on.
-fn verdict_on_board(record: &RunRecord) -> String {
+fn verdict_on_board(run: &Run, record: &RunRecord) -> String {
+    if !run.is_here() {
+        return "board: the server's is not seen from here".into();
+    }
     let models = record.models.iter();
     let models: Vec<ModelFacts> = models
         .map(|model| ModelFacts::of_file(&model.name, &model.path))

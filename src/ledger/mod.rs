@@ -10,7 +10,7 @@ use std::cmp::Ordering;
 
 use crate::engine::LoadSpec;
 use crate::ffi::Abilities;
-use crate::inference::{Finish, Inference, Input, Phases, Request, RuntimeStats};
+use crate::inference::{Finish, Inference, Input, Phases, Request, RuntimeStats, Stream};
 
 pub use disturbance::{LOWER_RATIO, MOST_LOST_PERCENT, marks as disturbances};
 pub use verdict::{Mark, Rejection};
@@ -80,10 +80,9 @@ impl Ledger {
             return Err(Rejection::TimeRunsBackwards);
         }
         let mut marks = Vec::new();
-        let prefilled = inference
-            .stats
-            .and_then(|stats| stats.prefill_tokens.try_into().ok());
-        self.judge_count(request, prompt_tokens.or(prefilled), inference, &mut marks)?;
+        let told = inference.told_prompt_tokens(&request.input);
+        self.judge_count(request, prompt_tokens.or(told), inference, &mut marks)?;
+        judge_stream(prompt_tokens.or(told), inference, &mut marks)?;
         judge_cache(request.depth, inference.kv_cache_before, &mut marks)?;
         if self.varies_prompts {
             marks.push(Mark::PromptVaried);
@@ -98,6 +97,7 @@ impl Ledger {
                 &phases,
                 &mut marks,
             )?,
+            None if inference.stream.as_ref().is_some_and(Stream::is_told_cold) => {}
             None => marks.push(Mark::NoStats),
         }
         Ok(Accepted { phases, marks })
@@ -111,7 +111,7 @@ impl Ledger {
         marks: &mut Vec<Mark>,
     ) -> Result<(), Rejection> {
         let asked = request.max_new_tokens;
-        let got = inference.tokens.len() + inference.overflow as usize;
+        let got = inference.token_count().tokens;
         match got.cmp(&(asked as usize)) {
             Ordering::Equal => {
                 if !self.fixed_length {
@@ -142,6 +142,38 @@ impl Ledger {
             (false, _) => Ok(()),
         }
     }
+}
+
+/// What a server's stream says of itself: whether the prompt was computed whole, how its tokens were counted, and whether
+/// they came as they were made.
+fn judge_stream(
+    prompt_tokens: Option<u32>,
+    inference: &Inference,
+    marks: &mut Vec<Mark>,
+) -> Result<(), Rejection> {
+    let Some(stream) = &inference.stream else {
+        return Ok(());
+    };
+    let cached = stream.usage.and_then(|usage| usage.cached_tokens).unwrap_or(0);
+    if cached > 0 {
+        let prompt = prompt_tokens.unwrap_or(cached);
+        return Err(Rejection::WarmPrefill {
+            computed: i32::try_from(prompt.saturating_sub(cached)).unwrap_or(i32::MAX),
+            prompt,
+        });
+    }
+    let count = inference.token_count();
+    if !count.rule.is_certain() {
+        marks.push(Mark::CountedBy {
+            rule: count.rule,
+            usage: stream.usage.and_then(|usage| usage.completion_tokens),
+            chunks: inference.tokens.len(),
+        });
+    }
+    if !inference.is_streamed() {
+        marks.push(Mark::NotStreamed);
+    }
+    Ok(())
 }
 
 /// What the KV cache held before the run: `depth` tokens, or one more, since it is unconfirmed whether the last token
@@ -176,6 +208,7 @@ fn judge_ending(request: &Request, inference: &Inference) -> Result<(), Rejectio
         Finish::Error => Err(Rejection::RunFailed {
             reason: "the runtime reported an error".into(),
         }),
+        Finish::Lost if inference.stream.is_some() => Err(Rejection::StreamCut { tokens }),
         Finish::Lost => Err(Rejection::LostFinish { tokens }),
         Finish::Finished if tokens == 0 => Err(Rejection::NoTokens),
         Finish::Finished => Ok(()),
@@ -232,12 +265,13 @@ fn judge_stats(
         ms(phases.total_ns),
     )?;
     let unexplained = ms(phases.total_ns) - prefill_ms - generate_ms;
-    if unexplained > tolerance(ms(phases.total_ns)) {
+    // What a server adds is what its users wait for.
+    if inference.stream.is_none() && unexplained > tolerance(ms(phases.total_ns)) {
         marks.push(Mark::UnexplainedTime { ms: unexplained });
     }
-    let counted = inference.tokens.len();
+    let counted = inference.token_count().tokens;
     let reported = usize::try_from(stats.generate_tokens).ok();
-    if reported != Some(counted) && reported != Some(counted - 1) {
+    if reported != Some(counted) && reported != counted.checked_sub(1) {
         marks.push(Mark::GenerateTokens {
             reported: stats.generate_tokens,
             counted,

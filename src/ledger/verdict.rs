@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::inference::CountRule;
+
 /// Why an inference is no sample.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case", tag = "law")]
@@ -30,6 +32,12 @@ pub enum Rejection {
     #[error("no FINISH came after {tokens} tokens")]
     LostFinish {
         /// Tokens that came.
+        tokens: usize,
+    },
+    /// A server's stream ended in its middle.
+    #[error("the stream ended after {tokens} chunks with text, without [DONE] and without a finish_reason")]
+    StreamCut {
+        /// Chunks that came.
         tokens: usize,
     },
     /// Stamps of our own clock are out of order.
@@ -153,6 +161,17 @@ pub enum Mark {
         /// Tokens that came.
         got: usize,
     },
+    /// The server's count of tokens and the chunks that came do not agree, or there is one of them alone.
+    CountedBy {
+        /// How the tokens were counted.
+        rule: CountRule,
+        /// `completion_tokens` of the server's `usage`; absent where it sent none.
+        usage: Option<u32>,
+        /// Chunks with text.
+        chunks: usize,
+    },
+    /// The server made the whole answer before it sent the first of it, so decode has no time.
+    NotStreamed,
     /// The kernel lowered clocks against heat.
     Throttled,
     /// A clock was lower than at the run's start, when it was held.
@@ -185,6 +204,8 @@ impl Mark {
             Self::PromptVaried => "prompt_varied",
             Self::ReachedLimit { .. } => "reached_limit",
             Self::EndedEarly { .. } => "ended_early",
+            Self::CountedBy { .. } => "counted_by",
+            Self::NotStreamed => "not_streamed",
             Self::Throttled => "throttled",
             Self::LowerFrequency { .. } => "lower_frequency",
             Self::OtherProcess { .. } => "other_process",

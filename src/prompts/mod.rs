@@ -24,6 +24,9 @@ const BUILT_IN: [(&str, &str); 3] = [
     ("quality", include_str!("../../prompts/quality.json")),
 ];
 
+/// What the name of a suite begins with where a server ran it, so that identifiers say so.
+pub const OF_SERVER: &str = "server-";
+
 /// A suite, read and checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Suite {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::atomic::{self, Existing};
 use crate::board::Board;
+use crate::engine::server::Api;
 use crate::engine::{Failure, Loaded};
 use crate::error::Result;
 use crate::inference::{Inference, Input, Phases, Sampling};
@@ -21,7 +22,7 @@ pub(crate) use check::time as check_time;
 pub(crate) use read::{Document, Fault, document, record as of_document, typed};
 
 /// Version of the record's shape. A reader refuses any other.
-pub const SCHEMA_VERSION: u32 = 3;
+pub const SCHEMA_VERSION: u32 = 4;
 
 /// One run of one suite over one or more models.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -103,6 +104,21 @@ pub struct Parameters {
     pub in_process: bool,
     /// Whether samples that the machine disturbed were rejected.
     pub strict: bool,
+    /// The server that ran the models; absent where the runtime was called directly.
+    pub server: Option<ServerParameters>,
+}
+
+/// Which server ran the models, and how it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerParameters {
+    /// Its address.
+    pub url: String,
+    /// Where text went.
+    pub api: Api,
+    /// Whether models were loaded and unloaded, where the server can do that.
+    pub manages_models: bool,
+    /// Clients that each sent one request after the other; absent: one, by the rules of every other run.
+    pub concurrency: Option<u16>,
 }
 
 /// One model of a run.
@@ -110,11 +126,11 @@ pub struct Parameters {
 pub struct ModelRecord {
     /// Its name, part of each identifier.
     pub name: String,
-    /// Its file.
+    /// Its file; of a server, the server's name of it.
     pub path: PathBuf,
-    /// Size of the file, bytes.
+    /// Size of the file, bytes; 0 where a server has it.
     pub bytes: u64,
-    /// SHA-256 of the file, hexadecimal.
+    /// SHA-256 of the file, hexadecimal; empty where a server has it.
     pub sha256: String,
     /// Whether the weights are pseudo-random: the speed is real, the text is not to be judged.
     pub random_weights: bool,
@@ -411,6 +427,7 @@ pub(crate) mod fixtures {
                 warm_up: 1,
                 in_process: false,
                 strict: false,
+                server: None,
             },
             board: Board {
                 cores: Some(1),

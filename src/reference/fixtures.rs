@@ -12,7 +12,7 @@ pub(crate) const MODEL: &str = "Qwen2-0.5B-w8a8-rk3588";
 /// tokens, both in nanoseconds. The peak is 100 MB of 8 GB.
 pub(crate) fn run(samples: &[(u64, u64)]) -> RunRecord {
     let mut loaded = scripted::loaded(scripted::ABILITIES);
-    loaded.runtime.version_line = Some(VersionLine {
+    scripted::library(&mut loaded).version_line = Some(VersionLine {
         runtime: "1.3.0".into(),
         driver: Some("0.9.8".into()),
         platform: Some("RK3588".into()),

@@ -155,10 +155,8 @@ pub fn judge(run: &RunRecord) -> Vec<Finding> {
 
 fn outcome(run: &RunRecord, model: &ModelRecord) -> Option<Outcome> {
     let runtime = &model.loaded.as_ref()?.runtime;
-    let platform = runtime
-        .version_line
-        .as_ref()
-        .and_then(|line| line.platform.as_deref());
+    let platform = runtime.library()?.version_line.as_ref();
+    let platform = platform.and_then(|line| line.platform.as_deref());
     let Some(soc) = platform
         .or(run.board.soc.as_deref())
         .or(run.board.name.as_deref())
@@ -205,7 +203,7 @@ fn compared(
     let fewest = prompt
         .samples
         .iter()
-        .map(|sample| sample.inference.tokens.len())
+        .map(|sample| sample.inference.token_count().tokens)
         .min();
     if let Some(fewest) = fewest.filter(|fewest| *fewest < row.new_tokens as usize) {
         doubts.push(format!(

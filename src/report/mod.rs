@@ -9,6 +9,7 @@ mod content;
 pub mod doctor;
 pub mod gate;
 mod layout;
+pub(crate) mod levels;
 mod markup;
 mod numbers;
 pub(crate) mod pin;

@@ -10,6 +10,7 @@
 
 #[cfg(feature = "host")]
 pub mod host;
+pub mod http;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

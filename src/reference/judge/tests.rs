@@ -1,4 +1,5 @@
 use super::*;
+use crate::engine::scripted;
 use crate::board::Board;
 use crate::board::fake::Fake;
 use crate::ledger::Mark;
@@ -127,7 +128,7 @@ fn nothing_is_said_where_nothing_can_be() {
 }
 
 fn set_platform(run: &mut RunRecord, platform: Option<&str>) {
-    let runtime = &mut run.models[0].loaded.as_mut().expect("loaded").runtime;
+    let runtime = scripted::library(run.models[0].loaded.as_mut().expect("loaded"));
     runtime.version_line.as_mut().expect("printed").platform = platform.map(str::to_owned);
 }
 

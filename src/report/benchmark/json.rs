@@ -182,7 +182,7 @@ impl<'a> DetailedResult<'a> {
     }
 
     fn of_inference(prompt: &'a PromptRecord, inference: &'a Inference) -> Self {
-        let output = inference.tokens.len();
+        let output = inference.token_count().tokens;
         #[expect(
             clippy::cast_precision_loss,
             reason = "bytes of a process fit the 52 bits of a float"

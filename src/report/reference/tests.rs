@@ -1,6 +1,7 @@
 use comrak::{Options, markdown_to_html};
 
 use super::*;
+use crate::engine::scripted;
 use crate::record::RunRecord;
 use crate::reference::fixtures::run;
 use crate::reference::judge;
@@ -144,7 +145,7 @@ fn no_name_breaks_a_line_or_becomes_markup() {
     unmatched.name = "y".repeat(500);
     record.models.push(unmatched);
     let mut odd = record.models[0].clone();
-    let runtime = &mut odd.loaded.as_mut().expect("loaded").runtime;
+    let runtime = scripted::library(odd.loaded.as_mut().expect("loaded"));
     runtime.version_line.as_mut().expect("printed").platform = Some(format!("ZX {HOSTILE}"));
     record.models.push(odd);
     let findings = judge(&record);

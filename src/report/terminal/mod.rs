@@ -11,12 +11,16 @@ pub use faults::faults;
 pub use files::files;
 pub use time::TimeSpent;
 
-use crate::engine::{Loaded, RuntimeIdentity};
+use crate::engine::{Loaded, Runtime};
 use crate::reference::Finding;
 use crate::report::{ModelReport, conditions, layout, reference};
 
 /// One line about the runtime that made the figures.
-pub fn runtime_line(runtime: &RuntimeIdentity) -> String {
+pub fn runtime_line(runtime: &Runtime) -> String {
+    let runtime = match runtime {
+        Runtime::Library(library) => library,
+        Runtime::Server(server) => return server.to_string(),
+    };
     let (version, driver, platform) = match &runtime.version_line {
         Some(line) => (
             line.runtime.clone(),
@@ -66,7 +70,7 @@ pub fn figures(reports: &[ModelReport], width: u16) -> String {
 /// What is known of runtime 1.3.0 with models of these toolkits (noc7c9/rkllm-eos-repro, logs of both versions): it reads
 /// the end token in another integer type than they wrote it.
 fn end_token_note(loaded: &Loaded) -> Option<String> {
-    let runtime = &loaded.runtime.version_line.as_ref()?.runtime;
+    let runtime = &loaded.runtime.version_line()?.runtime;
     let toolkit = loaded.toolkit.as_deref()?;
     (runtime == "1.3.0" && ["1.2.2", "1.2.3"].contains(&toolkit)).then(|| {
         format!(

@@ -58,7 +58,8 @@ fn row(prompt: &PromptRecord) -> [String; 8] {
 
 /// New tokens of a sample, or of the shortest and the longest one.
 fn output(prompt: &PromptRecord) -> String {
-    let counts = || prompt.samples.iter().map(|sample| sample.inference.tokens.len());
+    let samples = || prompt.samples.iter();
+    let counts = || samples().map(|sample| sample.inference.token_count().tokens);
     match (counts().min(), counts().max()) {
         (Some(least), Some(most)) if least == most => most.to_string(),
         (Some(least), Some(most)) => format!("{least}-{most}"),

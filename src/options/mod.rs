@@ -3,6 +3,8 @@
 //! Criterion reads the process's arguments itself and rejects what it does not know. So ours are read first, here,
 //! and criterion gets its own in a process of its own.
 
+mod server;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,6 +20,8 @@ use crate::prompts::Sweep;
 use crate::record::Parameters;
 use crate::replay::{MIN_SAMPLES, QUICK_SAMPLES};
 use crate::run::default_threads;
+
+pub(crate) use server::ServerOptions;
 
 /// New tokens of the one inference that `--test` makes.
 const TEST_NEW_TOKENS: u32 = 4;
@@ -110,6 +114,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N,N,…", env = "RKLLM_BENCH_DEPTH", value_delimiter = ',', help_heading = SWEEPS,
           default_values_t = Sweep::default().depth)]
     pub(crate) depth: Vec<u32>,
+
+    #[command(flatten)]
+    pub(crate) server: ServerOptions,
 
     /// Samples of each prompt, at least 10; with --record-only at least 1
     #[arg(long, value_name = "N", default_value_t = MIN_SAMPLES, help_heading = CRITERIONS)]
@@ -275,6 +282,7 @@ impl Options {
             warm_up: usize::from(!test),
             in_process: self.in_process,
             strict: self.strict,
+            server: None,
         })
     }
 
@@ -293,6 +301,9 @@ impl Options {
 
     /// A record must not claim what had no effect.
     fn refuse_what_the_host_runtime_ignores(&self) -> Result<()> {
+        if self.server.url.is_some() {
+            return Ok(());
+        }
         let why = if self.npu_cores.is_some() {
             "--npu-cores: this program runs the host runtime, which uses no NPU; on the CPU the equal is --threads"
         } else if self.base_domain_id.is_some() {
@@ -509,7 +520,7 @@ mod tests {
 
     #[test]
     fn the_readme_lists_each_option_with_its_variable() {
-        let readme = include_str!("../README.md");
+        let readme = include_str!("../../README.md");
         let command = Options::command();
         let ours = command
             .get_arguments()
@@ -531,7 +542,7 @@ mod tests {
             assert!(row.is_some_and(|row| row.contains(variable)), "--{flag}");
             count += 1;
         }
-        assert_eq!(count, 21);
+        assert_eq!(count, 27);
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! What one call of the model is asked and what it gave: plain data, without a clock and without a runtime.
 
+mod stream;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 pub use crate::ffi::{Finish, Sampling, TokenEvent};
+pub use stream::{CountRule, Stream, TokenCount, Usage, is_word_count};
 
 /// What a prompt is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,7 +93,8 @@ pub struct Inference {
     pub call_ns: u64,
     /// Right after the return.
     pub return_ns: u64,
-    /// Every token with the time of its callback.
+    /// Every token with the time of its callback; of a server, every chunk that holds text, with the time it was read
+    /// and -1 for the id. How many tokens that are is [`token_count`](Inference::token_count)'s to say.
     pub tokens: Vec<TokenEvent>,
     /// Callbacks with a token beyond the room that was reserved.
     pub overflow: u32,
@@ -112,17 +116,22 @@ pub struct Inference {
     pub late_callbacks: u64,
     /// Peak resident set of the process that ran it (`VmHWM`), bytes; absent where it cannot be read.
     pub peak_rss_bytes: Option<u64>,
+    /// What a server's stream told besides; absent for a runtime that was called directly.
+    pub stream: Option<Stream>,
 }
 
 /// The phases of one inference, from our own stamps, in nanoseconds.
 ///
 /// TTFT = first callback - call. Decode, the time per output token (TPOT) = (last - first) / (tokens - 1), absent
-/// below two tokens. Total = return - call. With a runtime in the same process nothing lies
-/// between call and prefill, so prefill is the TTFT; the runtime's own `prefill_time_ms` stands beside it.
+/// below two tokens, and where a server did not stream. Total = return - call. With a runtime in the same process nothing
+/// lies between call and prefill, so prefill is the TTFT; the runtime's own `prefill_time_ms` stands beside it. Between a
+/// client and a server's prefill lies all that the server adds, so there prefill is what the server says of it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Phases {
     /// Time to the first token, ns.
     pub ttft_ns: u64,
+    /// Time of the prompt's computation, ns; absent where a server does not tell it.
+    pub prefill_ns: Option<u64>,
     /// Mean time per output token after the first, ns.
     pub decode_ns_per_token: Option<f64>,
     /// Call to return, ns.
@@ -141,18 +150,30 @@ impl Inference {
             .windows(2)
             .map(|pair| pair[1].at_ns.checked_sub(pair[0].at_ns));
         let worst_gap_ns = gaps.collect::<Option<Vec<_>>>()?.into_iter().max();
-        let steps = self.tokens.len() - 1;
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a run's nanoseconds fit the 52 bits of a float"
-        )]
-        let decode_ns_per_token = (steps > 0).then(|| (last - first) as f64 / steps as f64);
+        let ttft_ns = first.checked_sub(self.call_ns)?;
+        let is_streamed = self.is_streamed();
         Some(Phases {
-            ttft_ns: first.checked_sub(self.call_ns)?,
-            decode_ns_per_token,
+            ttft_ns,
+            prefill_ns: match self.stream {
+                None => Some(ttft_ns),
+                Some(_) => self.told_prefill_ns(),
+            },
+            decode_ns_per_token: self.decode_ns_per_token(last - first).filter(|_| is_streamed),
             total_ns: self.return_ns.checked_sub(self.call_ns)?,
-            worst_gap_ns,
+            worst_gap_ns: worst_gap_ns.filter(|_| is_streamed),
         })
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a run's nanoseconds fit the 52 bits of a float"
+    )]
+    fn decode_ns_per_token(&self, decode_ns: u64) -> Option<f64> {
+        let steps = match &self.stream {
+            None => self.tokens.len() - 1,
+            Some(_) => self.token_count().tokens.checked_sub(1)?,
+        };
+        (steps > 0).then(|| decode_ns as f64 / steps as f64)
     }
 }
 
@@ -168,6 +189,7 @@ mod tests {
             inference.phases(),
             Some(Phases {
                 ttft_ns: 5_000,
+                prefill_ns: Some(5_000),
                 decode_ns_per_token: Some(1_000.0),
                 total_ns: 8_200,
                 worst_gap_ns: Some(1_500)
