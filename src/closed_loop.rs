@@ -6,8 +6,8 @@
 use std::sync::mpsc::{Sender, channel};
 
 use crate::engine::{Engine, Failure, FailureKind};
-use crate::recorder::{self, At, Observer, Outcome, Plan, Stopped};
 use crate::record::{ModelRecord, Rejected, RunRecord, Sample};
+use crate::recorder::{self, At, Observer, Outcome, Plan, Stopped};
 
 /// Something that a client took.
 enum Taken {
@@ -107,9 +107,15 @@ impl Observer for Telling {
         let taken = match outcome {
             Outcome::Stands => match record.samples.last() {
                 Some(sample) => Some(Taken::Sample(prompt, sample.clone())),
-                None => record.warm_up.last().map(|sample| Taken::WarmUp(prompt, sample.clone())),
+                None => record
+                    .warm_up
+                    .last()
+                    .map(|sample| Taken::WarmUp(prompt, sample.clone())),
             },
-            Outcome::Rejected(_) => record.rejected.last().map(|last| Taken::Rejected(prompt, last.clone())),
+            Outcome::Rejected(_) => record
+                .rejected
+                .last()
+                .map(|last| Taken::Rejected(prompt, last.clone())),
             Outcome::Failed(failure) => Some(Taken::Failed(prompt, failure.clone())),
         };
         if let Some(taken) = taken {
@@ -155,7 +161,9 @@ fn join(model: &mut ModelRecord, of_client: ModelRecord, number: usize) {
     for (prompt, own) in model.prompts.iter_mut().zip(of_client.prompts) {
         prompt.prompt_tokens = prompt.prompt_tokens.or(own.prompt_tokens);
         if let Some(why) = own.given_up {
-            prompt.given_up.get_or_insert_with(|| format!("client {number}: {why}"));
+            prompt
+                .given_up
+                .get_or_insert_with(|| format!("client {number}: {why}"));
         }
         for samples in [&mut prompt.warm_up, &mut prompt.samples] {
             samples.sort_by_key(|sample| sample.inference.call_ns);

@@ -42,7 +42,11 @@ pub struct Percentiles {
 
 impl Percentiles {
     fn of(values: &[f64], requests: usize) -> Self {
-        let of = |share, fewest| (requests >= fewest).then(|| percentile(values.to_vec(), share)).flatten();
+        let of = |share, fewest| {
+            (requests >= fewest)
+                .then(|| percentile(values.to_vec(), share))
+                .flatten()
+        };
         Self {
             p50: of(0.50, 1),
             p90: of(0.90, 10),
@@ -68,8 +72,14 @@ fn level(model: &ModelRecord, clients: u16) -> Level {
     let seconds = busy.map(|(from, to)| float(to - from) / NS_PER_S);
     let within = |at_ns: u64| busy.is_some_and(|(from, to)| (from..=to).contains(&at_ns));
     let tokens: f64 = samples.iter().map(|sample| tokens_within(sample, &within)).sum();
-    let answers = samples.iter().filter(|sample| within(sample.inference.return_ns)).count();
-    let ttft: Vec<f64> = samples.iter().map(|sample| float(sample.phases.ttft_ns) / NS_PER_MS).collect();
+    let answers = samples
+        .iter()
+        .filter(|sample| within(sample.inference.return_ns))
+        .count();
+    let ttft: Vec<f64> = samples
+        .iter()
+        .map(|sample| float(sample.phases.ttft_ns) / NS_PER_MS)
+        .collect();
     let gaps: Vec<f64> = samples
         .iter()
         .filter(|sample| sample.phases.worst_gap_ns.is_some())
@@ -80,7 +90,9 @@ fn level(model: &ModelRecord, clients: u16) -> Level {
         model: model.name.clone(),
         clients,
         requests: samples.len(),
-        failed: prompts.map(|prompt| prompt.rejected.len() + prompt.failures.len()).sum(),
+        failed: prompts
+            .map(|prompt| prompt.rejected.len() + prompt.failures.len())
+            .sum(),
         seconds,
         tokens_per_second: seconds.map(|seconds| tokens / seconds),
         requests_per_second: seconds.map(|seconds| crate::stats::float(answers) / seconds),
@@ -92,8 +104,13 @@ fn level(model: &ModelRecord, clients: u16) -> Level {
 /// New tokens of a sample that came within a time. A chunk of several stands for its share of the answer's.
 fn tokens_within(sample: &Sample, within: &impl Fn(u64) -> bool) -> f64 {
     let inference = &sample.inference;
-    let chunks = inference.tokens.iter().filter(|token| within(token.at_ns)).count();
-    let share = crate::stats::float(inference.token_count().tokens) / crate::stats::float(inference.tokens.len());
+    let chunks = inference
+        .tokens
+        .iter()
+        .filter(|token| within(token.at_ns))
+        .count();
+    let share =
+        crate::stats::float(inference.token_count().tokens) / crate::stats::float(inference.tokens.len());
     crate::stats::float(chunks) * share
 }
 
@@ -160,15 +177,27 @@ mod tests {
     #[test]
     fn two_clients_in_known_numbers() {
         // The second begins 50 ms later and ends 100 ms before the first: both are busy from 50 to 200 ms.
-        let samples = vec![sample(0, 100), sample(100, 200), sample(200, 300), sample(50, 150), sample(150, 200)];
+        let samples = vec![
+            sample(0, 100),
+            sample(100, 200),
+            sample(200, 300),
+            sample(50, 150),
+            sample(150, 200),
+        ];
         let level = &levels(&run(2, samples))[0];
         assert_eq!((level.requests, level.failed, level.clients), (5, 0, 2));
         let seconds = level.seconds.expect("both were busy");
         assert!((seconds - 0.15).abs() < 1e-12, "{seconds}");
         // Of the first answer two tokens (60 and 80 ms), of the others but the last one of the first client all.
         let expected = f64::from(2 + 4 + 4 + 4) / 0.15;
-        assert!((level.tokens_per_second.expect("a rate") - expected).abs() < 1e-9, "{level:?}");
-        assert!((level.requests_per_second.expect("a rate") - 4.0 / 0.15).abs() < 1e-9, "{level:?}");
+        assert!(
+            (level.tokens_per_second.expect("a rate") - expected).abs() < 1e-9,
+            "{level:?}"
+        );
+        assert!(
+            (level.requests_per_second.expect("a rate") - 4.0 / 0.15).abs() < 1e-9,
+            "{level:?}"
+        );
         assert_eq!(level.ttft_ms.p50, Some(20.0));
         assert_eq!(level.ttft_ms.p90, None);
     }

@@ -104,6 +104,7 @@ pub mod model_name;
 pub mod models;
 mod operating_curve;
 mod options;
+mod overhead;
 pub mod paths;
 mod pin;
 mod profile;

@@ -250,6 +250,15 @@ pub fn of_server(name: &str) -> Model {
     }
 }
 
+/// The model that is called `name` among those that a server lists by its own names; one that it does not list is asked for
+/// by that name.
+pub fn named_on_server(name: &str, listed: &[String]) -> Model {
+    let mut models = listed.iter().map(|id| of_server(id));
+    models
+        .find(|model| model.name == name)
+        .unwrap_or_else(|| of_server(name))
+}
+
 /// Size in bytes and SHA-256, hexadecimal, of a model's file.
 ///
 /// # Errors

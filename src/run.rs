@@ -141,7 +141,9 @@ impl Run {
     /// [`Stopped`] when the user asked for it, or the observer did.
     pub(crate) fn take(&self, record: &mut RunRecord, observer: &mut dyn Observer) -> Result<(), Stopped> {
         // The machine of a server elsewhere cannot be watched, and this one is none of its concern.
-        let mut sampler = self.is_here().then(|| Sampler::start(&record.board, self.parameters.cpu_mask));
+        let mut sampler = self
+            .is_here()
+            .then(|| Sampler::start(&record.board, self.parameters.cpu_mask));
         for index in 0..record.models.len() {
             if index > 0 {
                 observer.next_model()?;
@@ -157,7 +159,11 @@ impl Run {
                 }
             }
             let plan = self.plan(model);
-            let clients = self.parameters.server.as_ref().and_then(|server| server.concurrency);
+            let clients = self
+                .parameters
+                .server
+                .as_ref()
+                .and_then(|server| server.concurrency);
             let taken = match (clients, self.engine()) {
                 (_, Err(failure)) => {
                     model.load_failure = Some(failure);
@@ -182,7 +188,9 @@ impl Run {
 
     /// Whether the models run on this machine.
     pub(crate) fn is_here(&self) -> bool {
-        self.server.as_ref().is_none_or(|target| target.address.is_local())
+        self.server
+            .as_ref()
+            .is_none_or(|target| target.address.is_local())
     }
 
     fn engine(&self) -> std::result::Result<Box<dyn Engine>, Failure> {

@@ -87,12 +87,12 @@ fn criterion_stores_the_recording_to_the_nanosecond_and_compares_a_second_run() 
     let record = place.record();
     assert_eq!(record.status, Status::Complete);
     let model = &record.models[0];
-    assert!(
-        model
-            .loaded
-            .as_ref()
-            .is_some_and(|loaded| loaded.runtime.library().is_some_and(|library| library.cpu_features.is_some()))
-    );
+    assert!(model.loaded.as_ref().is_some_and(|loaded| {
+        loaded
+            .runtime
+            .library()
+            .is_some_and(|library| library.cpu_features.is_some())
+    }));
     for prompt in &model.prompts {
         assert_eq!(prompt.samples.len(), 10);
         for phase in Phase::ALL {

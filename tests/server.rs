@@ -10,7 +10,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::http::{Asked, Scripted, answer, begin_stream, chunk, document, end_stream, event, page, said, send};
+use common::http::{
+    Asked, Scripted, answer, begin_stream, chunk, document, end_stream, event, page, said, send,
+};
 use rkllm_bench::engine::server::{Api, Server, Target};
 use rkllm_bench::engine::{Engine, FailureKind, LoadSpec, Runtime};
 use rkllm_bench::inference::{CountRule, Inference, Input, Request};
@@ -131,8 +133,13 @@ fn an_answer_is_read_with_its_counts_and_asked_for_as_it_should() {
 #[test]
 fn token_ids_go_to_the_completions() {
     let server = with(|_, to| {
-        let mut events: Vec<_> = ["a", "b"].iter().map(|text| event(&json!({"choices": [{"text": text}]}))).collect();
-        events.push(event(&json!({"choices": [{"text": "", "finish_reason": "length"}], "usage": usage(2)})));
+        let mut events: Vec<_> = ["a", "b"]
+            .iter()
+            .map(|text| event(&json!({"choices": [{"text": text}]})))
+            .collect();
+        events.push(event(
+            &json!({"choices": [{"text": "", "finish_reason": "length"}], "usage": usage(2)}),
+        ));
         events.push(b"data: [DONE]\n\n".to_vec());
         send(to, &events)
     });
@@ -141,7 +148,10 @@ fn token_ids_go_to_the_completions() {
         ..request(2)
     };
     let inference = infer(&server, &request);
-    assert_eq!((inference.text.as_str(), inference.token_count().tokens), ("ab", 2));
+    assert_eq!(
+        (inference.text.as_str(), inference.token_count().tokens),
+        ("ab", 2)
+    );
     assert_eq!(server.bodies(COMPLETIONS)[0]["prompt"], json!([5, 6, 7]));
 }
 
@@ -171,8 +181,16 @@ fn tokens_are_counted_by_the_rule_that_holds() {
         let count = inference.token_count();
         assert_eq!((count.tokens, count.rule), (tokens, rule), "{usage}");
         let accepted = judge(&request(9), &inference).expect("a sample");
-        let is_marked = accepted.marks.iter().any(|mark| matches!(mark, Mark::CountedBy { .. }));
-        assert_eq!(is_marked, rule != CountRule::UsageAndChunks, "{usage}: {:?}", accepted.marks);
+        let is_marked = accepted
+            .marks
+            .iter()
+            .any(|mark| matches!(mark, Mark::CountedBy { .. }));
+        assert_eq!(
+            is_marked,
+            rule != CountRule::UsageAndChunks,
+            "{usage}: {:?}",
+            accepted.marks
+        );
     }
 }
 
@@ -209,7 +227,8 @@ fn what_an_rkllm_server_tells_are_the_runtimes_statistics() {
 fn llama_servers_timings_are_statistics_too() {
     let server = with(|_, to| {
         let mut events = answer(&["a", "b"], &usage(2));
-        let timings = json!({"prompt_n": 40, "prompt_ms": 0.25, "predicted_n": 2, "predicted_ms": 1.5, "cache_n": 0});
+        let timings =
+            json!({"prompt_n": 40, "prompt_ms": 0.25, "predicted_n": 2, "predicted_ms": 1.5, "cache_n": 0});
         events[4] = event(&json!({"choices": [], "usage": usage(2), "timings": timings}));
         send(to, &events)
     });
@@ -228,8 +247,15 @@ fn an_answer_that_was_kept_back_has_no_decode() {
     });
     let inference = infer(&server, &request(5));
     let accepted = judge(&request(5), &inference).expect("a sample");
-    assert!(accepted.marks.contains(&Mark::NotStreamed), "{:?}", accepted.marks);
-    assert_eq!((accepted.phases.decode_ns_per_token, accepted.phases.worst_gap_ns), (None, None));
+    assert!(
+        accepted.marks.contains(&Mark::NotStreamed),
+        "{:?}",
+        accepted.marks
+    );
+    assert_eq!(
+        (accepted.phases.decode_ns_per_token, accepted.phases.worst_gap_ns),
+        (None, None)
+    );
 }
 
 #[test]
@@ -252,7 +278,10 @@ fn a_cached_prompt_is_no_sample() {
     let inference = infer(&server, &request(1));
     assert_eq!(
         judge(&request(1), &inference),
-        Err(Rejection::WarmPrefill { computed: 25, prompt: 40 })
+        Err(Rejection::WarmPrefill {
+            computed: 25,
+            prompt: 40
+        })
     );
 }
 
@@ -268,7 +297,8 @@ fn prompts_vary_where_nobody_sees_that_they_are_computed_again() {
             if !is_stream(asked) {
                 return document(to, "404 Not Found", &json!({}));
             }
-            let usage = json!({"prompt_tokens": 40, "completion_tokens": 1, "prompt_tokens_details": of_reply});
+            let usage =
+                json!({"prompt_tokens": 40, "completion_tokens": 1, "prompt_tokens_details": of_reply});
             send(to, &answer(&["a"], &usage))
         });
         let mut engine = Server::new(target(&server.url)).expect("no key");
@@ -278,7 +308,10 @@ fn prompts_vary_where_nobody_sees_that_they_are_computed_again() {
             engine.infer(&request(1)).expect("an inference");
         }
         let bodies = server.bodies(CHAT);
-        assert_eq!(bodies[0], bodies[1], "what is found out is so by the same text twice");
+        assert_eq!(
+            bodies[0], bodies[1],
+            "what is found out is so by the same text twice"
+        );
         assert_eq!(bodies[2] != bodies[3], varies, "{cached}");
     }
 }
@@ -336,7 +369,13 @@ fn each_fault_is_named() {
         ),
         (
             "a refusal in JSON",
-            Box::new(|_, to| document(to, "429 Too Many Requests", &json!({"error": {"message": "slow\u{1b}[2J down"}}))),
+            Box::new(|_, to| {
+                document(
+                    to,
+                    "429 Too Many Requests",
+                    &json!({"error": {"message": "slow\u{1b}[2J down"}}),
+                )
+            }),
             "429 Too Many Requests: slow\\u{1b}[2J down",
         ),
         (
@@ -356,7 +395,13 @@ fn each_fault_is_named() {
         ),
         (
             "the answer in one piece",
-            Box::new(|_, to| document(to, "200 OK", &json!({"choices": [{"message": {"content": "all"}}]}))),
+            Box::new(|_, to| {
+                document(
+                    to,
+                    "200 OK",
+                    &json!({"choices": [{"message": {"content": "all"}}]}),
+                )
+            }),
             "the whole answer came in one piece",
         ),
         (
@@ -388,7 +433,10 @@ fn each_fault_is_named() {
             Box::new(|_, to| {
                 begin_stream(to)?;
                 chunk(to, &said("a"))?;
-                chunk(to, &event(&json!({"error": {"message": "NPU hang", "type": "internal_error"}})))?;
+                chunk(
+                    to,
+                    &event(&json!({"error": {"message": "NPU hang", "type": "internal_error"}})),
+                )?;
                 end_stream(to)
             }),
             "the run failed: NPU hang",
@@ -512,7 +560,11 @@ fn lines_may_end_as_they_like_and_hold_comments() {
 #[test]
 fn a_packed_stream_is_unpacked() {
     let server = with(|asked, to| {
-        assert!(asked.header("accept-encoding").is_some_and(|kinds| kinds.contains("gzip")));
+        assert!(
+            asked
+                .header("accept-encoding")
+                .is_some_and(|kinds| kinds.contains("gzip"))
+        );
         to.write_all(
             b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n",
         )?;
@@ -540,7 +592,10 @@ fn where_nothing_listens_the_address_is_named() {
     drop(port);
     let mut engine = Server::new(target(&url)).expect("no key");
     let text = engine.load(&spec()).expect_err("nothing listens").to_string();
-    assert!(text.contains(&format!("nothing listens at {url}")) && text.contains("--url"), "{text}");
+    assert!(
+        text.contains(&format!("nothing listens at {url}")) && text.contains("--url"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -568,16 +623,26 @@ fn shelf(loaded: Option<&str>) -> Scripted {
         let mut loaded = shelf.loaded.lock().expect("no panic");
         match asked.page.as_str() {
             "GET /v1/models" => document(to, "200 OK", &json!({"data": [{"id": SHORT}, {"id": "gemma"}]})),
-            "GET /v1/models/available" => {
-                document(to, "200 OK", &json!({"models": [{"name": WHOLE}, {"name": "gemma"}], "loaded_model": null}))
-            }
+            "GET /v1/models/available" => document(
+                to,
+                "200 OK",
+                &json!({"models": [{"name": WHOLE}, {"name": "gemma"}], "loaded_model": null}),
+            ),
             "GET /v1/models/loaded" => {
                 let ready = loaded.is_some() && shelf.looks.fetch_add(1, Ordering::SeqCst) >= 3;
-                document(to, "200 OK", &json!({"loaded": ready, "model_name": loaded.clone().filter(|_| ready)}))
+                document(
+                    to,
+                    "200 OK",
+                    &json!({"loaded": ready, "model_name": loaded.clone().filter(|_| ready)}),
+                )
             }
             "POST /v1/models/load" => {
                 if asked.body["model"] == "broken" {
-                    return document(to, "500 Internal Server Error", &json!({"detail": "rkllm_init failed"}));
+                    return document(
+                        to,
+                        "500 Internal Server Error",
+                        &json!({"detail": "rkllm_init failed"}),
+                    );
                 }
                 *loaded = Some(WHOLE.into());
                 shelf.looks.store(0, Ordering::SeqCst);
@@ -587,7 +652,9 @@ fn shelf(loaded: Option<&str>) -> Scripted {
                 *loaded = None;
                 document(to, "200 OK", &json!({"success": true}))
             }
-            CHAT if loaded.is_none() => document(to, "400 Bad Request", &json!({"detail": "No model loaded"})),
+            CHAT if loaded.is_none() => {
+                document(to, "400 Bad Request", &json!({"detail": "No model loaded"}))
+            }
             _ => send(to, &answer(&["a", "b"], &usage(2))),
         }
     })
@@ -598,7 +665,10 @@ fn a_model_is_loaded_waited_for_and_unloaded() {
     let server = shelf(None);
     let mut engine = Server::new(target(&server.url)).expect("no key");
     let models = engine.models().expect("listed");
-    assert_eq!((models.available, models.loaded), (vec![WHOLE.into(), "gemma".into()], Some(vec![])));
+    assert_eq!(
+        (models.available, models.loaded),
+        (vec![WHOLE.into(), "gemma".into()], Some(vec![]))
+    );
     let spec = LoadSpec {
         max_context: 2048,
         npu_cores: Some(3),
@@ -610,7 +680,10 @@ fn a_model_is_loaded_waited_for_and_unloaded() {
         [json!({"model": SHORT, "max_context_len": 2048, "num_npu_core": 3})]
     );
     let looks = server.bodies("GET /v1/models/loaded").len();
-    assert!(looks >= 4, "{looks} looks, the first before loading, until it was ready");
+    assert!(
+        looks >= 4,
+        "{looks} looks, the first before loading, until it was ready"
+    );
     engine.infer(&request(2)).expect("an inference");
     engine.unload().expect("unloaded");
     assert_eq!(server.bodies("POST /v1/models/unload").len(), 1);
@@ -621,7 +694,10 @@ fn a_model_that_was_loaded_before_stays() {
     let server = shelf(Some(WHOLE));
     // It is ready from the first look on.
     for _ in 0..3 {
-        Server::new(target(&server.url)).expect("no key").models().expect("listed");
+        Server::new(target(&server.url))
+            .expect("no key")
+            .models()
+            .expect("listed");
     }
     let mut engine = Server::new(target(&server.url)).expect("no key");
     engine.load(&LoadSpec::new(SHORT)).expect("loaded");
@@ -638,28 +714,48 @@ fn what_would_load_a_model_is_said_where_none_is_loaded() {
         ..target(&server.url)
     })
     .expect("no key");
-    let text = engine.load(&LoadSpec::new("gemma")).expect_err("not loaded").to_string();
+    let text = engine
+        .load(&LoadSpec::new("gemma"))
+        .expect_err("not loaded")
+        .to_string();
     let command = format!(
         "curl -X POST {}/v1/models/load -H 'Content-Type: application/json' -d '{{\"model\":\"gemma\"}}'",
         server.url
     );
-    assert!(text.contains("gemma is not loaded") && text.contains(&command), "{text}");
+    assert!(
+        text.contains("gemma is not loaded") && text.contains(&command),
+        "{text}"
+    );
 
     // One that another client unloads in mid-run.
     let mut engine = Server::new(target(&server.url)).expect("no key");
     engine.load(&LoadSpec::new(SHORT)).expect("loaded");
-    Server::new(target(&server.url)).expect("no key").load(&LoadSpec::new(SHORT)).expect("is loaded");
-    ureq::post(format!("{}/v1/models/unload", server.url)).send("{}").expect("unloaded");
+    Server::new(target(&server.url))
+        .expect("no key")
+        .load(&LoadSpec::new(SHORT))
+        .expect("is loaded");
+    ureq::post(format!("{}/v1/models/unload", server.url))
+        .send("{}")
+        .expect("unloaded");
     let text = engine.infer(&request(2)).expect_err("gone").to_string();
-    assert!(text.contains("No model loaded") && text.contains("curl -X POST"), "{text}");
+    assert!(
+        text.contains("No model loaded") && text.contains("curl -X POST"),
+        "{text}"
+    );
 }
 
 #[test]
 fn a_model_that_the_server_cannot_load_says_why() {
     let server = shelf(None);
     let mut engine = Server::new(target(&server.url)).expect("no key");
-    let text = engine.load(&LoadSpec::new("broken")).expect_err("refused").to_string();
-    assert!(text.contains("loading broken on the server: 500 Internal Server Error: rkllm_init failed"), "{text}");
+    let text = engine
+        .load(&LoadSpec::new("broken"))
+        .expect_err("refused")
+        .to_string();
+    assert!(
+        text.contains("loading broken on the server: 500 Internal Server Error: rkllm_init failed"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -670,7 +766,11 @@ fn a_server_that_is_still_loading_is_waited_for() {
             return document(to, "404 Not Found", &json!({}));
         }
         if asked.fetch_add(1, Ordering::SeqCst) < 2 {
-            return document(to, "503 Service Unavailable", &json!({"error": {"message": "Loading model"}}));
+            return document(
+                to,
+                "503 Service Unavailable",
+                &json!({"error": {"message": "Loading model"}}),
+            );
         }
         send(to, &answer(&["a"], &usage(1)))
     });

@@ -10,6 +10,7 @@ mod gate;
 mod judging;
 mod models;
 mod operating_curve;
+mod overhead;
 mod pin;
 mod report;
 mod selection;
@@ -46,13 +47,15 @@ enum Command {
     Pin(pin::Arguments),
     Unpin(pin::UnpinArguments),
     OperatingCurve(operating_curve::Arguments),
+    Overhead(overhead::Arguments),
 }
 
 const EXIT_CODES: &str = "Exit codes:
   0    done; of gate and ab: no regression, shown for each metric; of calibrate: fit to gate;
        of doctor: fit to measure; of pin, unpin: every value took
   1    regression: a metric got worse by more than its bound; of doctor: not fit to measure;
-       of pin, unpin: something did not take, or there is no such clock
+       of pin, unpin: something did not take, or there is no such clock;
+       of overhead: something failed
   2    cannot tell: too noisy, or too few runs
   3    not comparable: the sides differ in what is no part of the experiment (--allow)
   4    a metric of the baseline is absent from the candidate
@@ -89,5 +92,6 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Pin(arguments) => pin::run(&arguments),
         Command::Unpin(arguments) => pin::unpin(&arguments),
         Command::OperatingCurve(arguments) => operating_curve::run(&arguments),
+        Command::Overhead(arguments) => overhead::run(&arguments),
     }
 }

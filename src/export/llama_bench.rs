@@ -66,10 +66,7 @@ fn head(run: &RunRecord, model: &ModelRecord, commit: &str) -> Map<String, Value
     set("n_gpu_layers", json!(0));
     set("build_commit", json!(commit));
     set("cpu_info", json!(run.board.cpu.as_deref().unwrap_or_default()));
-    let runtime = model
-        .loaded
-        .as_ref()
-        .map(|loaded| loaded.runtime.name());
+    let runtime = model.loaded.as_ref().map(|loaded| loaded.runtime.name());
     set("backends", json!(runtime.unwrap_or_default()));
     set("model_filename", json!(model.path.to_string_lossy()));
     set("model_type", json!(model.name));

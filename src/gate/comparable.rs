@@ -269,7 +269,11 @@ fn facts_of_model(suite: &str, model: &ModelRecord) -> Vec<(Aspect, String, Stri
 fn facts_of_server(model: &Path, server: &server::Identity) -> Vec<(Aspect, String, String)> {
     vec![
         (Aspect::Model, "server's name".into(), model.display().to_string()),
-        (Aspect::Runtime, "server".into(), or_none(server.software.as_ref())),
+        (
+            Aspect::Runtime,
+            "server".into(),
+            or_none(server.software.as_ref()),
+        ),
         (Aspect::Runtime, "api".into(), server.api.to_string()),
     ]
 }

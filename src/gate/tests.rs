@@ -1,6 +1,7 @@
 //! The gate on runs whose values are known.
 
 use super::*;
+use crate::engine::scripted;
 use crate::record::fixtures;
 
 const MS: u64 = 1_000_000;
@@ -194,13 +195,8 @@ fn what_must_be_equal_is_compared_by_name() {
             run.models[0].prompts[1].prompt_tokens = Some(99);
         }),
         (Aspect::Runtime, "library", |run| {
-            run.models[0]
-                .loaded
-                .as_mut()
-                .expect("loaded")
-                .runtime
-                .library
-                .name = "other".into();
+            let loaded = run.models[0].loaded.as_mut().expect("loaded");
+            scripted::library(loaded).library.name = "other".into();
         }),
         (Aspect::Soc, "cpu", |run| run.board.cpu = Some("other".into())),
         (Aspect::Soc, "cores", |run| run.board.cores = Some(8)),

@@ -62,12 +62,10 @@ fn models_of(options: &Options, target: &Target) -> Result<Vec<Model>> {
     if !options.model.is_empty() {
         // A server that has no list is asked for the model by its name, and answers then.
         let listed = listed.unwrap_or_default();
-        let by_name = |name: &String| {
-            let listed = listed.available.iter().map(|id| models::of_server(id));
-            let mut found = listed.filter(|model| model.name == *name);
-            found.next().unwrap_or_else(|| models::of_server(name))
-        };
-        return Ok(options.model.iter().map(by_name).collect());
+        let names = options.model.iter();
+        return Ok(names
+            .map(|name| models::named_on_server(name, &listed.available))
+            .collect());
     }
     let Models { available, loaded } = listed.map_err(|failure| Error::Server(failure.to_string()))?;
     let loaded = loaded.unwrap_or_default();

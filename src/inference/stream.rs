@@ -119,7 +119,10 @@ impl Inference {
 
     /// Whether the server's count is that of the chunks, with an end token or without.
     fn agrees(&self, told: usize, chunks: usize) -> bool {
-        let reason = self.stream.as_ref().and_then(|stream| stream.finish_reason.as_deref());
+        let reason = self
+            .stream
+            .as_ref()
+            .and_then(|stream| stream.finish_reason.as_deref());
         told == chunks || (reason == Some("stop") && told == chunks + 1)
     }
 
@@ -132,13 +135,15 @@ impl Inference {
     /// what the prefill computed, whichever is more. A prefill computes the whole prompt only in a cold run.
     pub fn told_prompt_tokens(&self, input: &Input) -> Option<u32> {
         let usage = self.stream.as_ref().and_then(|stream| stream.usage);
-        let told = usage.and_then(|usage| usage.prompt_tokens).filter(|told| match input {
-            Input::Text(text) => {
-                !is_word_count(*told, text, WORDS_AROUND)
-                    && self.token_count().rule != CountRule::ChunksUsageIsWords
-            }
-            Input::Tokens(_) => true,
-        });
+        let told = usage
+            .and_then(|usage| usage.prompt_tokens)
+            .filter(|told| match input {
+                Input::Text(text) => {
+                    !is_word_count(*told, text, WORDS_AROUND)
+                        && self.token_count().rule != CountRule::ChunksUsageIsWords
+                }
+                Input::Tokens(_) => true,
+            });
         let stats = self.stats.filter(|stats| !stats.are_zero());
         let computed = stats.and_then(|stats| u32::try_from(stats.prefill_tokens).ok());
         told.max(computed)

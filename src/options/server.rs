@@ -21,7 +21,13 @@ pub(crate) struct ServerOptions {
     #[arg(long, value_name = "NAME", env = "RKLLM_BENCH_SUITE", default_value = "quick")]
     pub(crate) suite: String,
     /// Page that text is sent to; token ids, as in the suite table, always go to the completions
-    #[arg(long, value_name = "API", env = "RKLLM_BENCH_API", value_enum, default_value_t)]
+    #[arg(
+        long,
+        value_name = "API",
+        env = "RKLLM_BENCH_API",
+        value_enum,
+        default_value_t
+    )]
     pub(crate) api: Api,
     /// Run all models of the server, one after the other
     #[arg(long, env = "RKLLM_BENCH_ALL_MODELS", value_parser = clap::builder::FalseyValueParser::new(),

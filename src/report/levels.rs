@@ -8,7 +8,8 @@ use crate::report::numbers::value;
 pub(crate) fn text(levels: &[Level], width: u16) -> String {
     let mut table = layout::table_of(width);
     table.set_header([
-        "model", "clients", "requests", "failed", "tok/s", "req/s", "TTFT p50", "p90", "p99", "ITL p50", "p90", "p99",
+        "model", "clients", "requests", "failed", "tok/s", "req/s", "TTFT p50", "p90", "p99", "ITL p50",
+        "p90", "p99",
     ]);
     for level in levels {
         let counts = [
@@ -18,7 +19,10 @@ pub(crate) fn text(levels: &[Level], width: u16) -> String {
             level.failed.to_string(),
         ];
         let rates = [level.tokens_per_second, level.requests_per_second];
-        let shown = rates.into_iter().chain(parts(level.ttft_ms)).chain(parts(level.inter_token_ms));
+        let shown = rates
+            .into_iter()
+            .chain(parts(level.ttft_ms))
+            .chain(parts(level.inter_token_ms));
         table.add_row(counts.into_iter().chain(shown.map(show)));
     }
     layout::fold_first(&mut table, 8, 1..12);

@@ -12,6 +12,7 @@ mod layout;
 pub(crate) mod levels;
 mod markup;
 mod numbers;
+pub(crate) mod overhead;
 pub(crate) mod pin;
 pub mod reference;
 pub mod terminal;

@@ -6,6 +6,7 @@
 
 mod pair;
 mod part;
+pub(crate) mod threads;
 
 pub use pair::{Ended, run_in_turns};
 pub(crate) use part::Part;
@@ -17,3 +18,6 @@ pub const VARIABLE: &str = "RKLLM_BENCH_TURNS";
 const YIELD: u8 = b'y';
 /// To the bench process: its turn.
 const GIVE: u8 = b'g';
+
+/// Whose turn it is: each of the two goes first as often as the other, and a steady drift cancels out.
+const ORDER: [usize; 4] = [0, 1, 1, 0];

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::part::is_pause;
-use super::{GIVE, VARIABLE};
+use super::{GIVE, ORDER, VARIABLE};
 use crate::engine::log;
 use crate::error::{Error, Result};
 
@@ -20,9 +20,6 @@ use crate::error::{Error, Result};
 const TICK: Duration = Duration::from_millis(20);
 /// Lines kept of what a process printed.
 const LAST_LINES: usize = 20;
-
-/// Whose turn it is: each of the two goes first as often as the other, and a steady drift cancels out.
-const ORDER: [usize; 4] = [0, 1, 1, 0];
 
 /// How a process ended.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ pub static QUICK: LazyLock<PathBuf> = LazyLock::new(|| bench("quick"));
 /// The table bench.
 pub static TABLE: LazyLock<PathBuf> = LazyLock::new(|| bench("table"));
 
-fn bench(name: &str) -> PathBuf {
+pub fn bench(name: &str) -> PathBuf {
     let messages = messages(cargo().args(["bench", "--no-run", "--bench", name]));
     program(&messages, name)
 }

@@ -40,7 +40,9 @@ pub struct Scripted {
 impl Scripted {
     /// One whose `handler` writes each reply, headers included, and keeps the connection for the next request when it returns
     /// true. Each connection has a thread.
-    pub fn start(handler: impl Fn(&Asked, &mut TcpStream) -> io::Result<bool> + Send + Sync + 'static) -> Self {
+    pub fn start(
+        handler: impl Fn(&Asked, &mut TcpStream) -> io::Result<bool> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("bound"));
         let (asked, connections) = (Arc::default(), Arc::default());
@@ -85,7 +87,10 @@ fn serve(
     let _ = connection.set_nodelay(true);
     let mut reader = BufReader::new(connection.try_clone().expect("a socket"));
     while let Ok(Some(request)) = read(&mut reader) {
-        asked.lock().expect("no test panics with it").push(request.clone());
+        asked
+            .lock()
+            .expect("no test panics with it")
+            .push(request.clone());
         // A client that has gone is no concern of the script's.
         if !handler(&request, &mut connection).unwrap_or(false) {
             break;

@@ -9,6 +9,8 @@
 )]
 
 #[cfg(feature = "host")]
+pub mod facade;
+#[cfg(feature = "host")]
 pub mod host;
 pub mod http;
 

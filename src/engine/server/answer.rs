@@ -124,7 +124,9 @@ impl Reading {
             Ok(chunk) => chunk,
             Err(error) => {
                 let shown = clip(data);
-                return self.refuse(format!("event {number} of the stream is no chunk: {error}: {shown}"));
+                return self.refuse(format!(
+                    "event {number} of the stream is no chunk: {error}: {shown}"
+                ));
             }
         };
         if let Some(complaint) = chunk.error() {

@@ -1,12 +1,16 @@
 //! Requests to a server, and what went wrong with them in words.
 
 use std::io::{self, Read as _};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use ureq::config::Config;
 use ureq::http::{Response, StatusCode, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Body, Timeout};
 
 use super::wire::complaint;
@@ -43,9 +47,7 @@ impl std::str::FromStr for Address {
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         let example = "give one such as http://board:8080";
-        let uri: Uri = text
-            .parse()
-            .map_err(|error| format!("{error}; {example}"))?;
+        let uri: Uri = text.parse().map_err(|error| format!("{error}; {example}"))?;
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
             return Err(format!("it has no scheme or no host; {example}"));
         };
@@ -94,6 +96,34 @@ pub(super) struct Client {
     authorization: Option<String>,
 }
 
+/// Asks for a host's addresses once: the client would do so before each request, in a thread of its own, though its connection is
+/// open.
+#[derive(Debug, Default)]
+struct Remembered {
+    of_hosts: Mutex<Vec<(String, Vec<SocketAddr>)>>,
+    resolver: DefaultResolver,
+}
+
+impl Resolver for Remembered {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &Config,
+        timeout: NextTimeout,
+    ) -> std::result::Result<ResolvedSocketAddrs, ureq::Error> {
+        let host = uri.authority().map(ToString::to_string).unwrap_or_default();
+        let mut of_hosts = self.of_hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, addresses)) = of_hosts.iter().find(|(known, _)| *known == host) {
+            let mut resolved = self.empty();
+            addresses.iter().for_each(|address| resolved.push(*address));
+            return Ok(resolved);
+        }
+        let resolved = self.resolver.resolve(uri, config, timeout)?;
+        of_hosts.push((host, resolved.to_vec()));
+        Ok(resolved)
+    }
+}
+
 /// A fault of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -114,7 +144,9 @@ impl std::fmt::Display for Fault {
             Self::TimedOut => f.write_str("no answer in the time allowed"),
             Self::Status(status, words) => {
                 let reason = StatusCode::from_u16(*status).ok();
-                let reason = reason.and_then(|status| status.canonical_reason()).unwrap_or_default();
+                let reason = reason
+                    .and_then(|status| status.canonical_reason())
+                    .unwrap_or_default();
                 write!(f, "{status} {reason}: {words}")
             }
             Self::Closed(address) => write!(f, "{address} closed the connection without an answer"),
@@ -133,7 +165,9 @@ impl Client {
             Err(error) => return Err(Error::BadParameter(format!("{API_KEY}: {error}"))),
         };
         if key.as_ref().is_some_and(|key| key.chars().any(char::is_control)) {
-            return Err(Error::BadParameter(format!("{API_KEY}: it holds a control character")));
+            return Err(Error::BadParameter(format!(
+                "{API_KEY}: it holds a control character"
+            )));
         }
         // A redirected request would be measured with its detour.
         let mut config = Agent::config_builder()
@@ -142,13 +176,17 @@ impl Client {
             .max_redirects_will_error(false)
             .timeout_connect(Some(CONNECT))
             .user_agent(concat!("rkllm-bench/", env!("CARGO_PKG_VERSION")))
-            .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build());
+            .tls_config(
+                TlsConfig::builder()
+                    .root_certs(RootCerts::PlatformVerifier)
+                    .build(),
+            );
         if address.is_local {
             config = config.proxy(None);
         }
         Ok(Self {
             address,
-            agent: config.build().into(),
+            agent: Agent::with_parts(config.build(), DefaultConnector::default(), Remembered::default()),
             authorization: key.map(|key| format!("Bearer {key}")),
         })
     }
@@ -208,7 +246,11 @@ impl Client {
                 "the whole answer came in one piece, though a stream was asked for: there is no first token to time: {}",
                 clip(&text)
             ),
-            None => format!("no event stream but {}; is --url right? {}", clip(&kind), clip(&text)),
+            None => format!(
+                "no event stream but {}; is --url right? {}",
+                clip(&kind),
+                clip(&text)
+            ),
         }))
     }
 
@@ -239,8 +281,12 @@ impl Client {
         let mut response = self.successful(response)?;
         let text = response.body_mut().with_config().limit(MOST_BYTES).read_to_vec();
         let text = text.map_err(|error| self.in_words(error))?;
-        serde_json::from_slice(&text)
-            .map_err(|error| Fault::Other(format!("no JSON: {error}: {}", clip(&String::from_utf8_lossy(&text)))))
+        serde_json::from_slice(&text).map_err(|error| {
+            Fault::Other(format!(
+                "no JSON: {error}: {}",
+                clip(&String::from_utf8_lossy(&text))
+            ))
+        })
     }
 
     fn successful(&self, mut response: Response<Body>) -> std::result::Result<Response<Body>, Fault> {
@@ -262,7 +308,10 @@ impl Client {
             let of = |key| complaint(document.get(key)?);
             of("error").or_else(|| of("detail")).or_else(|| of("message"))
         });
-        Err(Fault::Status(status.as_u16(), clip(words.as_deref().unwrap_or(&text))))
+        Err(Fault::Status(
+            status.as_u16(),
+            clip(words.as_deref().unwrap_or(&text)),
+        ))
     }
 
     /// What failed, with what to do about it.
@@ -270,15 +319,22 @@ impl Client {
         let address = &self.address;
         Fault::Other(match error {
             ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
-                format!("{address} did not answer for {} s: is it the right address (--url)?", CONNECT.as_secs())
+                format!(
+                    "{address} did not answer for {} s: is it the right address (--url)?",
+                    CONNECT.as_secs()
+                )
             }
             ureq::Error::Timeout(_) => return Fault::TimedOut,
             ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 format!("nothing listens at {address}: is the server running, and is the port right (--url)?")
             }
             ureq::Error::Io(error)
-                if [io::ErrorKind::UnexpectedEof, io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe]
-                    .contains(&error.kind()) =>
+                if [
+                    io::ErrorKind::UnexpectedEof,
+                    io::ErrorKind::ConnectionReset,
+                    io::ErrorKind::BrokenPipe,
+                ]
+                .contains(&error.kind()) =>
             {
                 return Fault::Closed(address.to_string());
             }
@@ -291,8 +347,15 @@ impl Client {
 /// The beginning of what should have been something else.
 fn beginning(response: &mut Response<Body>) -> String {
     let mut text = Vec::new();
-    let _ = response.body_mut().as_reader().take(MOST_OF_AN_ERROR).read_to_end(&mut text);
-    String::from_utf8_lossy(&text).split_whitespace().collect::<Vec<_>>().join(" ")
+    let _ = response
+        .body_mut()
+        .as_reader()
+        .take(MOST_OF_AN_ERROR)
+        .read_to_end(&mut text);
+    String::from_utf8_lossy(&text)
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 impl Fault {
@@ -326,7 +389,10 @@ mod tests {
             ("", "give one such as"),
         ] {
             let error = base(text).expect_err(text);
-            assert!(error.contains(expected) && !error.contains("secret"), "{text}: {error}");
+            assert!(
+                error.contains(expected) && !error.contains("secret"),
+                "{text}: {error}"
+            );
         }
     }
 

@@ -67,7 +67,12 @@ fn loaded_in(document: &Value) -> Option<Vec<String>> {
     let one = |key: &str| document.get(key).and_then(Value::as_str).map(str::to_owned);
     match document.get("loaded") {
         Some(Value::Bool(false)) => Some(Vec::new()),
-        Some(Value::Bool(true)) => Some(["model_name", "model", "friendly_name"].iter().filter_map(|key| one(key)).collect()),
+        Some(Value::Bool(true)) => Some(
+            ["model_name", "model", "friendly_name"]
+                .iter()
+                .filter_map(|key| one(key))
+                .collect(),
+        ),
         Some(Value::Array(list)) => Some(list.iter().filter_map(name).collect()),
         Some(Value::String(name)) => Some(vec![name.clone()]),
         Some(Value::Null) => Some(Vec::new()),
@@ -82,17 +87,30 @@ fn loaded_in(document: &Value) -> Option<Vec<String>> {
 
 /// The names in a list of models, of `OpenAI`'s shape or of the RKLLM servers'.
 fn names(document: &Value) -> Vec<String> {
-    let list = document.get("models").or_else(|| document.get("data")).and_then(Value::as_array);
+    let list = document
+        .get("models")
+        .or_else(|| document.get("data"))
+        .and_then(Value::as_array);
     list.into_iter().flatten().filter_map(name).collect()
 }
 
 fn name(entry: &Value) -> Option<String> {
     let of = |key: &str| entry.get(key).and_then(Value::as_str);
-    entry.as_str().or_else(|| of("id")).or_else(|| of("name")).or_else(|| of("model")).map(str::to_owned)
+    entry
+        .as_str()
+        .or_else(|| of("id"))
+        .or_else(|| of("name"))
+        .or_else(|| of("model"))
+        .map(str::to_owned)
 }
 
 /// Asks for the model to be loaded, and waits until the server says that it is.
-pub(super) fn load(client: &Client, model: &str, spec: &LoadSpec, stopped: &dyn Fn() -> bool) -> Result<(), Failure> {
+pub(super) fn load(
+    client: &Client,
+    model: &str,
+    spec: &LoadSpec,
+    stopped: &dyn Fn() -> bool,
+) -> Result<(), Failure> {
     let end = Instant::now() + spec.deadline;
     let mut body = Map::from_iter([
         ("model".to_owned(), json!(model)),

@@ -195,7 +195,9 @@ impl Server {
         let end = Instant::now() + spec.deadline;
         // No run before this one has left these words in the server's cache.
         let nonce = now_ns() % 1_000_000;
-        let text = format!("{nonce} is the number of this test. Count from one to ten, in words, and say nothing else.");
+        let text = format!(
+            "{nonce} is the number of this test. Count from one to ten, in words, and say nothing else."
+        );
         let request = Request {
             deadline: spec.deadline,
             ..Request::new(Input::Text(text), PROBE_TOKENS)
@@ -220,8 +222,15 @@ impl Server {
 
     /// A server with one model answers with that, whatever is asked for.
     fn refuse_another_model(&self, inference: &Inference) -> Result<(), Failure> {
-        let asked = self.model.as_ref().map(|model| model.name.as_str()).unwrap_or_default();
-        let answered = inference.stream.as_ref().and_then(|stream| stream.model.as_deref());
+        let asked = self
+            .model
+            .as_ref()
+            .map(|model| model.name.as_str())
+            .unwrap_or_default();
+        let answered = inference
+            .stream
+            .as_ref()
+            .and_then(|stream| stream.model.as_deref());
         match answered {
             Some(answered) if !manage::is_of(answered, asked) => Err(Failure::refused(format!(
                 "{} answered by the model {answered} where {asked} was asked for: name that one with --model",
@@ -279,13 +288,19 @@ impl Server {
 
     /// The optional field that a refusal is about.
     fn unknown_field(&self, words: &str) -> Option<&'static str> {
-        let mut sent = wire::OPTIONAL.into_iter().filter(|field| !self.refused.contains(field));
+        let mut sent = wire::OPTIONAL
+            .into_iter()
+            .filter(|field| !self.refused.contains(field));
         sent.find(|field| words.contains(field))
     }
 
     /// A refused request, with what loads the model where that is the matter.
     fn failure(&self, fault: &Fault) -> Failure {
-        let name = self.model.as_ref().map(|model| model.name.as_str()).unwrap_or_default();
+        let name = self
+            .model
+            .as_ref()
+            .map(|model| model.name.as_str())
+            .unwrap_or_default();
         if let Fault::Status(..) = fault {
             let client = self.client.clone();
             if let Ok(Ok(Some(loaded))) = apart(move || manage::loaded(&client))
@@ -379,16 +394,22 @@ fn trouble(inference: &Inference) -> Option<String> {
     if inference.aborted {
         return Some("no answer in the time that loading may take (--load-timeout)".into());
     }
-    inference
-        .refusal
-        .clone()
-        .or_else(|| inference.tokens.is_empty().then(|| "its answer held no text".into()))
+    inference.refusal.clone().or_else(|| {
+        inference
+            .tokens
+            .is_empty()
+            .then(|| "its answer held no text".into())
+    })
 }
 
 /// Tokens of the prompt, where the server tells that it computed all of them.
 fn cold_tokens(inference: &Inference, input: &Input) -> Option<u32> {
     let prompt = inference.told_prompt_tokens(input)?;
-    let cached = inference.stream.as_ref()?.usage.and_then(|usage| usage.cached_tokens);
+    let cached = inference
+        .stream
+        .as_ref()?
+        .usage
+        .and_then(|usage| usage.cached_tokens);
     let stats = inference.stats.filter(|stats| !stats.are_zero());
     let is_cold = match (stats, cached) {
         (_, Some(cached)) if cached > 0 => false,
@@ -416,7 +437,12 @@ fn stream(
     }
     let response = match response {
         Ok(response) => response,
-        Err(Fault::TimedOut) => return answered(Ok(Seen { inference: timed_out(call_ns), software: None })),
+        Err(Fault::TimedOut) => {
+            return answered(Ok(Seen {
+                inference: timed_out(call_ns),
+                software: None,
+            }));
+        }
         Err(fault) => return answered(Err(fault)),
     };
     let response_ns = now_ns();
@@ -431,7 +457,10 @@ fn stream(
     }));
     if is_whole {
         // Whatever it is: the next request then has a connection of its own.
-        let _ = std::io::copy(&mut std::io::Read::take(body, MOST_BYTES_BESIDE), &mut std::io::sink());
+        let _ = std::io::copy(
+            &mut std::io::Read::take(body, MOST_BYTES_BESIDE),
+            &mut std::io::sink(),
+        );
     }
 }
 
@@ -443,7 +472,9 @@ fn inference_of(call_ns: u64, response_ns: u64, answer: answer::Answer) -> Infer
         clippy::cast_sign_loss,
         reason = "a memory size, checked to be positive"
     )]
-    let peak_rss_bytes = memory.filter(|bytes| *bytes > 0.0 && bytes.is_finite()).map(|bytes| bytes as u64);
+    let peak_rss_bytes = memory
+        .filter(|bytes| *bytes > 0.0 && bytes.is_finite())
+        .map(|bytes| bytes as u64);
     Inference {
         call_ns,
         return_ns: answer.end_ns,
@@ -500,9 +531,7 @@ fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result
 }
 
 /// As [`apart`], but what is given is only the first half of the work: the rest is waited for, for a moment.
-fn tidied<T: Send + 'static>(
-    work: impl FnOnce(Box<dyn FnOnce(T)>) + Send + 'static,
-) -> Result<T, Failure> {
+fn tidied<T: Send + 'static>(work: impl FnOnce(Box<dyn FnOnce(T)>) + Send + 'static) -> Result<T, Failure> {
     let results = started(work)?;
     let outcome = received(&results)?;
     // Nothing more is sent: the sender's end is what is waited for.
@@ -531,7 +560,9 @@ fn received<T>(results: &Receiver<T>) -> Result<T, Failure> {
     loop {
         match results.recv_timeout(TICK) {
             Ok(result) => return Ok(result),
-            Err(RecvTimeoutError::Timeout) if signals::stop_signal().is_some() => return Err(Failure::stopped()),
+            Err(RecvTimeoutError::Timeout) if signals::stop_signal().is_some() => {
+                return Err(Failure::stopped());
+            }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
                 return Err(Failure::refused("the thread of a request ended without a result"));

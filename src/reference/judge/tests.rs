@@ -1,7 +1,7 @@
 use super::*;
-use crate::engine::scripted;
 use crate::board::Board;
 use crate::board::fake::Fake;
+use crate::engine::scripted;
 use crate::ledger::Mark;
 use crate::reference::CheckState;
 use crate::reference::fixtures::{MODEL, run};
