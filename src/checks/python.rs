@@ -10,9 +10,11 @@ use super::{Finding, Judge, counted};
 const LANGUAGES: [&str; 4] = ["python", "python3", "py", ""];
 /// Code beyond this is not parsed: 16,000 tokens of four bytes each, more than the context of the models that run here.
 const MOST_BYTES: usize = 64 * 1024;
-/// Stack to parse and to free code on. Each level of its tree costs a few hundred bytes there, and each byte of code
+/// Stack to parse and to free a byte of code on. Each level of its tree costs a few hundred bytes there, and each byte of code
 /// can be a level, as each bracket of `((((`. Memory that is not reached is not taken.
-const STACK_BYTES: usize = 256 << 20;
+const STACK_BYTES_A_BYTE: usize = 4 << 10;
+/// Stack that code without any depth needs.
+const STACK_BYTES: usize = 128 << 10;
 /// Characters of code that are quoted.
 const QUOTED: usize = 60;
 
@@ -82,7 +84,9 @@ impl Asked<'_> {
                 code.len()
             ));
         }
-        stacker::grow(STACK_BYTES, || match parse_module(code) {
+        // An answer can have thousands of blocks: only what is long gets a stack of its own.
+        let stack = STACK_BYTES + code.len() * STACK_BYTES_A_BYTE;
+        stacker::maybe_grow(stack, stack, || match parse_module(code) {
             Ok(module) => self.among(module.suite()),
             Err(error) => {
                 let place = usize::from(error.location.start()).min(code.len());
