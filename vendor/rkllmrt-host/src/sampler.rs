@@ -28,10 +28,10 @@ impl Sampler {
             return Ok(Self::Plain);
         }
         let mut chain = Chain::new(&links).ok_or("llama.cpp made no sampler")?;
-        for &token in &context[context.len().saturating_sub(PENALTY_WINDOW)..] {
-            if !is_row(token) {
-                chain.accept(token);
-            }
+        let tokens = context.iter().copied().filter(|&id| !is_row(id));
+        let seen: Vec<Token> = tokens.rev().take(PENALTY_WINDOW).collect();
+        for token in seen.into_iter().rev() {
+            chain.accept(token);
         }
         Ok(Self::Chain(chain))
     }

@@ -1,4 +1,5 @@
 //! Embeddings as input.
+#![expect(unsafe_code, reason = "the C API is what is tested")]
 #![allow(
     clippy::expect_used,
     clippy::unwrap_used,
@@ -7,6 +8,7 @@
 
 mod common;
 
+use std::ffi::CString;
 use std::iter;
 
 use common::header::*;
@@ -73,31 +75,69 @@ fn a_conversation_may_have_both_kinds_of_turns() {
     ];
     assert_eq!(mixed[1].finish.prefill_tokens, 3);
     assert_eq!(mixed[1].ids(), by_tokens[1].ids());
-
-    // Embeddings that have left the KV cache, while the turn has not, are computed again.
-    let mut rounds = 0;
-    let aborted = client.call(&embed_input(&rows(&[312]), 1), &keep, |_| {
-        rounds += 1;
-        client.abort();
-        0
-    });
-    assert_eq!((aborted.0, rounds), (0, 1));
-    client.run(&[313], &infer_param());
-    assert_eq!(
-        run(&client, &rows(&[312]), &infer_param()).finish.prefill_tokens,
-        1
-    );
 }
 
+/// Another adapter makes all of the context computed again, turns of embeddings with it.
 #[test]
-fn penalties_pass_over_embeddings() {
+fn a_turn_of_embeddings_is_computed_again_when_it_has_to_be() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("adapter");
+    gguf::Lora {
+        architecture: c"llama",
+        target: "blk.0.ffn_down.weight",
+        n_in: 128,
+        n_out: 64,
+        seed: 1,
+        factor: 4.0,
+    }
+    .write(&path);
+    let path = CString::new(path.to_str().expect("UTF-8")).expect("no NUL");
+    let client = Client::small();
+    let mut adapter = RKLLMLoraAdapter {
+        lora_adapter_path: path.as_ptr(),
+        lora_adapter_name: c"a".as_ptr(),
+        scale: 1.0,
+    };
+    // SAFETY: a valid pointer with strings that end in NUL.
+    assert_eq!(unsafe { rkllm_load_lora(client.handle, &raw mut adapter) }, 0);
+    let keep = RKLLMInferParam {
+        keep_history: 1,
+        max_new_tokens: 1,
+        ..infer_param()
+    };
+    let mut lora = RKLLMLoraParam {
+        lora_adapter_name: c"a".as_ptr(),
+    };
+    let with = RKLLMInferParam {
+        lora_params: &raw mut lora,
+        ..infer_param()
+    };
+    client.run(&PROMPT, &keep);
+    let by_tokens = client.run(&[310], &with);
+    client.clear(0);
+    run(&client, &rows(&PROMPT), &keep);
+    let by_rows = client.run(&[310], &with);
+    assert_eq!(by_rows.finish.prefill_tokens, 6 + 1 + 1);
+    assert_eq!(by_rows.ids(), by_tokens.ids());
+}
+
+/// So many embeddings that they would fill the window of the penalties. A penalty below zero is a reward: the next token
+/// is one of those that are seen.
+#[test]
+fn penalties_look_past_embeddings() {
     let param = RKLLMParam {
-        repeat_penalty: 1.5,
+        presence_penalty: -100.0,
+        max_new_tokens: 1,
         ..greedy()
     };
     let client = Client::load(small(), &param);
-    let run = run(&client, &rows(&PROMPT), &infer_param());
-    assert_eq!(run.tokens.len(), 16);
+    let keep = RKLLMInferParam {
+        keep_history: 1,
+        ..infer_param()
+    };
+    let first = client.run(&PROMPT, &keep).ids()[0];
+    let next = run(&client, &rows(&[320; 80]), &infer_param()).ids()[0];
+    assert!(PROMPT.contains(&next) || next == first, "{next}");
 }
 
 #[test]

@@ -324,3 +324,37 @@ unsafe extern "C" fn is_set(flag: *mut c_void) -> bool {
     let flag = unsafe { &*flag.cast::<AtomicBool>() };
     flag.load(Ordering::Relaxed)
 }
+
+#[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test stops at what it did not expect")]
+mod tests {
+    use std::ffi::CString;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    use super::{Context, Entries, Output};
+    use crate::builtin::{self, Shape};
+    use crate::llama::{Model, ThreadPool, Threads, start};
+
+    #[test]
+    fn hidden_states_are_given_when_asked_for_and_cost_nothing_after() {
+        start();
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("model.gguf");
+        builtin::write(&Shape::TINY, &path).expect("written");
+        let path = CString::new(path.to_str().expect("UTF-8")).expect("no NUL");
+        let model = Model::load(&path).expect("a model");
+        let threads = Threads { count: 1, mask: None };
+        let pool = ThreadPool::new(threads).expect("a pool");
+        let abort = Arc::new(AtomicBool::new(false));
+        let mut context = Context::new(model, pool, 64, 1, abort).expect("a context");
+        let mut rows = Vec::new();
+        context
+            .compute_outputs(Entries::Tokens(&[1, 300]), Output::Hidden, &mut rows)
+            .expect("computed");
+        assert_eq!(rows.len(), 2 * Shape::TINY.n_embd);
+        context.compute(Entries::Tokens(&[301])).expect("computed");
+        assert!(context.output(Output::Hidden, 0).is_err());
+        assert!(context.output(Output::Logits, 0).is_ok());
+    }
+}
