@@ -4,7 +4,7 @@
 //! API costs. So both sides are loaded afresh a number of times, and take turns at being loaded first. After each
 //! loading, short rounds of the two take turns as well, so that drift falls on both alike; a round is one prompt and a
 //! fixed number of tokens, greedy. A loading gives the ratio of the medians of the time a token; the figure is the
-//! median of these ratios, the goal 1.01 at most. The control is the same with a second plain loop in place of the API:
+//! median of these ratios with its 95 % confidence interval, the goal 1.01 at most. The control is the same with a second plain loop in place of the API:
 //! what it shows beside 1 is the noise, and a figure closer to 1 than that says nothing.
 //!
 //!     cargo bench --workspace --bench plain_loop [-- <model.gguf> [threads [loadings [rounds]]]]
@@ -95,14 +95,33 @@ fn report(name: &str, pairs: Vec<(Duration, Duration)>) {
     ratios.sort_by(f64::total_cmp);
     let at = |share: usize| ratios[(ratios.len() - 1) * share / 4];
     let (one, other): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+    let interval = interval_of_median(&ratios).map_or_else(
+        || "too few loadings for an interval".to_owned(),
+        |(low, high)| format!("95 % interval {low:.4} to {high:.4}"),
+    );
     println!(
-        "{name:<8} {:>9.2?} a token, plain loop {:>9.2?}, ratio {:.4} (quartiles {:.4} and {:.4})",
+        "{name:<8} {:>9.2?} a token, plain loop {:>9.2?}, ratio {:.4} ({interval}, quartiles {:.4} and {:.4})",
         median(one),
         median(other),
         at(2),
         at(1),
         at(3)
     );
+}
+
+/// A confidence interval of the median of at least 95 %, whatever the distribution: the kth lowest and the kth highest
+/// value, with the largest k for which at most 2.5 % of the binomial distribution of as many fair coins lies below it.
+/// `None` below six values, of which not even the extremes are enough.
+fn interval_of_median(sorted: &[f64]) -> Option<(f64, f64)> {
+    let count = f64::from(u32::try_from(sorted.len()).expect("few loadings"));
+    let (mut ways, mut below, mut rank) = (0.5_f64.powf(count), 0.0, 0);
+    while below + ways <= 0.025 {
+        below += ways;
+        ways *= (count - f64::from(rank)) / f64::from(rank + 1);
+        rank += 1;
+    }
+    let rank = usize::try_from(rank).ok()?.checked_sub(1)?;
+    Some((sorted[rank], sorted[sorted.len() - 1 - rank]))
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {

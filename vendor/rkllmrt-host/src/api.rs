@@ -4,6 +4,7 @@ use std::ffi::{c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
+use crate::callbacks::Callbacks;
 use crate::header::{
     self, LLMHandle, RKLLMCallback, RKLLMCrossAttnParam, RKLLMInferParam, RKLLMInput, RKLLMLoraAdapter,
     RKLLMParam,
@@ -11,8 +12,9 @@ use crate::header::{
 use crate::input::Request;
 use crate::instance::Instance;
 use crate::llama;
-use crate::params::{self, Settings, check_model_file, copied};
+use crate::params::{self, Settings, check_model_file, copied, path_of};
 use crate::template::Template;
+use crate::tools::Tools;
 use crate::{cpu, log, registry};
 
 /// The release of the C API that is implemented here.
@@ -93,7 +95,8 @@ fn open(param: &RKLLMParam, callback: &RKLLMCallback) -> Result<Instance, String
     cpu::check()?;
     llama::start();
     let threads = settings.threads;
-    let instance = Instance::open(settings, function, callback.result_userdata)?;
+    let callbacks = Callbacks::new(callback);
+    let instance = Instance::open(settings, function, callback.result_userdata, callbacks)?;
     match threads.mask {
         Some(mask) => log::info(format_args!(
             "threads: {}, each on a CPU of its own out of {mask:#x}",
@@ -105,37 +108,59 @@ fn open(param: &RKLLMParam, callback: &RKLLMCallback) -> Result<Instance, String
     Ok(instance)
 }
 
-/// Not supported.
+/// Loads a `LoRA` adapter for the runs that name it.
 ///
 /// # Safety
 ///
-/// No condition; declared as the header has it.
+/// The pointer is NULL or valid, with strings that are NULL or end in NUL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn rkllm_load_lora(_handle: LLMHandle, _lora_adapter: *mut RKLLMLoraAdapter) -> c_int {
-    unsupported("rkllm_load_lora")
+pub unsafe extern "C" fn rkllm_load_lora(handle: LLMHandle, lora_adapter: *mut RKLLMLoraAdapter) -> c_int {
+    entry("rkllm_load_lora", || {
+        let instance = registry::find(handle)?;
+        // SAFETY: the caller upholds it; `as_ref` looks at NULL itself.
+        let adapter = unsafe { lora_adapter.as_ref() }.ok_or("rkllm_load_lora: the adapter is NULL")?;
+        // SAFETY: the caller upholds it.
+        let path = unsafe { copied(adapter.lora_adapter_path) }
+            .ok_or("rkllm_load_lora: lora_adapter_path is NULL")?;
+        // SAFETY: the caller upholds it.
+        let name = unsafe { copied(adapter.lora_adapter_name) }
+            .ok_or("rkllm_load_lora: lora_adapter_name is NULL")?;
+        instance.between_runs(|session| session.load_adapter(name, &path, adapter.scale))
+    })
 }
 
-/// Not supported.
+/// Has later runs begin with the prompt cache in a file, where their prompts do, until it is released.
 ///
 /// # Safety
 ///
-/// No condition; declared as the header has it.
+/// The path is NULL or ends in NUL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rkllm_load_prompt_cache(
-    _handle: LLMHandle,
-    _prompt_cache_path: *const c_char,
+    handle: LLMHandle,
+    prompt_cache_path: *const c_char,
 ) -> c_int {
-    unsupported("rkllm_load_prompt_cache")
+    entry("rkllm_load_prompt_cache", || {
+        let instance = registry::find(handle)?;
+        // SAFETY: the caller upholds it.
+        let path = unsafe { copied(prompt_cache_path) }
+            .ok_or("rkllm_load_prompt_cache: prompt_cache_path is NULL")?;
+        instance.between_runs(|session| session.load_cache(path_of(&path)))
+    })
 }
 
-/// Not supported.
+/// Lets go of the loaded prompt cache and empties the KV cache. Does nothing, and succeeds, when none is loaded.
 ///
 /// # Safety
 ///
-/// No condition; declared as the header has it.
+/// No condition: a handle is looked up, not followed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn rkllm_release_prompt_cache(_handle: LLMHandle) -> c_int {
-    unsupported("rkllm_release_prompt_cache")
+pub unsafe extern "C" fn rkllm_release_prompt_cache(handle: LLMHandle) -> c_int {
+    entry("rkllm_release_prompt_cache", || {
+        registry::find(handle)?.between_runs(|session| {
+            session.release_cache();
+            Ok(())
+        })
+    })
 }
 
 /// Aborts a run under way, waits for it, and frees the model.
@@ -166,7 +191,7 @@ pub unsafe extern "C" fn rkllm_run(
 ) -> c_int {
     entry("rkllm_run", || {
         // SAFETY: the caller upholds it.
-        let read = || unsafe { Request::read(rkllm_input, rkllm_infer_params) };
+        let read = |width| unsafe { Request::read(rkllm_input, rkllm_infer_params, width) };
         registry::find(handle)?.run(read, userdata)
     })
 }
@@ -185,7 +210,7 @@ pub unsafe extern "C" fn rkllm_run_async(
 ) -> c_int {
     entry("rkllm_run_async", || {
         // SAFETY: the caller upholds it.
-        let read = || unsafe { Request::read(rkllm_input, rkllm_infer_params) };
+        let read = |width| unsafe { Request::read(rkllm_input, rkllm_infer_params, width) };
         registry::find(handle)?.run_async(read, userdata)
     })
 }
@@ -272,13 +297,8 @@ pub unsafe extern "C" fn rkllm_set_chat_template(
 ) -> c_int {
     entry("rkllm_set_chat_template", || {
         let instance = registry::find(handle)?;
-        let text = |name: &str, text: *const c_char| {
-            // SAFETY: the caller upholds it.
-            let text =
-                unsafe { copied(text) }.ok_or_else(|| format!("rkllm_set_chat_template: {name} is NULL"))?;
-            text.into_string()
-                .map_err(|error| format!("rkllm_set_chat_template: {name}: {error}"))
-        };
+        // SAFETY: the caller upholds it.
+        let text = |name, text| unsafe { text_argument("rkllm_set_chat_template", name, text) };
         let template = Template::custom(
             text("system_prompt", system_prompt)?,
             text("prompt_prefix", prompt_prefix)?,
@@ -288,19 +308,31 @@ pub unsafe extern "C" fn rkllm_set_chat_template(
     })
 }
 
-/// Not supported.
+/// Puts functions that the model may call into the system prompt, and says between what marks their results will come.
+/// Empties the KV cache.
 ///
 /// # Safety
 ///
-/// No condition; declared as the header has it.
+/// The strings are NULL or end in NUL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rkllm_set_function_tools(
-    _handle: LLMHandle,
-    _system_prompt: *const c_char,
-    _tools: *const c_char,
-    _tool_response_str: *const c_char,
+    handle: LLMHandle,
+    system_prompt: *const c_char,
+    tools: *const c_char,
+    tool_response_str: *const c_char,
 ) -> c_int {
-    unsupported("rkllm_set_function_tools")
+    entry("rkllm_set_function_tools", || {
+        let instance = registry::find(handle)?;
+        // SAFETY: the caller upholds it.
+        let text = |name, text| unsafe { text_argument("rkllm_set_function_tools", name, text) };
+        let tools = Tools::new(
+            &text("system_prompt", system_prompt)?,
+            &text("tools", tools)?,
+            &text("tool_response_str", tool_response_str)?,
+        )
+        .map_err(|error| format!("rkllm_set_function_tools: {error}"))?;
+        instance.between_runs(|session| session.set_tools(tools))
+    })
 }
 
 /// Not supported.
@@ -314,6 +346,18 @@ pub unsafe extern "C" fn rkllm_set_cross_attn_params(
     _cross_attn_params: *mut RKLLMCrossAttnParam,
 ) -> c_int {
     unsupported("rkllm_set_cross_attn_params")
+}
+
+/// A client's text.
+///
+/// # Safety
+///
+/// `text` is NULL or a NUL-terminated string that nobody changes meanwhile.
+unsafe fn text_argument(function: &str, name: &str, text: *const c_char) -> Result<String, String> {
+    // SAFETY: the caller upholds it.
+    let text = unsafe { copied(text) }.ok_or_else(|| format!("{function}: {name} is NULL"))?;
+    text.into_string()
+        .map_err(|error| format!("{function}: {name}: {error}"))
 }
 
 /// The compiler compares each function with the header's declaration: two functions share an array only if their

@@ -7,7 +7,7 @@ use crate::header::{
     LLMCallState, RKLLM_RUN_ERROR, RKLLM_RUN_FINISH, RKLLM_RUN_NORMAL, RKLLM_RUN_WAITING, RKLLMPerfStat,
     RKLLMResult, RKLLMResultLastHiddenLayer, RKLLMResultLogits,
 };
-use crate::llama::Token;
+use crate::llama::{Output, Token};
 use crate::text::Text;
 
 /// The id in a result that is about no token.
@@ -55,8 +55,39 @@ impl Delivery {
             RKLLM_RUN_WAITING
         });
         self.result.text = ptr::null();
-        // 2 asks for the early release of buffers that this mode does not have; other values have no meaning.
+        // 2 asks for the early release of buffers that generation does not have; other values have no meaning.
         if reply == 1 { Reply::Pause } else { Reply::GoOn }
+    }
+
+    /// A callback with no output yet.
+    pub(crate) fn nothing(&mut self) {
+        self.result = empty_result();
+        self.call(RKLLM_RUN_NORMAL);
+    }
+
+    /// What a model gave for tokens: rows of `width`, which the client may look at until its callback returns.
+    pub(crate) fn outputs(&mut self, output: Output, rows: &[f32], width: usize) {
+        let int = |value| c_int::try_from(value).unwrap_or(c_int::MAX);
+        let (values, width, num_tokens) = (rows.as_ptr(), int(width), int(rows.len() / width));
+        self.result = empty_result();
+        match output {
+            Output::Hidden => {
+                self.result.last_hidden_layer = RKLLMResultLastHiddenLayer {
+                    hidden_states: values,
+                    embd_size: width,
+                    num_tokens,
+                };
+            }
+            Output::Logits => {
+                self.result.logits = RKLLMResultLogits {
+                    logits: values,
+                    vocab_size: width,
+                    num_tokens,
+                };
+            }
+        }
+        self.call(RKLLM_RUN_NORMAL);
+        self.result = empty_result();
     }
 
     pub(crate) fn finish(&mut self, perf: RKLLMPerfStat) {

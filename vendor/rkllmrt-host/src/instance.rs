@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
 
+use crate::callbacks::Callbacks;
 use crate::delivery::{Delivery, Function};
 use crate::input::Request;
 use crate::log;
@@ -55,9 +56,10 @@ impl Instance {
         settings: Settings,
         callback: Function,
         userdata: *mut c_void,
+        callbacks: Callbacks,
     ) -> Result<Self, String> {
         let abort = Arc::new(AtomicBool::new(false));
-        let session = Session::open(settings, Arc::clone(&abort))?;
+        let session = Session::open(settings, callbacks, Arc::clone(&abort))?;
         Ok(Self {
             gate: Mutex::new(Gate {
                 runner: None,
@@ -72,10 +74,11 @@ impl Instance {
         })
     }
 
-    /// Runs to the end on this thread. `read` gives the request; it is not asked when a paused run goes on.
+    /// Runs to the end on this thread. `read` gives the request, told how wide the model's embeddings are; it is not
+    /// asked when a paused run goes on.
     pub(crate) fn run(
         &self,
-        read: impl FnOnce() -> Result<Request, String>,
+        read: impl FnOnce(usize) -> Result<Request, String>,
         userdata: *mut c_void,
     ) -> Result<(), String> {
         let mut gate = self.enter()?;
@@ -88,7 +91,7 @@ impl Instance {
     /// The same on a thread of its own, from which the callback comes.
     pub(crate) fn run_async(
         self: &Arc<Self>,
-        read: impl FnOnce() -> Result<Request, String>,
+        read: impl FnOnce(usize) -> Result<Request, String>,
         userdata: *mut c_void,
     ) -> Result<(), String> {
         let mut gate = self.enter()?;
@@ -205,10 +208,14 @@ impl Instance {
     /// With the gate held.
     fn read_unless_paused(
         &self,
-        read: impl FnOnce() -> Result<Request, String>,
+        read: impl FnOnce(usize) -> Result<Request, String>,
     ) -> Result<Option<Request>, String> {
-        let paused = self.session()?.as_ref().is_some_and(Session::is_paused);
-        if paused { Ok(None) } else { read().map(Some) }
+        let width = {
+            let session = self.session()?;
+            let session = session.as_ref().ok_or(DESTROYED)?;
+            (!session.is_paused()).then(|| session.embedding_width())
+        };
+        width.map(read).transpose()
     }
 
     fn run_to_the_end(&self, request: Option<&Request>, mut delivery: Delivery) -> Result<(), String> {

@@ -9,24 +9,30 @@
 //! [`llama_cpp_version`] say what the figures were made with.
 #![expect(unsafe_code, reason = "a C API on top of a C API: this crate is the fence")]
 
+mod adapters;
 mod api;
 pub mod builtin;
+mod callbacks;
 mod cpu;
 mod delivery;
 mod generation;
 mod header;
+mod identity;
 mod input;
 mod instance;
 mod llama;
 mod log;
 mod params;
+mod prompt_cache;
 mod registry;
+mod rows;
 mod sampler;
 mod session;
 #[cfg(feature = "slowdown")]
 mod slowdown;
 mod template;
 mod text;
+mod tools;
 
 pub use api::{
     rkllm_abort, rkllm_clear_kv_cache, rkllm_createDefaultParam, rkllm_destroy, rkllm_get_kv_cache_size,

@@ -1,6 +1,6 @@
 //! The parameters of a client, checked and in types of our own.
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, CString, OsStr, c_char};
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
@@ -127,7 +127,32 @@ fn threads(extend: &RKLLMExtendParam) -> Result<Threads, String> {
     })
 }
 
-/// The nine sampling values, less mirostat, which must be off.
+/// Mirostat with its target, in bits a token, and its learning rate.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Mirostat {
+    Off,
+    One { tau: f32, eta: f32 },
+    Two { tau: f32, eta: f32 },
+}
+
+impl Mirostat {
+    fn new(version: i32, tau: f32, eta: f32) -> Result<Self, String> {
+        let mirostat = match version {
+            0 => return Ok(Self::Off),
+            1 => Self::One { tau, eta },
+            2 => Self::Two { tau, eta },
+            unknown => return Err(format!("mirostat is {unknown}, must be 0, 1 or 2")),
+        };
+        for (name, value) in [("mirostat_tau", tau), ("mirostat_eta", eta)] {
+            if !(value.is_finite() && value > 0.0) {
+                return Err(format!("{name} is {value}, must be a finite number above 0"));
+            }
+        }
+        Ok(mirostat)
+    }
+}
+
+/// The nine sampling values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Sampling {
     pub(crate) top_k: i32,
@@ -136,6 +161,7 @@ pub(crate) struct Sampling {
     pub(crate) repeat_penalty: f32,
     pub(crate) frequency_penalty: f32,
     pub(crate) presence_penalty: f32,
+    pub(crate) mirostat: Mirostat,
 }
 
 impl Sampling {
@@ -154,12 +180,6 @@ impl Sampling {
     }
 
     pub(crate) fn new(param: &RKLLMSamplingParam) -> Result<Self, String> {
-        if param.mirostat != 0 {
-            return Err(format!(
-                "mirostat = {} is not supported by the host runtime",
-                param.mirostat
-            ));
-        }
         let finite = [
             ("top_p", param.top_p),
             ("temperature", param.temperature),
@@ -183,6 +203,7 @@ impl Sampling {
             repeat_penalty: param.repeat_penalty,
             frequency_penalty: param.frequency_penalty,
             presence_penalty: param.presence_penalty,
+            mirostat: Mirostat::new(param.mirostat, param.mirostat_tau, param.mirostat_eta)?,
         })
     }
 }
@@ -200,9 +221,14 @@ pub(crate) unsafe fn copied(text: *const c_char) -> Option<CString> {
     Some(unsafe { CStr::from_ptr(text) }.to_owned())
 }
 
+/// A client's path: any bytes but NUL.
+pub(crate) fn path_of(path: &CStr) -> &Path {
+    Path::new(OsStr::from_bytes(path.to_bytes()))
+}
+
 /// Looks into a model file before llama.cpp does, to say in one line what is wrong with it.
 pub(crate) fn check_model_file(path: &CStr) -> Result<(), String> {
-    let path = Path::new(std::ffi::OsStr::from_bytes(path.to_bytes()));
+    let path = path_of(path);
     let shown = path.display();
     let unreadable = |error| format!("cannot read the model {shown}: {error}");
     let mut file = File::open(path).map_err(unreadable)?;

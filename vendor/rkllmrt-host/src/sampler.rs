@@ -1,7 +1,8 @@
 //! The choice of the next token.
 
 use crate::llama::{Chain, Link, Token};
-use crate::params::Sampling;
+use crate::params::{Mirostat, Sampling};
+use crate::rows::is_row;
 
 /// How many tokens the penalties look back, as llama.cpp's programs have it.
 const PENALTY_WINDOW: usize = 64;
@@ -20,13 +21,16 @@ pub(crate) enum Sampler {
 
 impl Sampler {
     /// `context` is what the penalties see as said already: the prompt and all before it.
+    /// Embeddings in it are none of their business.
     pub(crate) fn new(sampling: &Sampling, n_vocab: Token, context: &[Token]) -> Result<Self, String> {
         let links = links(sampling, n_vocab);
         if matches!(links[..], [Link::Greedy]) {
             return Ok(Self::Plain);
         }
         let mut chain = Chain::new(&links).ok_or("llama.cpp made no sampler")?;
-        for &token in &context[context.len().saturating_sub(PENALTY_WINDOW)..] {
+        let tokens = context.iter().copied().filter(|&id| !is_row(id));
+        let seen: Vec<Token> = tokens.rev().take(PENALTY_WINDOW).collect();
+        for token in seen.into_iter().rev() {
             chain.accept(token);
         }
         Ok(Self::Chain(chain))
@@ -45,8 +49,8 @@ impl Sampler {
     }
 }
 
-/// Penalties where they do something, then either the likeliest token or a draw from the head of the distribution:
-/// the order of llama.cpp's own programs.
+/// Penalties where they do something, then the likeliest token or a draw: from the head of the distribution, or by
+/// mirostat, which cuts it off itself. The order of llama.cpp's own programs.
 fn links(sampling: &Sampling, n_vocab: Token) -> Vec<Link> {
     let &Sampling {
         top_k,
@@ -55,6 +59,7 @@ fn links(sampling: &Sampling, n_vocab: Token) -> Vec<Link> {
         repeat_penalty,
         frequency_penalty,
         presence_penalty,
+        mirostat,
     } = sampling;
     let mut links = Vec::with_capacity(5);
     #[expect(
@@ -70,15 +75,27 @@ fn links(sampling: &Sampling, n_vocab: Token) -> Vec<Link> {
             presence: presence_penalty,
         });
     }
-    if top_k == 1 || temperature <= 0.0 {
-        links.push(Link::Greedy);
-    } else {
-        links.extend([
+    let warm = Link::Temperature(temperature);
+    match mirostat {
+        _ if temperature <= 0.0 => links.push(Link::Greedy),
+        Mirostat::Off if top_k == 1 => links.push(Link::Greedy),
+        Mirostat::Off => links.extend([
             Link::TopK(top_k),
             Link::TopP(top_p),
-            Link::Temperature(temperature),
+            warm,
             Link::Draw { seed: SEED },
-        ]);
+        ]),
+        Mirostat::One { tau, eta } => {
+            let seed = SEED;
+            let draw = Link::Mirostat1 {
+                n_vocab,
+                seed,
+                tau,
+                eta,
+            };
+            links.extend([warm, draw]);
+        }
+        Mirostat::Two { tau, eta } => links.extend([warm, Link::Mirostat2 { seed: SEED, tau, eta }]),
     }
     links
 }
@@ -104,7 +121,7 @@ fn likeliest(logits: &[f32]) -> Option<Token> {
 #[cfg(test)]
 mod tests {
     use super::{Link, likeliest, links};
-    use crate::params::Sampling;
+    use crate::params::{Mirostat, Sampling};
 
     const NEUTRAL: Sampling = Sampling {
         top_k: 40,
@@ -113,6 +130,7 @@ mod tests {
         repeat_penalty: 1.0,
         frequency_penalty: 0.0,
         presence_penalty: 0.0,
+        mirostat: Mirostat::Off,
     };
 
     #[test]
@@ -184,5 +202,28 @@ mod tests {
                 Link::Draw { .. }
             ]
         ));
+    }
+
+    #[test]
+    fn mirostat_takes_the_place_of_the_cuts_and_the_draw() {
+        let one = Mirostat::One { tau: 5.0, eta: 0.1 };
+        let two = Mirostat::Two { tau: 5.0, eta: 0.1 };
+        let with = |mirostat| Sampling { mirostat, ..NEUTRAL };
+        assert!(matches!(
+            links(&with(one), 9)[..],
+            [Link::Temperature(_), Link::Mirostat1 { n_vocab: 9, .. }]
+        ));
+        for top_k in [1, 40] {
+            let sampling = Sampling { top_k, ..with(two) };
+            assert!(matches!(
+                links(&sampling, 9)[..],
+                [Link::Temperature(_), Link::Mirostat2 { .. }]
+            ));
+        }
+        let cold = Sampling {
+            temperature: 0.0,
+            ..with(two)
+        };
+        assert!(matches!(links(&cold, 9)[..], [Link::Greedy]));
     }
 }

@@ -1,21 +1,31 @@
 //! One loaded model at work: the KV cache, the conversation, runs.
 
+mod outputs;
+mod saved;
+
+use std::ffi::{CStr, CString};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use crate::adapters::Adapters;
+use crate::callbacks::Callbacks;
 use crate::cpu::Unpin;
 use crate::delivery::{Delivery, Reply};
 use crate::generation::{Generation, Tally};
-use crate::input::{Prompt, Request};
-use crate::llama::{ComputeError, Context, Model, ThreadPool, Token};
+use crate::identity::Identity;
+use crate::input::{Mode, Prompt, Request};
+use crate::llama::{ComputeError, Context, Entries, Model, ThreadPool, Token};
 use crate::log;
 use crate::params::Settings;
+use crate::prompt_cache::Draft;
+use crate::rows::{Rows, is_row};
 use crate::sampler::Sampler;
 #[cfg(feature = "slowdown")]
 use crate::slowdown::Slowdown;
-use crate::template::Template;
+use crate::template::{Template, Tokenizer};
 use crate::text::TextDecoder;
+use crate::tools::Tools;
 
 /// Why a run stopped short of an answer.
 enum Stop {
@@ -48,10 +58,18 @@ enum Rest {
 pub(crate) struct Session {
     context: Context,
     settings: Settings,
+    callbacks: Callbacks,
     template: Template,
+    adapters: Adapters,
+    /// The place of the adapter that is in use; what the KV cache holds was computed with it.
+    adapter: Option<usize>,
     abort: Arc<AtomicBool>,
-    /// The tokens whose positions the KV cache holds, in order.
+    /// The tokens whose positions the KV cache holds, in order; embeddings by the ids that `rows` gave them.
     cache: Vec<Token>,
+    rows: Rows,
+    saved: Option<saved::Saved>,
+    /// Of the model's file, once something had to know.
+    model_identity: Option<Identity>,
     /// The turns that stay in the context. Its last token is not in the cache: it ended a reply and was never
     /// computed.
     history: Vec<Token>,
@@ -66,7 +84,11 @@ pub(crate) struct Session {
 
 impl Session {
     /// Loads the model. The file has been looked at and the CPU checked.
-    pub(crate) fn open(settings: Settings, abort: Arc<AtomicBool>) -> Result<Self, String> {
+    pub(crate) fn open(
+        settings: Settings,
+        callbacks: Callbacks,
+        abort: Arc<AtomicBool>,
+    ) -> Result<Self, String> {
         #[cfg(feature = "slowdown")]
         let slowdown = Slowdown::of_environment()?;
         let path = settings.model_path.to_string_lossy().into_owned();
@@ -77,6 +99,9 @@ impl Session {
         if let Some(reason) = model.unsuitable() {
             return Err(format!("cannot use {path}: {reason}"));
         }
+        let callbacks = callbacks
+            .for_model(&model)
+            .map_err(|reason| format!("cannot use {path}: {reason}"))?;
         let (limit, window) = (model.context_limit(), settings.window);
         // Rockchip's words, by which clients know this failure. The limit itself is allowed, here as there.
         if limit.unsigned_abs() < u32::try_from(window).unwrap_or(u32::MAX) {
@@ -99,9 +124,15 @@ impl Session {
         Ok(Self {
             context,
             settings,
+            callbacks,
             template,
+            adapters: Adapters::default(),
+            adapter: None,
             abort,
             cache: Vec::with_capacity(window),
+            rows: Rows::default(),
+            saved: None,
+            model_identity: None,
             history: Vec::new(),
             prompt_logits: Vec::new(),
             prompt_logits_at: 0,
@@ -120,6 +151,11 @@ impl Session {
         self.cache.len()
     }
 
+    /// How many values an embedding of the input has.
+    pub(crate) fn embedding_width(&self) -> usize {
+        self.context.model().input_width()
+    }
+
     /// Ends a pause: the reply is dropped, as after an abort.
     pub(crate) fn end_pause(&mut self) {
         if let Some(generation) = self.paused.take() {
@@ -132,7 +168,7 @@ impl Session {
         self.paused = None;
         self.history.clear();
         let system = if keep_system_prompt {
-            self.template.system_tokens(self.context.model())?
+            self.template.system_tokens(self.tokenizer())?
         } else {
             Vec::new()
         };
@@ -143,6 +179,17 @@ impl Session {
     pub(crate) fn set_template(&mut self, template: Template) -> Result<(), String> {
         self.template = template;
         self.clear(false)
+    }
+
+    /// Puts functions into the system prompt. Empties the cache and the conversation, as another template does.
+    pub(crate) fn set_tools(&mut self, tools: Tools) -> Result<(), String> {
+        self.template.set_tools(tools)?;
+        self.clear(false)
+    }
+
+    /// Loads an adapter, for the runs that name it.
+    pub(crate) fn load_adapter(&mut self, name: CString, path: &CStr, scale: f32) -> Result<(), String> {
+        self.adapters.load(self.context.model(), name, path, scale)
     }
 
     /// Runs a request, or goes on with the paused one if there is `None`. The callback has heard of the end (or the
@@ -170,7 +217,10 @@ impl Session {
     ) -> Result<(), Stop> {
         let (mut generation, mut tally, first) = match (self.paused.take(), request) {
             (Some(generation), _) => (generation, Tally::without_prefill(start), None),
-            (None, Some(request)) => self.begin(start, request)?,
+            (None, Some(request)) => match request.mode {
+                Mode::Generate => self.begin(start, request)?,
+                Mode::Outputs(output) => return self.give_outputs(start, request, output, delivery),
+            },
             (None, None) => return Err(Stop::Failed("there is no paused run to go on with".to_owned())),
         };
         let rest = self.proceed(&mut generation, &mut tally, first, delivery);
@@ -199,7 +249,7 @@ impl Session {
         start: Instant,
         request: &Request,
     ) -> Result<(Generation, Tally, Option<Token>), Stop> {
-        let prompt = self.prompt(&request.prompt)?;
+        let (prompt, draft) = self.prepare(request)?;
         let sampling = request.sampling.unwrap_or(self.settings.sampling);
         let mut sampler = Sampler::new(&sampling, self.context.model().n_vocab(), &prompt)?;
         let reused = self.reuse(&prompt);
@@ -209,6 +259,9 @@ impl Session {
         } else {
             Tally::without_prefill(start)
         };
+        if let Some(draft) = draft {
+            self.save_cache(draft)?;
+        }
         let first = sampler
             .choose(&self.prompt_logits)
             .ok_or_else(|| "the model gave no logits".to_owned())?;
@@ -223,23 +276,38 @@ impl Session {
         Ok((generation, tally, Some(first)))
     }
 
+    /// What must be right before anything is computed: the context, the adapter, the place of a file to save.
+    fn prepare(&mut self, request: &Request) -> Result<(Vec<Token>, Option<Draft>), String> {
+        self.use_adapter(request.adapter.as_deref())?;
+        let prompt = self.prompt(&request.prompt)?;
+        let draft = request.save_cache.as_deref().map(Draft::create).transpose()?;
+        if draft.is_some() && prompt.iter().copied().any(is_row) {
+            return Err("the cache of a prompt of embeddings cannot be saved".to_owned());
+        }
+        Ok((prompt, draft))
+    }
+
     /// The whole context of a run: the conversation so far and the new prompt.
-    fn prompt(&self, prompt: &Prompt) -> Result<Vec<Token>, String> {
-        let model = self.context.model();
+    fn prompt(&mut self, prompt: &Prompt) -> Result<Vec<Token>, String> {
+        if !self.cache.iter().chain(&self.history).copied().any(is_row) {
+            self.rows.forget();
+        }
         let new = match prompt {
             Prompt::Text { role, text } => {
-                self.template.tokens(model, role, text, self.history.is_empty())?
+                self.template
+                    .tokens(self.tokenizer(), role, text, self.history.is_empty())?
             }
             Prompt::Tokens(tokens) => tokens.clone(),
+            Prompt::Rows(values) => {
+                let rows = values.chunks_exact(self.embedding_width());
+                rows.map(|row| self.rows.id_of(row)).collect()
+            }
         };
         if new.is_empty() {
             return Err("the prompt is empty".to_owned());
         }
-        let n_vocab = model.n_vocab();
-        if let Some(token) = new.iter().find(|token| !(0..n_vocab).contains(*token)) {
-            return Err(format!(
-                "token id {token} is not in the model's vocabulary of {n_vocab}"
-            ));
+        if !matches!(prompt, Prompt::Rows(_)) {
+            self.context.model().check_tokens(&new)?;
         }
         let whole = [self.history.as_slice(), &new].concat();
         let window = self.settings.window;
@@ -252,9 +320,18 @@ impl Session {
         Ok(whole)
     }
 
+    fn tokenizer(&self) -> Tokenizer<'_> {
+        Tokenizer {
+            model: self.context.model(),
+            callbacks: &self.callbacks,
+            window: self.settings.window,
+        }
+    }
+
     /// Brings the cache down to what it shares with `prompt` and says how much that is. The whole prompt only counts
     /// when the logits behind it were kept.
     fn reuse(&mut self, prompt: &[Token]) -> usize {
+        self.restore_saved(prompt);
         let mut keep = common_prefix(&self.cache, prompt);
         if keep == prompt.len() && self.prompt_logits_at != keep {
             keep -= 1;
@@ -271,7 +348,7 @@ impl Session {
         #[cfg(feature = "slowdown")]
         let start = Instant::now();
         self.prompt_logits_at = 0;
-        let result = self.context.compute(&prompt[reused..]);
+        let result = self.compute(&prompt[reused..]);
         let held = if result.is_ok() {
             prompt.len()
         } else {
@@ -286,6 +363,28 @@ impl Session {
         #[cfg(feature = "slowdown")]
         self.slowdown.after_prefill(start);
         Ok(())
+    }
+
+    /// Computes tokens and embeddings behind those in the cache, which is not told.
+    fn compute(&mut self, ids: &[Token]) -> Result<(), Stop> {
+        for part in ids.chunk_by(|one, other| is_row(*one) == is_row(*other)) {
+            match self.embeddings(part)? {
+                Some(rows) => self.context.compute(Entries::Rows(&rows))?,
+                None => self.context.compute(Entries::Tokens(part))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// What goes into the model for ids of one kind; `None`: the tokens themselves.
+    fn embeddings(&self, ids: &[Token]) -> Result<Option<Vec<f32>>, String> {
+        if ids.first().copied().is_some_and(is_row) {
+            return Ok(Some(self.rows.values(ids)));
+        }
+        if self.callbacks.embeds() {
+            return self.callbacks.embed(ids, self.embedding_width()).map(Some);
+        }
+        Ok(None)
     }
 
     /// Delivers token after token until the reply comes to rest. `next` is chosen already; without it the reply goes
@@ -333,7 +432,11 @@ impl Session {
         }
         #[cfg(feature = "slowdown")]
         let start = Instant::now();
-        self.context.compute_one(generation.last)?;
+        if self.callbacks.embeds() {
+            self.compute(&[generation.last])?;
+        } else {
+            self.context.compute_one(generation.last)?;
+        }
         self.cache.push(generation.last);
         let token = generation.sampler.choose(self.context.logits());
         #[cfg(feature = "slowdown")]
@@ -341,6 +444,25 @@ impl Session {
         token
             .map(Some)
             .ok_or_else(|| Stop::Failed("the model gave no logits".to_owned()))
+    }
+
+    /// Has the adapter of this name take part, or none. What was computed with another one is no longer true.
+    fn use_adapter(&mut self, name: Option<&CStr>) -> Result<(), String> {
+        let wanted = name
+            .map(|name| {
+                self.adapters
+                    .position(name)
+                    .ok_or_else(|| format!("no adapter of the name {} is loaded", name.to_string_lossy()))
+            })
+            .transpose()?;
+        if wanted != self.adapter {
+            self.cut(0);
+            let loaded = wanted.and_then(|wanted| self.adapters.get(wanted));
+            self.context
+                .use_adapter(loaded.map(|loaded| (&loaded.adapter, loaded.scale)));
+            self.adapter = wanted;
+        }
+        Ok(())
     }
 
     /// Drops what the cache holds from `keep` on; all of it with a model that cannot forget in part.

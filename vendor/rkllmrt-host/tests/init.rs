@@ -144,10 +144,10 @@ fn parameters_that_cannot_be_met_are_refused() {
     init_refused(
         small(),
         &RKLLMParam {
-            mirostat: 1,
+            mirostat: 3,
             ..greedy()
         },
-        &["mirostat = 1"],
+        &["mirostat is 3"],
     );
 }
 

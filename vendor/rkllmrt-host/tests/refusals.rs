@@ -17,27 +17,8 @@ const PROMPT: [i32; 6] = [1, 300, 301, 302, 303, 304];
 fn unsupported_functions_say_so() {
     let client = Client::small();
     let handle = client.handle;
-    let nothing: *const c_char = ptr::null();
     let words = |name| [name, "is not supported by the host runtime"];
-    // SAFETY: none of these functions looks at its arguments.
-    refused(
-        || unsafe { rkllm_load_lora(handle, ptr::null_mut()) },
-        &words("rkllm_load_lora"),
-    );
-    // SAFETY: as above.
-    refused(
-        || unsafe { rkllm_load_prompt_cache(handle, nothing) },
-        &words("rkllm_load_prompt_cache"),
-    );
-    // SAFETY: as above.
-    refused(
-        || unsafe { rkllm_release_prompt_cache(handle) },
-        &words("rkllm_release_prompt_cache"),
-    );
-    // SAFETY: as above.
-    let tools = || unsafe { rkllm_set_function_tools(handle, nothing, nothing, nothing) };
-    refused(tools, &words("rkllm_set_function_tools"));
-    // SAFETY: as above.
+    // SAFETY: the function does not look at its arguments.
     let cross_attn = || unsafe { rkllm_set_cross_attn_params(handle, ptr::null_mut()) };
     refused(cross_attn, &words("rkllm_set_cross_attn_params"));
 }
@@ -76,37 +57,12 @@ fn run_refused(client: &Client, input: &RKLLMInput, infer: &RKLLMInferParam, wor
 fn unsupported_runs_say_so() {
     let client = Client::small();
     let input = token_input(&PROMPT);
-    for mode in [RKLLM_INFER_GET_LAST_HIDDEN_LAYER, RKLLM_INFER_GET_LOGITS, 99] {
-        let infer = RKLLMInferParam {
-            mode,
-            ..infer_param()
-        };
-        run_refused(
-            &client,
-            &input,
-            &infer,
-            &["inference mode", &mode.to_string(), "not supported"],
-        );
-    }
-    let mut lora = RKLLMLoraParam {
-        lora_adapter_name: c"a".as_ptr(),
-    };
     let infer = RKLLMInferParam {
-        lora_params: &raw mut lora,
+        mode: 99,
         ..infer_param()
     };
-    run_refused(&client, &input, &infer, &["lora_params", "not supported"]);
-    let mut cache = RKLLMPromptCacheParam {
-        save_prompt_cache: 0,
-        prompt_cache_path: ptr::null(),
-    };
-    let infer = RKLLMInferParam {
-        prompt_cache_params: &raw mut cache,
-        ..infer_param()
-    };
-    run_refused(&client, &input, &infer, &["prompt_cache_params", "not supported"]);
+    run_refused(&client, &input, &infer, &["inference mode 99", "unknown"]);
     for (input_type, words) in [
-        (RKLLM_INPUT_EMBED, ["RKLLM_INPUT_EMBED", "not supported"]),
         (
             RKLLM_INPUT_MULTIMODAL,
             ["RKLLM_INPUT_MULTIMODAL", "not supported"],
@@ -143,8 +99,24 @@ fn sampling_values_without_meaning_are_refused() {
     };
     for (mut bad, words) in [
         (
-            RKLLMSamplingParam { mirostat: 2, ..good },
-            ["mirostat", "not supported"],
+            RKLLMSamplingParam { mirostat: 3, ..good },
+            ["mirostat is 3", "0, 1 or 2"],
+        ),
+        (
+            RKLLMSamplingParam {
+                mirostat: 2,
+                mirostat_tau: 0.0,
+                ..good
+            },
+            ["mirostat_tau is 0", "above 0"],
+        ),
+        (
+            RKLLMSamplingParam {
+                mirostat: 1,
+                mirostat_eta: f32::NAN,
+                ..good
+            },
+            ["mirostat_eta is NaN", "above 0"],
         ),
         (
             RKLLMSamplingParam {
@@ -221,6 +193,10 @@ fn null_pointers_are_refused_everywhere() {
         n_tokens: 3,
     };
     run_refused(&client, &tokens, &infer, &["input_ids is NULL"]);
+    let null_rows: *const f32 = ptr::null();
+    let mut embed = common::embed_input(&[], 1);
+    embed.__bindgen_anon_1.embed_input.embed = null_rows.cast_mut();
+    run_refused(&client, &embed, &infer, &["embed_input.embed is NULL"]);
     let mut text = text_input(c"x");
     text.__bindgen_anon_1.prompt_input = ptr::null();
     run_refused(&client, &text, &infer, &["prompt_input is NULL"]);
@@ -252,6 +228,17 @@ fn handles_of_no_model_are_refused_by_every_function() {
         // SAFETY: as above.
         refused(
             || unsafe { rkllm_run_async(handle, &raw mut input, &raw mut infer, userdata) },
+            &[word],
+        );
+        // SAFETY: as above.
+        refused(|| unsafe { rkllm_load_lora(handle, ptr::null_mut()) }, &[word]);
+        // SAFETY: as above.
+        refused(|| unsafe { rkllm_load_prompt_cache(handle, text) }, &[word]);
+        // SAFETY: as above.
+        refused(|| unsafe { rkllm_release_prompt_cache(handle) }, &[word]);
+        // SAFETY: as above.
+        refused(
+            || unsafe { rkllm_set_function_tools(handle, text, text, text) },
             &[word],
         );
         // SAFETY: as above.

@@ -7,6 +7,9 @@ use llama_cpp_sys_2 as sys;
 
 use super::Token;
 
+/// By how many of the likeliest tokens mirostat 1 estimates the distribution: the paper's m, and llama.cpp's.
+const MIROSTAT_M: i32 = 100;
+
 /// One sampler of a chain.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Link {
@@ -20,6 +23,20 @@ pub(crate) enum Link {
     TopK(i32),
     TopP(f32),
     Temperature(f32),
+    /// Mirostat 1 (Basu et al., "Mirostat: a neural text decoding algorithm that directly controls perplexity", ICLR
+    /// 2021), which draws by itself: `tau` is the wanted surprise in bits a token, `eta` how fast it is approached.
+    Mirostat1 {
+        n_vocab: i32,
+        seed: u32,
+        tau: f32,
+        eta: f32,
+    },
+    /// Mirostat 2, of the same paper.
+    Mirostat2 {
+        seed: u32,
+        tau: f32,
+        eta: f32,
+    },
     /// Draws by probability.
     Draw {
         seed: u32,
@@ -113,6 +130,19 @@ impl Link {
             Link::TopP(p) => unsafe { sys::llama_sampler_init_top_p(p, 1) },
             // SAFETY: no condition.
             Link::Temperature(temperature) => unsafe { sys::llama_sampler_init_temp(temperature) },
+            Link::Mirostat1 {
+                n_vocab,
+                seed,
+                tau,
+                eta,
+            } => {
+                // SAFETY: no condition.
+                unsafe { sys::llama_sampler_init_mirostat(n_vocab, seed, tau, eta, MIROSTAT_M) }
+            }
+            // SAFETY: no condition.
+            Link::Mirostat2 { seed, tau, eta } => unsafe {
+                sys::llama_sampler_init_mirostat_v2(seed, tau, eta)
+            },
             // SAFETY: no condition.
             Link::Draw { seed } => unsafe { sys::llama_sampler_init_dist(seed) },
             // SAFETY: no condition.

@@ -11,22 +11,65 @@ use super::{capture_errors, owned};
 /// file but aborts the process.
 const MAX_LAYERS: u32 = 512;
 
-/// Refuses a file whose metadata cannot be read, or on which llama.cpp would abort.
-pub(super) fn check(path: &CStr) -> Result<(), String> {
+/// The types of numbers that the matrices of an adapter may have: those that llama.cpp's converter writes. ggml aborts
+/// on some others.
+const ADAPTER_KINDS: [sys::ggml_type; 4] = [
+    sys::GGML_TYPE_F32,
+    sys::GGML_TYPE_F16,
+    sys::GGML_TYPE_BF16,
+    sys::GGML_TYPE_Q8_0,
+];
+
+/// Refuses a model whose metadata cannot be read, or on which llama.cpp would abort. Tells whether it has an embedding
+/// layer.
+pub(super) fn check(path: &CStr) -> Result<bool, String> {
     let metadata = Metadata::read(path)?;
     match metadata.layers() {
         Some(layers) if layers > MAX_LAYERS => Err(format!(
             "it says that it has {layers} layers, and {MAX_LAYERS} are the most that can be loaded"
         )),
-        _ => Ok(()),
+        _ => Ok(metadata.tensor(EMBEDDING).is_some()),
     }
 }
 
-struct Metadata(NonNull<sys::gguf_context>);
+/// The same for an adapter.
+pub(super) fn check_adapter(path: &CStr) -> Result<(), String> {
+    let metadata = Metadata::read(path)?;
+    let text = sys::GGUF_TYPE_STRING;
+    for (key, kind) in [
+        (c"general.type", text),
+        (c"general.architecture", text),
+        (c"adapter.type", text),
+        (c"adapter.lora.alpha", sys::GGUF_TYPE_FLOAT32),
+    ] {
+        if metadata.find(key, kind).is_none() {
+            let key = key.to_string_lossy();
+            return Err(format!(
+                "it is no LoRA adapter: its {key} is missing or of another type"
+            ));
+        }
+    }
+    let odd = (0..metadata.n_tensors()).find(|&tensor| {
+        // SAFETY: the metadata is alive and has this tensor.
+        !ADAPTER_KINDS.contains(&unsafe { sys::gguf_get_tensor_type(metadata.0.as_ptr(), tensor) })
+    });
+    match odd {
+        None => Ok(()),
+        Some(tensor) => Err(format!(
+            "its {} is of a type that adapters do not come in",
+            metadata.tensor_name(tensor).to_string_lossy()
+        )),
+    }
+}
+
+/// What GGUF calls the matrix of the embedding layer.
+pub(super) const EMBEDDING: &CStr = c"token_embd.weight";
+
+pub(super) struct Metadata(NonNull<sys::gguf_context>);
 
 impl Metadata {
     /// The error is what ggml said.
-    fn read(path: &CStr) -> Result<Self, String> {
+    pub(super) fn read(path: &CStr) -> Result<Self, String> {
         let params = sys::gguf_init_params {
             no_alloc: true,
             ctx: ptr::null_mut(),
@@ -49,6 +92,34 @@ impl Metadata {
         let key = self.find(&name, sys::GGUF_TYPE_UINT32)?;
         // SAFETY: as above, for a number.
         Some(unsafe { sys::gguf_get_val_u32(self.0.as_ptr(), key) })
+    }
+
+    /// The place of a tensor, if there is one of this name.
+    pub(super) fn tensor(&self, name: &CStr) -> Option<i64> {
+        // SAFETY: the metadata is alive, the name is NUL-terminated.
+        let tensor = unsafe { sys::gguf_find_tensor(self.0.as_ptr(), name.as_ptr()) };
+        (tensor >= 0).then_some(tensor)
+    }
+
+    pub(super) fn n_tensors(&self) -> i64 {
+        // SAFETY: the metadata is alive.
+        unsafe { sys::gguf_get_n_tensors(self.0.as_ptr()) }
+    }
+
+    /// Width and height of a matrix.
+    pub(super) fn extents(&self, tensor: i64) -> [i64; 2] {
+        // SAFETY: the metadata is alive and has this tensor.
+        let extents = unsafe { sys::gguf_get_tensor_ne(self.0.as_ptr(), tensor) };
+        // SAFETY: ggml has four extents for each tensor, which belong to the metadata.
+        let [width, height, ..] = unsafe { *extents.cast::<[i64; 4]>() };
+        [width, height]
+    }
+
+    fn tensor_name(&self, tensor: i64) -> &CStr {
+        // SAFETY: the metadata is alive and has this tensor.
+        let name = unsafe { sys::gguf_get_tensor_name(self.0.as_ptr(), tensor) };
+        // SAFETY: a NUL-terminated string that belongs to the metadata.
+        unsafe { CStr::from_ptr(name) }
     }
 
     /// The place of a key whose value is of this type.

@@ -1,5 +1,7 @@
 //! A small safe layer over llama.cpp's C API: every pointer of it lives in one of these types and is freed there.
 
+mod adapter;
+mod bare;
 mod chain;
 mod context;
 mod log;
@@ -13,8 +15,9 @@ use std::sync::Once;
 
 use llama_cpp_sys_2 as sys;
 
+pub(crate) use adapter::Adapter;
 pub(crate) use chain::{Chain, Link};
-pub(crate) use context::{ComputeError, Context};
+pub(crate) use context::{ComputeError, Context, Entries, Output};
 pub(crate) use log::capture as capture_errors;
 pub(crate) use model::{Model, apply_chat_template};
 pub(crate) use threads::{ThreadPool, Threads};

@@ -5,7 +5,7 @@ use std::ptr::{self, NonNull};
 
 use llama_cpp_sys_2 as sys;
 
-use super::{Token, capture_errors, metadata};
+use super::{Token, bare, capture_errors, metadata};
 
 /// Weights and vocabulary, read only once loaded.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub(crate) struct Model {
     ptr: NonNull<sys::llama_model>,
     vocab: *const sys::llama_vocab,
     n_vocab: Token,
+    has_tokenizer: bool,
+    has_embedding: bool,
 }
 
 // SAFETY: a loaded model is not changed by any function used here, whichever thread calls it.
@@ -21,20 +23,32 @@ unsafe impl Send for Model {}
 impl Model {
     /// Loads weights for the CPU, memory-mapped. The error is what llama.cpp said, or would have aborted on.
     pub(crate) fn load(path: &CStr) -> Result<Self, String> {
-        metadata::check(path)?;
+        let has_embedding = metadata::check(path)?;
         // SAFETY: no condition.
         let mut params = unsafe { sys::llama_model_default_params() };
         params.n_gpu_layers = 0;
-        let (model, errors) = capture_errors(|| {
-            // SAFETY: the path is NUL-terminated, the params are llama.cpp's own defaults.
-            unsafe { sys::llama_model_load_from_file(path.as_ptr(), params) }
-        });
-        let ptr = NonNull::new(model).ok_or(errors)?;
+        let ptr = if has_embedding {
+            let (model, errors) = capture_errors(|| {
+                // SAFETY: the path is NUL-terminated, the params are llama.cpp's own defaults.
+                unsafe { sys::llama_model_load_from_file(path.as_ptr(), params) }
+            });
+            NonNull::new(model).ok_or(errors)?
+        } else {
+            bare::load(path, params)?
+        };
         // SAFETY: the model is alive; its vocabulary is a part of it and never NULL.
         let vocab = unsafe { sys::llama_model_get_vocab(ptr.as_ptr()) };
         // SAFETY: the vocabulary is alive as long as the model.
         let n_vocab = unsafe { sys::llama_vocab_n_tokens(vocab) };
-        Ok(Self { ptr, vocab, n_vocab })
+        // SAFETY: as above.
+        let kind = unsafe { sys::llama_vocab_type(vocab) };
+        Ok(Self {
+            ptr,
+            vocab,
+            n_vocab,
+            has_tokenizer: kind != sys::LLAMA_VOCAB_TYPE_NONE,
+            has_embedding,
+        })
     }
 
     pub(super) fn as_ptr(&self) -> *mut sys::llama_model {
@@ -99,6 +113,41 @@ impl Model {
         self.n_vocab
     }
 
+    /// How many values an embedding has that takes a token's place in the input.
+    pub(crate) fn input_width(&self) -> usize {
+        // SAFETY: the model is alive.
+        let width = unsafe { sys::llama_model_n_embd_inp(self.ptr.as_ptr()) };
+        width.unsigned_abs() as usize
+    }
+
+    /// How many values a hidden state of the last layer has.
+    pub(super) fn output_width(&self) -> usize {
+        // SAFETY: the model is alive.
+        let width = unsafe { sys::llama_model_n_embd_out(self.ptr.as_ptr()) };
+        width.unsigned_abs() as usize
+    }
+
+    /// Refuses an id that is not of the vocabulary.
+    pub(crate) fn check_tokens(&self, tokens: &[Token]) -> Result<(), String> {
+        let n_vocab = self.n_vocab;
+        match tokens.iter().find(|token| !(0..n_vocab).contains(*token)) {
+            Some(token) => Err(format!(
+                "token id {token} is not in the model's vocabulary of {n_vocab}"
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the file carries a tokenizer. Without one there is no text, neither in nor out.
+    pub(crate) fn has_tokenizer(&self) -> bool {
+        self.has_tokenizer
+    }
+
+    /// Whether the file carries an embedding layer. Without one every token goes in as its embedding.
+    pub(crate) fn has_embedding(&self) -> bool {
+        self.has_embedding
+    }
+
     /// The token to begin text with, where the vocabulary asks for one.
     pub(crate) fn leading_token(&self) -> Option<Token> {
         // SAFETY: the vocabulary is alive as long as the model.
@@ -116,7 +165,7 @@ impl Model {
 
     /// Adds the bytes of a token to `out`; none for a special one, unless `special`.
     pub(crate) fn push_piece(&self, token: Token, special: bool, out: &mut Vec<u8>) {
-        if !(0..self.n_vocab).contains(&token) {
+        if !(0..self.n_vocab).contains(&token) || !self.has_tokenizer() {
             return;
         }
         loop {
@@ -134,7 +183,8 @@ impl Model {
         }
     }
 
-    /// The tokens of `text`, in which special tokens may be spelt out. Nothing is put before or behind it.
+    /// The tokens of `text`, in which special tokens may be spelt out. Nothing is put before or behind it. Only for a
+    /// model with a tokenizer.
     pub(crate) fn tokenize(&self, text: &str) -> Result<Vec<Token>, String> {
         let length =
             i32::try_from(text.len()).map_err(|_| format!("a prompt of {} bytes is too long", text.len()))?;
@@ -176,21 +226,29 @@ fn text_of(write: impl FnOnce(*mut c_char, usize)) -> String {
         .unwrap_or_default()
 }
 
-/// Puts one message into a chat template, with the opening of the reply behind it. `None`: llama.cpp does not know
-/// the template; it recognises the common ones and has no interpreter for others.
-pub(crate) fn apply_chat_template(template: &CStr, role: &CStr, content: &CStr) -> Option<String> {
-    let message = sys::llama_chat_message {
-        role: role.as_ptr(),
-        content: content.as_ptr(),
-    };
-    let mut text: Vec<u8> = vec![0; content.to_bytes().len() * 2 + 1024];
+/// Puts messages, each a role and what it says, into a chat template. `None`: llama.cpp does not know the template; it
+/// recognises the common ones and has no interpreter for others.
+pub(crate) fn apply_chat_template(
+    template: &CStr,
+    messages: &[(&CStr, &CStr)],
+    open_reply: bool,
+) -> Option<String> {
+    let chat: Vec<_> = messages
+        .iter()
+        .map(|(role, content)| sys::llama_chat_message {
+            role: role.as_ptr(),
+            content: content.as_ptr(),
+        })
+        .collect();
+    let length: usize = messages.iter().map(|(_, content)| content.to_bytes().len()).sum();
+    let mut text: Vec<u8> = vec![0; length * 2 + 1024];
     loop {
         let room = i32::try_from(text.len()).ok()?;
-        // SAFETY: three NUL-terminated strings, one message, a buffer as long as told.
-        let length = unsafe {
-            let start = text.as_mut_ptr().cast::<c_char>();
-            sys::llama_chat_apply_template(template.as_ptr(), &raw const message, 1, true, start, room)
-        };
+        let start = text.as_mut_ptr().cast::<c_char>();
+        let (template, chat, n_messages) = (template.as_ptr(), chat.as_ptr(), chat.len());
+        // SAFETY: NUL-terminated strings, as many messages and a buffer as long as told.
+        let length =
+            unsafe { sys::llama_chat_apply_template(template, chat, n_messages, open_reply, start, room) };
         let length = usize::try_from(length).ok()?;
         if length <= text.len() {
             text.truncate(length);

@@ -29,6 +29,8 @@ pub(crate) mod header {
     include!(concat!(env!("OUT_DIR"), "/header.rs"));
 }
 
+pub(crate) mod gguf;
+pub(crate) mod plain;
 pub(crate) mod stderr;
 
 use std::ffi::{CStr, CString, c_int, c_void};
@@ -98,6 +100,33 @@ pub(crate) struct Event {
     pub(crate) generate_tokens: i32,
     pub(crate) generate_ms: f32,
     pub(crate) memory_mb: f32,
+    pub(crate) hidden: Option<Rows>,
+    pub(crate) logits: Option<Rows>,
+}
+
+/// Rows of floats that a callback showed.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Rows {
+    pub(crate) values: Vec<f32>,
+    pub(crate) width: usize,
+}
+
+impl Rows {
+    /// `None` for no values at all, which must have no extent either.
+    fn copied(values: *const f32, width: c_int, n_rows: c_int) -> Option<Self> {
+        let (width, n_rows) = (usize::try_from(width).unwrap(), usize::try_from(n_rows).unwrap());
+        if values.is_null() {
+            assert_eq!((width, n_rows), (0, 0), "no values, no extent");
+            return None;
+        }
+        // SAFETY: the runtime says how many there are, alive until the callback returns.
+        let values = unsafe { std::slice::from_raw_parts(values, width * n_rows) }.to_vec();
+        Some(Self { values, width })
+    }
+
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &[f32]> {
+        self.values.chunks_exact(self.width)
+    }
 }
 
 /// What the callback does with an event: the value is returned to the runtime.
@@ -145,6 +174,16 @@ pub(crate) unsafe extern "C" fn record(
         generate_tokens: result.perf.generate_tokens,
         generate_ms: result.perf.generate_time_ms,
         memory_mb: result.perf.memory_usage_mb,
+        hidden: Rows::copied(
+            result.last_hidden_layer.hidden_states,
+            result.last_hidden_layer.embd_size,
+            result.last_hidden_layer.num_tokens,
+        ),
+        logits: Rows::copied(
+            result.logits.logits,
+            result.logits.vocab_size,
+            result.logits.num_tokens,
+        ),
     };
     let reply = (recording.reaction)(&event);
     recording.events.push(event);
@@ -166,13 +205,17 @@ pub(crate) fn greedy() -> RKLLMParam {
 
 /// `rkllm_init`, with nothing left out; the handle is what it wrote.
 pub(crate) fn init(path: &Path, param: &RKLLMParam, userdata: *mut c_void) -> (c_int, LLMHandle) {
-    let path = CString::new(path.to_str().expect("the path is UTF-8")).expect("the path holds no NUL");
-    let mut param = *param;
-    param.model_path = path.as_ptr();
-    let mut callback = RKLLMCallback {
+    let callback = RKLLMCallback {
         result_userdata: userdata,
         ..callbacks()
     };
+    init_with(path, param, callback)
+}
+
+pub(crate) fn init_with(path: &Path, param: &RKLLMParam, mut callback: RKLLMCallback) -> (c_int, LLMHandle) {
+    let path = CString::new(path.to_str().expect("the path is UTF-8")).expect("the path holds no NUL");
+    let mut param = *param;
+    param.model_path = path.as_ptr();
     let mut handle: LLMHandle = ptr::dangling_mut::<u8>().cast();
     // SAFETY: three valid pointers.
     let status = unsafe { rkllm_init(&raw mut handle, &raw mut param, &raw mut callback) };
@@ -203,6 +246,18 @@ pub(crate) fn token_input(ids: &[i32]) -> RKLLMInput {
     input
 }
 
+/// Embeddings; the values must outlive it.
+pub(crate) fn embed_input(values: &[f32], n_tokens: usize) -> RKLLMInput {
+    // SAFETY: zero and NULL are valid in every field.
+    let mut input: RKLLMInput = unsafe { mem::zeroed() };
+    input.input_type = RKLLM_INPUT_EMBED;
+    input.__bindgen_anon_1.embed_input = RKLLMEmbedInput {
+        embed: values.as_ptr().cast_mut(),
+        n_tokens,
+    };
+    input
+}
+
 /// Text input; the text must outlive it.
 pub(crate) fn text_input(text: &CStr) -> RKLLMInput {
     // SAFETY: zero and NULL are valid in every field.
@@ -226,6 +281,13 @@ impl Client {
     #[track_caller]
     pub(crate) fn load(path: &Path, param: &RKLLMParam) -> Self {
         Self::load_with_userdata(path, param, ptr::null_mut())
+    }
+
+    #[track_caller]
+    pub(crate) fn load_with(path: &Path, param: &RKLLMParam, callback: RKLLMCallback) -> Self {
+        let (status, handle) = init_with(path, param, callback);
+        assert_eq!(status, 0, "rkllm_init");
+        Self { handle }
     }
 
     #[track_caller]
