@@ -20,6 +20,10 @@ const DIFFERENCES: [f64; 16] = [
 
 /// A recording of these pairs. With `pairs_at_most` 32 it is looked twice, so an interval has 95 %.
 fn recording(share_in_llama_decode: f64, pairs_at_most: u32) -> Value {
+    recording_of(&DIFFERENCES, share_in_llama_decode, pairs_at_most)
+}
+
+fn recording_of(differences: &[f64], share_in_llama_decode: f64, pairs_at_most: u32) -> Value {
     let pair = |percent: &f64| {
         let theirs = 1e6 * (percent / 100.0).exp();
         json!({
@@ -34,7 +38,7 @@ fn recording(share_in_llama_decode: f64, pairs_at_most: u32) -> Value {
         "ours": "of one revision", "theirs": "of another", "cpu_features": "AVX2 = 1",
         "share_in_llama_decode": share_in_llama_decode,
         "pairs_at_most": pairs_at_most,
-        "pairs": DIFFERENCES.iter().map(pair).collect::<Vec<_>>(),
+        "pairs": differences.iter().map(pair).collect::<Vec<_>>(),
     })
 }
 
@@ -108,6 +112,14 @@ fn one_ratio_that_is_not_shown_is_enough() {
         &["NOT SHOWN"],
     );
     ends_with(&judge(&recording(1.0, 32), &["--bound", "1.4%"]), 0, &[]);
+}
+
+#[test]
+fn slower_is_held_to_the_bound_as_faster_is() {
+    let slower = recording_of(&DIFFERENCES.map(|percent| -percent), 1.0, 32);
+    // exp(-0.01315) is 0.98694.
+    ends_with(&judge(&slower, &["--bound", "1.3%"]), 1, &["[0.9869, 0.9982]"]);
+    ends_with(&judge(&slower, &["--bound", "1.4%"]), 0, &[]);
 }
 
 #[test]
