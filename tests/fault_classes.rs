@@ -275,7 +275,11 @@ fn beyond_tolerance(rng: &mut ChaCha8Rng, run: &Inference) -> u64 {
     rng.random_range(2 * tolerance..4 * tolerance)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "as a runtime reports it")]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "as a runtime reports it"
+)]
 fn ms(ns: u64) -> f32 {
     (ns as f64 / 1e6) as f32
 }
