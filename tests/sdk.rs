@@ -104,8 +104,7 @@ fn in_a_downstream_crate_it_is_the_sdks_library_that_runs() {
     let runtime = &place.record().models[0].loaded.clone().expect("loaded").runtime;
     assert_eq!(
         runtime
-            .version_line
-            .as_ref()
+            .version_line()
             .and_then(|line| line.platform.as_deref()),
         Some("STUB")
     );
@@ -144,6 +143,8 @@ fn another_library_on_the_path_stops_the_run_until_it_is_chosen() {
             .as_ref()
             .expect("loaded")
             .runtime
+            .library()
+            .expect("a library")
             .library
             .path,
         library
@@ -191,6 +192,8 @@ fn a_library_without_a_version_needs_the_users_word() {
             .as_ref()
             .expect("loaded")
             .runtime
+            .library()
+            .expect("a library")
             .library
             .file_version,
         None

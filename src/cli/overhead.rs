@@ -17,6 +17,7 @@ use crate::{exit, lock, models, overhead, paths, signals};
 /// The runtime of this program is loaded beside the server's, and only one of the two works at a time. So both must be on this
 /// machine, and have room in its memory.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::doc_markdown, reason = "the text of --help, which has no markup")]
 pub(super) struct Arguments {
     /// Address of the server, such as http://127.0.0.1:8080. A key goes into the variable RKLLM_BENCH_API_KEY
     #[arg(long, value_name = "URL", env = "RKLLM_BENCH_URL")]

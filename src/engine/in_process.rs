@@ -143,6 +143,8 @@ impl Engine for InProcess {
             kv_cache_before,
             kv_cache_after: cache_size(session)?,
             late_callbacks: session.late_callbacks(),
+            split_characters: recording.split_characters,
+            other_thread: recording.other_thread,
             peak_rss_bytes: board::peak_rss_bytes(),
             text: String::from_utf8_lossy(&recording.text).into_owned(),
             tokens: recording.tokens,

@@ -116,6 +116,8 @@ pub(crate) fn inference(call_ns: u64, stamps: &[u64], return_ns: u64) -> Inferen
         kv_cache_before: Some(0),
         kv_cache_after: None,
         late_callbacks: 0,
+        split_characters: 0,
+        other_thread: 0,
         peak_rss_bytes: None,
         stream: None,
     }

@@ -139,7 +139,11 @@ impl Engine for Worker {
 
     fn infer(&mut self, request: &Request) -> std::result::Result<Inference, Failure> {
         match self.exchange(&Ask::Infer(request.clone()), request.deadline + GRACE)? {
-            Reply::Inferred(inference) => Ok(self.with_last_error(inference)),
+            Reply::Inferred(mut inference) => {
+                // Read without a count before it, it has up to twice the room that it needs.
+                inference.tokens.shrink_to_fit();
+                Ok(self.with_last_error(inference))
+            }
             other => Err(out_of_step(&other)),
         }
     }

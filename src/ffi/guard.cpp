@@ -11,6 +11,7 @@
 #include <mutex>
 #include <new>
 #include <string>
+#include <thread>
 #include <type_traits>
 
 #ifdef RKB_SHARED_LIBRARY
@@ -34,6 +35,7 @@ struct rkb_session {
     std::mutex gate;
     rkb_on_event handler = nullptr; // set during a run only
     void *context = nullptr;
+    std::thread::id caller;           // of the run under way
     ticket tickets[64];               // used in turn; a callback 64 runs late would pass for a timely one
     size_t runs = 0;
     const ticket *current = nullptr;  // of the run under way
@@ -146,6 +148,7 @@ void deliver(const RKLLMResult *result, void *userdata, LLMCallState state, uint
     event.at_ns = at_ns;
     event.state = static_cast<int32_t>(state);
     event.token_id = -1;
+    event.other_thread = std::this_thread::get_id() != session->caller;
     if (result != nullptr) {
         event.token_id = result->token_id;
         event.text = result->text;
@@ -322,6 +325,7 @@ ticket *begin_run(rkb_session &session, rkb_on_event handler, void *context) {
     const std::lock_guard<std::mutex> hold(session.gate);
     session.handler = handler;
     session.context = context;
+    session.caller = std::this_thread::get_id();
     ticket *mine = &session.tickets[session.runs++ % std::size(session.tickets)];
     session.current = mine;
     return mine;

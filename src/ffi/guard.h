@@ -89,6 +89,7 @@ typedef struct {
     const char *text; /* not NUL-terminated by promise; NULL when there is none */
     size_t text_len;  /* bytes */
     const rkb_stats *stats; /* at RKLLM_RUN_FINISH where the generation has them, else NULL */
+    uint8_t other_thread;   /* 1: it came on another thread than that of rkb_run */
 } rkb_event;
 
 /* Must not throw or unwind. */

@@ -38,6 +38,10 @@ pub struct Recording {
     pub text: Vec<u8>,
     /// Callbacks with a token that found no room. Their times are lost, so a run with any is no sample.
     pub overflow: u32,
+    /// Tokens whose text begins within a character: the runtime did not wait for all of its bytes.
+    pub split_characters: u32,
+    /// Callbacks that came on another thread than the one that made the call.
+    pub other_thread: u32,
     /// Stamp of the FINISH callback.
     pub finish_ns: Option<u64>,
     /// The runtime's statistics from the FINISH callback.
@@ -95,6 +99,7 @@ impl Recording {
     }
 
     fn take(&mut self, event: &sys::rkb_event, text: &[u8]) {
+        self.other_thread += u32::from(event.other_thread);
         match event.state.cast_unsigned() {
             sys::RKLLM_RUN_NORMAL | sys::RKLLM_RUN_WAITING => {
                 if self.tokens.len() == self.tokens.capacity() {
@@ -106,6 +111,7 @@ impl Recording {
                     id: event.token_id,
                 };
                 self.tokens.push(token);
+                self.split_characters += u32::from(text.first().is_some_and(|byte| is_continuation(*byte)));
                 let room = self.text.capacity() - self.text.len();
                 self.text.extend_from_slice(&text[..text.len().min(room)]);
                 if let Some(Listener(listener)) = &mut self.listener {
@@ -121,6 +127,11 @@ impl Recording {
             _ => {} // a state of another generation: no token
         }
     }
+}
+
+/// Whether a byte of UTF-8 goes on with a character that began before it.
+fn is_continuation(byte: u8) -> bool {
+    byte & 0b1100_0000 == 0b1000_0000
 }
 
 /// Called by the guard for each event of a run.
@@ -188,6 +199,17 @@ mod tests {
         }
         assert_eq!((recording.tokens.len(), recording.overflow), (room, 3));
         assert_eq!(recording.tokens.capacity(), room);
+    }
+
+    #[test]
+    fn a_character_in_two_pieces_is_joined_and_counted() {
+        let mut recording = Recording::with_room_for(4);
+        let ends: [&[u8]; 3] = [b"caf\xc3", b"\xa9 ", b"noir"];
+        for text in ends {
+            recording.take(&event(sys::RKLLM_RUN_NORMAL, 1, 1), text);
+        }
+        assert_eq!(recording.text, "café noir".as_bytes());
+        assert_eq!(recording.split_characters, 1);
     }
 
     #[test]

@@ -70,9 +70,8 @@ fn models_of(options: &Options, target: &Target) -> Result<Vec<Model>> {
     let Models { available, loaded } = listed.map_err(|failure| Error::Server(failure.to_string()))?;
     let loaded = loaded.unwrap_or_default();
     let names = match (options.server.all_models, loaded.as_slice(), available.as_slice()) {
-        (true, _, [_, ..]) => available,
         (true, [_, ..], []) | (false, [_], _) => loaded,
-        (false, _, [_]) => available,
+        (true, _, [_, ..]) | (false, _, [_]) => available,
         (_, _, []) => {
             return Err(Error::Model(format!(
                 "the server at {} names no models: name one with --model",

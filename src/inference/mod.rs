@@ -114,6 +114,12 @@ pub struct Inference {
     pub kv_cache_after: Option<u32>,
     /// Callbacks of earlier runs that came after their run had returned, counted since the model was loaded.
     pub late_callbacks: u64,
+    /// Tokens whose text begins within a character.
+    #[serde(default)]
+    pub split_characters: u32,
+    /// Callbacks on another thread than the one that made the call.
+    #[serde(default)]
+    pub other_thread: u32,
     /// Peak resident set of the process that ran it (`VmHWM`), bytes; absent where it cannot be read.
     pub peak_rss_bytes: Option<u64>,
     /// What a server's stream told besides; absent for a runtime that was called directly.

@@ -172,8 +172,8 @@ impl Inference {
             clippy::cast_precision_loss,
             reason = "a run's nanoseconds fit the 52 bits of a float"
         )]
-        let took_ms = took_ns as f64 / 1e6;
-        steps == 0 || (took_ns >= steps * FASTEST_NS && took_ms * 2.0 >= f64::from(told_ms))
+        let decode_ms = took_ns as f64 / 1e6;
+        steps == 0 || (took_ns >= steps * FASTEST_NS && decode_ms * 2.0 >= f64::from(told_ms))
     }
 }
 

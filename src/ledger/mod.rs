@@ -10,7 +10,7 @@ use std::cmp::Ordering;
 
 use crate::engine::LoadSpec;
 use crate::ffi::Abilities;
-use crate::inference::{Finish, Inference, Input, Phases, Request, RuntimeStats, Stream};
+use crate::inference::{Finish, Inference, Input, Phases, Request, RuntimeStats, Stream, TokenEvent};
 
 pub use disturbance::{LOWER_RATIO, MOST_LOST_PERCENT, marks as disturbances};
 pub use verdict::{Mark, Rejection};
@@ -19,6 +19,9 @@ pub use verdict::{Mark, Rejection};
 pub const TOLERANCE_MS: f64 = 2.0;
 /// Relative part of the tolerance between the runtime's times and ours.
 pub const TOLERANCE_RATIO: f64 = 0.05;
+/// A callback with the token of the one before is that token told again when the gap between the two is less than this
+/// share of the run's median gap: the computation of one token is not so much shorter than that of another.
+pub const REPEATED_GAP_RATIO: f64 = 0.02;
 
 /// An inference that stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +44,9 @@ pub struct Ledger {
     max_context: u32,
     last_stats: Option<RuntimeStats>,
     late_callbacks: u64,
+    /// Tokens less `generate_tokens`, of runs that went on to their limit and of those that ended by themselves; absent
+    /// until a run has shown it.
+    uncounted: [Option<usize>; 2],
 }
 
 impl Ledger {
@@ -53,6 +59,7 @@ impl Ledger {
             max_context: spec.max_context,
             last_stats: None,
             late_callbacks: 0,
+            uncounted: [None; 2],
         }
     }
 
@@ -67,7 +74,10 @@ impl Ledger {
         prompt_tokens: Option<u32>,
         inference: &Inference,
     ) -> Result<Accepted, Rejection> {
-        let before = std::mem::replace(&mut self.last_stats, inference.stats);
+        let before = self.last_stats;
+        // A run without any leaves what a runtime may report again.
+        let given = inference.stats.filter(|stats| !stats.are_zero());
+        self.last_stats = given.or(before);
         let late =
             inference.late_callbacks > std::mem::replace(&mut self.late_callbacks, inference.late_callbacks);
         judge_ending(request, inference)?;
@@ -84,23 +94,49 @@ impl Ledger {
         self.judge_count(request, prompt_tokens.or(told), inference, &mut marks)?;
         judge_stream(prompt_tokens.or(told), inference, &mut marks)?;
         judge_cache(request.depth, inference.kv_cache_before, &mut marks)?;
+        judge_callbacks(inference, &mut marks);
         if self.varies_prompts {
             marks.push(Mark::PromptVaried);
         }
         match inference.stats.as_ref().filter(|stats| !stats.are_zero()) {
-            Some(stats) => judge_stats(
-                request,
-                stats,
-                before.as_ref(),
-                prompt_tokens,
-                inference,
-                &phases,
-                &mut marks,
-            )?,
+            Some(stats) => {
+                judge_stats(
+                    request,
+                    stats,
+                    before.as_ref(),
+                    prompt_tokens,
+                    inference,
+                    &phases,
+                    &mut marks,
+                )?;
+                self.judge_generate_tokens(request, stats, inference, &mut marks);
+            }
             None if inference.stream.as_ref().is_some_and(Stream::is_told_cold) => {}
             None => marks.push(Mark::NoStats),
         }
         Ok(Accepted { phases, marks })
+    }
+
+    /// `generate_tokens` is the number of tokens or one below. Which of the two is the runtime's way, so it is the same in
+    /// every cold run, though an end token may count otherwise: where it changes, a token was lost or told twice.
+    fn judge_generate_tokens(
+        &mut self,
+        request: &Request,
+        stats: &RuntimeStats,
+        inference: &Inference,
+        marks: &mut Vec<Mark>,
+    ) {
+        let counted = inference.token_count().tokens;
+        let by_itself = counted < request.max_new_tokens as usize;
+        let known = &mut self.uncounted[usize::from(by_itself)];
+        let reported = usize::try_from(stats.generate_tokens).ok();
+        match reported.and_then(|reported| counted.checked_sub(reported)) {
+            Some(way @ 0..=1) if known.is_none_or(|known| known == way) => *known = Some(way),
+            _ => marks.push(Mark::GenerateTokens {
+                reported: stats.generate_tokens,
+                counted,
+            }),
+        }
     }
 
     fn judge_count(
@@ -174,6 +210,40 @@ fn judge_stream(
         marks.push(Mark::NotStreamed);
     }
     Ok(())
+}
+
+/// What is odd about the callbacks themselves.
+fn judge_callbacks(inference: &Inference, marks: &mut Vec<Mark>) {
+    // The chunks of a server tell no ids, and may come in bursts.
+    let has_ids = inference.stream.is_none();
+    let callbacks = repeated_callbacks(&inference.tokens);
+    if has_ids && callbacks > 0 {
+        marks.push(Mark::RepeatedCallback { callbacks });
+    }
+    if inference.split_characters > 0 {
+        let tokens = inference.split_characters;
+        marks.push(Mark::SplitText { tokens });
+    }
+    if inference.other_thread > 0 {
+        let callbacks = inference.other_thread;
+        marks.push(Mark::OtherThread { callbacks });
+    }
+}
+
+/// Callbacks that tell the token of the one before again. Stamps are in order.
+fn repeated_callbacks(tokens: &[TokenEvent]) -> usize {
+    let gaps = || tokens.windows(2).map(|pair| pair[1].at_ns - pair[0].at_ns);
+    let mut sorted: Vec<u64> = gaps().collect();
+    sorted.sort_unstable();
+    let Some(median) = sorted.get(sorted.len() / 2) else {
+        return 0;
+    };
+    let soon = ms(*median) * REPEATED_GAP_RATIO;
+    let again = tokens.windows(2).map(|pair| pair[1].id == pair[0].id);
+    again
+        .zip(gaps())
+        .filter(|(again, gap)| *again && ms(*gap) < soon)
+        .count()
 }
 
 /// What the KV cache held before the run: `depth` tokens, or one more, since it is unconfirmed whether the last token
@@ -268,14 +338,6 @@ fn judge_stats(
     // What a server adds is what its users wait for.
     if inference.stream.is_none() && unexplained > tolerance(ms(phases.total_ns)) {
         marks.push(Mark::UnexplainedTime { ms: unexplained });
-    }
-    let counted = inference.token_count().tokens;
-    let reported = usize::try_from(stats.generate_tokens).ok();
-    if reported != Some(counted) && reported != counted.checked_sub(1) {
-        marks.push(Mark::GenerateTokens {
-            reported: stats.generate_tokens,
-            counted,
-        });
     }
     Ok(())
 }
@@ -507,6 +569,16 @@ mod tests {
             ledger.judge(&request, Some(12), &good()),
             Err(Rejection::StaleStats)
         );
+        let without = Inference {
+            stats: None,
+            ..good()
+        };
+        assert!(ledger.judge(&request, Some(12), &without).is_ok());
+        assert_eq!(
+            ledger.judge(&request, Some(12), &good()),
+            Err(Rejection::StaleStats),
+            "those of the last run that had any"
+        );
         let fresh = Inference {
             stats: Some(stats(99.25, 70.25)),
             ..good()
@@ -583,6 +655,48 @@ mod tests {
         assert!(
             matches!(unexplained.as_deref(), Ok([Mark::UnexplainedTime { ms }]) if (ms - 50.1).abs() < 0.01)
         );
+    }
+
+    #[test]
+    fn the_runtimes_way_of_counting_does_not_change() {
+        let marks = |ledger: &mut Ledger, run: u8, generate_tokens| {
+            let inference = Inference {
+                stats: Some(RuntimeStats {
+                    generate_tokens,
+                    ..stats(99.0 + f32::from(run) / 8.0, 70.0)
+                }),
+                ..good()
+            };
+            let accepted = ledger.judge(&scripted::request(8), Some(12), &inference);
+            accepted.expect("stands").marks
+        };
+        let odd = |reported| vec![Mark::GenerateTokens { reported, counted: 8 }];
+        for (way, other) in [(7, 8), (8, 7)] {
+            let mut ledger = Ledger::new(scripted::ABILITIES, &scripted::spec(8));
+            assert_eq!(marks(&mut ledger, 0, way), vec![]);
+            assert_eq!(marks(&mut ledger, 1, other), odd(other));
+            assert_eq!(marks(&mut ledger, 2, way), vec![]);
+            assert_eq!(marks(&mut ledger, 3, 9), odd(9));
+            assert_eq!(marks(&mut ledger, 4, -1), odd(-1));
+        }
+    }
+
+    #[test]
+    fn a_token_told_twice_is_told_from_one_that_comes_twice() {
+        let marks_of = |at_ns: u64, id: i32| {
+            let mut inference = good();
+            for (token, its_id) in inference.tokens.iter_mut().zip(0..) {
+                token.id = its_id;
+            }
+            inference.tokens[5].at_ns = at_ns;
+            inference.tokens[5].id = id;
+            judge(&inference).expect("stands").marks
+        };
+        // The token before came at 140 ms; the gaps are 10 ms.
+        let twice = vec![Mark::RepeatedCallback { callbacks: 1 }];
+        assert_eq!(marks_of(140 * MS + MS / 10, 4), twice);
+        assert_eq!(marks_of(140 * MS + MS / 10, 5), vec![], "another token");
+        assert_eq!(marks_of(140 * MS + MS / 2, 4), vec![], "the same word again");
     }
 
     #[test]

@@ -133,12 +133,28 @@ pub enum Mark {
         /// Positions held.
         positions: u32,
     },
-    /// `generate_tokens` is neither the number of tokens nor one below.
+    /// `generate_tokens` is neither the number of tokens nor one below, or the other of the two than in the runs before: a
+    /// token was lost or told twice.
     GenerateTokens {
         /// As reported.
         reported: i32,
         /// Tokens that came.
         counted: usize,
+    },
+    /// Callbacks with the token of the one before, far sooner after it than the run's tokens come: one token told twice.
+    RepeatedCallback {
+        /// How many.
+        callbacks: usize,
+    },
+    /// The runtime gave characters in pieces; they were joined.
+    SplitText {
+        /// Tokens that begin within a character.
+        tokens: u32,
+    },
+    /// Callbacks came on another thread than the one that made the call, so their stamps may be those of a queue.
+    OtherThread {
+        /// How many.
+        callbacks: u32,
     },
     /// The runtime's times leave part of the run unexplained.
     UnexplainedTime {
@@ -199,6 +215,9 @@ impl Mark {
             Self::NoStats => "no_stats",
             Self::CacheNotEmpty { .. } => "cache_not_empty",
             Self::GenerateTokens { .. } => "generate_tokens",
+            Self::RepeatedCallback { .. } => "repeated_callback",
+            Self::SplitText { .. } => "split_text",
+            Self::OtherThread { .. } => "other_thread",
             Self::UnexplainedTime { .. } => "unexplained_time",
             Self::DepthUnproven => "depth_unproven",
             Self::PromptVaried => "prompt_varied",

@@ -12,6 +12,7 @@ const OF_SERVER: &str = "rkllm-bench, target server (cargo bench --bench server)
 
 /// Which server, what of it, and how many clients.
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::doc_markdown, reason = "the text of --help, which has no markup")]
 #[command(next_help_heading = OF_SERVER)]
 pub(crate) struct ServerOptions {
     /// Address of an OpenAI-style server, such as http://board:8080. A key goes into the variable RKLLM_BENCH_API_KEY

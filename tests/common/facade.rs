@@ -30,7 +30,7 @@ pub fn serve(model: PathBuf) -> Scripted {
         })
         .expect("the model");
         for wanted in asked {
-            run(&mut session, wanted);
+            run(&mut session, &wanted);
         }
     });
     let wanted = Mutex::new(wanted);
@@ -62,7 +62,7 @@ pub fn serve(model: PathBuf) -> Scripted {
     })
 }
 
-fn run(session: &mut Session, wanted: Wanted) {
+fn run(session: &mut Session, wanted: &Wanted) {
     session.clear_kv_cache().expect("cleared");
     let mut recording = Recording::with_room_for(usize::try_from(wanted.tokens).unwrap_or(0));
     let events = wanted.events.clone();

@@ -274,8 +274,13 @@ impl Release {
 
 /// Compiles the stub runtime of a release into `dir`, with `version` in its file.
 pub fn compile_stub(dir: &Path, release: Release, version: &str) {
+    compile_runtime("tests/stub/rkllmrt_stub.cpp", dir, release, version);
+}
+
+/// Compiles a C++ file of this package into `dir` as the runtime of a release, where it is missing or older.
+pub fn compile_runtime(source: &str, dir: &Path, release: Release, version: &str) {
     let library = dir.join("librkllmrt.so");
-    let source = Path::new(ROOT).join("tests/stub/rkllmrt_stub.cpp");
+    let source = Path::new(ROOT).join(source);
     let written = |path: &Path| path.metadata().and_then(|meta| meta.modified()).ok();
     if written(&library).is_some_and(|made| Some(made) > written(&source)) {
         return;

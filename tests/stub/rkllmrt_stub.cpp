@@ -18,7 +18,8 @@
 //
 // Faults of every call: segv, abort, exit, throw, hang (an abort does not end it), oom, garbage (megabytes on both
 // streams, then it goes on), refuse (-1). Of init: lies (0, and no handle), hollow (0 without a model: the first run
-// aborts), fat (200 MB of memory), late (half a second). Of run: slow (an abort ends it), error, no-finish, pause, stale, warm, nan, no-perf, no-text, thread, late.
+// aborts), fat (200 MB of memory), late (half a second). Of run: slow (an abort ends it), error, no-finish, pause, stale, warm, nan, no-perf, no-text, thread, late,
+// duplicate (a token comes twice, and one fewer is made: the count fits), split (a character in two callbacks).
 #include <stddef.h>
 #include <stdint.h>
 
@@ -221,7 +222,14 @@ bool generate(Model &model, int tokens, void *userdata, const std::string &fault
         }
         RKLLMResult result{};
         result.text = fault == "no-text" ? nullptr : "stub ";
+        if (fault == "split" && token / 2 == tokens / 4) {
+            result.text = token % 2 == 0 ? "\xc3" : "\xa9 ";
+        }
         result.token_id = token;
+        if (fault == "duplicate" && token == tokens / 2) {
+            deliver(model, userdata, result, RKLLM_RUN_NORMAL);
+            --tokens;
+        }
         if (token == tokens / 2) {
             suffer(fault);
             if (fault == "error") {
@@ -265,7 +273,7 @@ int run(Model &model, RKLLMInput &input, const RKLLMInferParam &infer, void *use
         ended = generate(model, tokens, context, fault);
     }
     model.cached = keeps_history(infer) ? model.cached + prompt_length(input) : 0;
-    perf.generate_tokens = tokens - 1;
+    perf.generate_tokens = tokens - (fault == "duplicate" ? 2 : 1);
     perf.generate_time_ms = fault == "nan" ? __builtin_nanf("") : ms_since(first);
     RKLLMResult end{};
     if (fault != "no-perf") {

@@ -115,7 +115,9 @@ impl Resolver for Remembered {
         let mut of_hosts = self.of_hosts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, addresses)) = of_hosts.iter().find(|(known, _)| *known == host) {
             let mut resolved = self.empty();
-            addresses.iter().for_each(|address| resolved.push(*address));
+            for address in addresses {
+                resolved.push(*address);
+            }
             return Ok(resolved);
         }
         let resolved = self.resolver.resolve(uri, config, timeout)?;

@@ -19,7 +19,7 @@ const UNLOAD: &str = "/v1/models/unload";
 /// How long a page without a model may take.
 const PAGE: Duration = Duration::from_secs(10);
 /// How long unloading may take.
-const UNLOADING: Duration = Duration::from_secs(60);
+const UNLOADING: Duration = Duration::from_mins(1);
 /// Between two looks whether a model is ready.
 pub(super) const LOOK: Duration = Duration::from_millis(200);
 
@@ -66,7 +66,7 @@ pub(super) fn loaded(client: &Client) -> Result<Option<Vec<String>>, Failure> {
 fn loaded_in(document: &Value) -> Option<Vec<String>> {
     let one = |key: &str| document.get(key).and_then(Value::as_str).map(str::to_owned);
     match document.get("loaded") {
-        Some(Value::Bool(false)) => Some(Vec::new()),
+        Some(Value::Bool(false) | Value::Null) => Some(Vec::new()),
         Some(Value::Bool(true)) => Some(
             ["model_name", "model", "friendly_name"]
                 .iter()
@@ -75,7 +75,6 @@ fn loaded_in(document: &Value) -> Option<Vec<String>> {
         ),
         Some(Value::Array(list)) => Some(list.iter().filter_map(name).collect()),
         Some(Value::String(name)) => Some(vec![name.clone()]),
-        Some(Value::Null) => Some(Vec::new()),
         _ => match document.get("loaded_model").or_else(|| document.get("models")) {
             Some(Value::Null) => Some(Vec::new()),
             Some(Value::String(name)) => Some(vec![name.clone()]),

@@ -488,6 +488,8 @@ fn inference_of(call_ns: u64, response_ns: u64, answer: answer::Answer) -> Infer
         kv_cache_before: None,
         kv_cache_after: None,
         late_callbacks: 0,
+        split_characters: 0,
+        other_thread: 0,
         peak_rss_bytes,
         stream: Some(Stream {
             response_ns,

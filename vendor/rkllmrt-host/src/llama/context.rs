@@ -326,7 +326,6 @@ unsafe extern "C" fn is_set(flag: *mut c_void) -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::expect_used, reason = "a test stops at what it did not expect")]
 mod tests {
     use std::ffi::CString;
     use std::sync::Arc;
