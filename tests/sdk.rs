@@ -103,9 +103,7 @@ fn in_a_downstream_crate_it_is_the_sdks_library_that_runs() {
     assert!(text.contains("stub-model/mine/decode/one"), "{text}");
     let runtime = &place.record().models[0].loaded.clone().expect("loaded").runtime;
     assert_eq!(
-        runtime
-            .version_line()
-            .and_then(|line| line.platform.as_deref()),
+        runtime.version_line().and_then(|line| line.platform.as_deref()),
         Some("STUB")
     );
 }

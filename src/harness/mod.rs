@@ -40,7 +40,7 @@ pub fn bench_main(suite: &str, base: &str) -> ExitCode {
     start(&Subject::Runtime { suite }, base)
 }
 
-/// The body of the bench target `server`'s `main`; [`server_main!`](crate::server_main) calls it. `base` is the folder of the
+/// The body of the bench target `server`'s `main`; [`server_main!`](crate::server_main!) calls it. `base` is the folder of the
 /// target's package.
 pub fn server_main(base: &str) -> ExitCode {
     start(&Subject::Server, base)
