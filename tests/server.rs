@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::http::{
-    Asked, Scripted, answer, begin_stream, chunk, document, end_stream, event, page, said, send,
+    Asked, PACE, Scripted, answer, begin_stream, chunk, document, end_stream, event, page, said, send,
 };
 use rkllm_bench::engine::server::{Api, Server, Target};
 use rkllm_bench::engine::{Engine, FailureKind, LoadSpec, Runtime};
@@ -573,7 +573,7 @@ fn a_packed_stream_is_unpacked() {
             packer.write_all(&event)?;
             packer.flush()?;
             chunk(to, &std::mem::take(packer.get_mut()))?;
-            std::thread::sleep(Duration::from_millis(1));
+            std::thread::sleep(PACE);
         }
         packer.try_finish()?;
         chunk(to, &std::mem::take(packer.get_mut()))?;

@@ -48,7 +48,8 @@ fn reply(models: &[&str], asked: &Asked, to: &mut TcpStream) -> io::Result<bool>
 
 fn bench(place: &Place, server: &Scripted) -> Command {
     let mut command = place.bench(&SERVER);
-    command.args(["--url", &server.url, "--max-new-tokens", "4", "--noplot"]);
+    command.args(["--url", &server.url, "--noplot"]);
+    command.env("RKLLM_BENCH_MAX_NEW_TOKENS", "4");
     command.env("CARGO_TARGET_DIR", place.path("target"));
     command
 }
@@ -124,6 +125,7 @@ fn a_suite_is_measured_recorded_replayed_reported_and_gated() {
     for _ in 0..2 {
         let text = succeed(
             bench(&place, &server)
+                .env("RKLLM_BENCH_MAX_NEW_TOKENS", "12")
                 .env(KEY, "s3cret")
                 .envs(["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].map(|variable| (variable, proxy))),
         );

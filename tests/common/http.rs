@@ -4,6 +4,7 @@ use std::io::{self, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -192,12 +193,15 @@ pub fn answer(texts: &[&str], usage: &Value) -> Vec<Vec<u8>> {
     std::iter::once(role).chain(texts).chain(ending).collect()
 }
 
-/// Sends an answer as a stream, an event a chunk, a millisecond apart: as a model that streams.
+/// Between two events of a stream: long enough that a client on a busy machine does not find several in one read.
+pub const PACE: Duration = Duration::from_millis(5);
+
+/// Sends an answer as a stream, an event a chunk, some time apart: as a model that streams.
 pub fn send(to: &mut Reply<'_>, events: &[Vec<u8>]) -> io::Result<bool> {
     begin_stream(to)?;
     for event in events {
         chunk(to, event)?;
-        std::thread::sleep(std::time::Duration::from_millis(1));
+        std::thread::sleep(PACE);
     }
     end_stream(to)
 }
