@@ -28,7 +28,11 @@ mod registry;
 mod rows;
 mod sampler;
 mod session;
-#[cfg(feature = "slowdown")]
+#[cfg(any(test, feature = "slowdown"))]
+#[cfg_attr(
+    not(feature = "slowdown"),
+    expect(dead_code, reason = "its unit tests need no build of their own")
+)]
 mod slowdown;
 mod template;
 mod text;
