@@ -14,7 +14,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use rkllm_bench::engine::LoadSpec;
 use rkllm_bench::ffi::Abilities;
-use rkllm_bench::inference::{Finish, Inference, Input, Request, RuntimeStats, TokenEvent};
+use rkllm_bench::inference::{Finish, Inference, Input, Request, RuntimeStats, Stream, TokenEvent, Usage};
 use rkllm_bench::ledger::{Ledger, Mark, Rejection, TOLERANCE_MS, TOLERANCE_RATIO};
 
 const SEED: u64 = 4711;
@@ -46,7 +46,27 @@ enum Fault {
     LateCallback,
     OtherThread,
     SplitUtf8,
+    /// A server's chunk holds several tokens.
+    ChunkOfTokens,
+    /// A server counts the words of its answer and calls them tokens.
+    WordCountUsage,
+    /// A server had a part of the prompt in its cache.
+    ServerCache,
+    /// A server's stream ends in its middle.
+    StreamCut,
+    /// A server keeps its answer back and sends all of it at once.
+    Burst,
 }
+
+/// Of a server's streams.
+const SERVER_FAULTS: [Fault; 6] = [
+    Fault::ChunkOfTokens,
+    Fault::WordCountUsage,
+    Fault::ServerCache,
+    Fault::StreamCut,
+    Fault::Burst,
+    Fault::ZeroTokens,
+];
 
 const FAULTS: [Fault; 14] = [
     Fault::LostFinish,
@@ -82,12 +102,17 @@ impl Fault {
             Self::LateCallback => &["late_callback"],
             Self::OtherThread => &["other_thread"],
             Self::SplitUtf8 => &["split_text"],
+            Self::ChunkOfTokens | Self::WordCountUsage => &["counted_by"],
+            Self::ServerCache => &["warm_prefill"],
+            Self::StreamCut => &["stream_cut"],
+            Self::Burst => &["not_streamed"],
         }
     }
 }
 
-/// A model that is loaded, and the ways of the runtime behind it.
+/// A model that is loaded, and the ways of the runtime or the server behind it.
 struct Model {
+    is_server: bool,
     is_fixed_length: bool,
     limit: u32,
     prompt_tokens: u32,
@@ -105,6 +130,7 @@ impl Model {
     /// From a small model on an NPU to a large one.
     fn random(rng: &mut ChaCha8Rng) -> Self {
         Self {
+            is_server: rng.random_bool(0.3),
             is_fixed_length: rng.random_bool(0.5),
             limit: rng.random_range(8..200),
             prompt_tokens: rng.random_range(16..1500),
@@ -133,7 +159,6 @@ impl Model {
         let call_ns = self.now_ns;
         let prefill_ns = u64::from(self.prompt_tokens) * self.prefill_ns_per_token + rng.random_range(0..MS);
         let mut at_ns = call_ns + rng.random_range(0..MS / 2) + prefill_ns + rng.random_range(0..50 * US);
-        let first_ns = at_ns;
         let mut id = 0;
         let mut events = Vec::new();
         for index in 0..tokens {
@@ -152,6 +177,36 @@ impl Model {
         }
         let return_ns = at_ns + rng.random_range(0..200 * US);
         self.now_ns = return_ns + rng.random_range(MS..100 * MS);
+        let run = self.run(call_ns, prefill_ns, events, return_ns);
+        if self.is_server { self.streamed(run) } else { run }
+    }
+
+    /// The same from a server that tells its counts and nothing of its runtime. Its answer has three words for four tokens.
+    fn streamed(&self, mut run: Inference) -> Inference {
+        let tokens = u32::try_from(run.tokens.len()).expect("few");
+        run.tokens.iter_mut().for_each(|token| token.id = -1);
+        run.text = "word ".repeat(run.tokens.len() * 3 / 4);
+        run.stream = Some(Stream {
+            response_ns: run.call_ns,
+            usage: Some(Usage {
+                prompt_tokens: Some(self.prompt_tokens),
+                completion_tokens: Some(tokens),
+                cached_tokens: Some(0),
+            }),
+            finish_reason: Some(if tokens == self.limit { "length" } else { "stop" }.into()),
+            model: None,
+        });
+        Inference {
+            stats: None,
+            kv_cache_before: None,
+            kv_cache_after: None,
+            ..run
+        }
+    }
+
+    fn run(&self, call_ns: u64, prefill_ns: u64, events: Vec<TokenEvent>, return_ns: u64) -> Inference {
+        let decode_ns = events.last().expect("tokens").at_ns - events[0].at_ns;
+        let tokens = i32::try_from(events.len()).expect("few");
         Inference {
             call_ns,
             return_ns,
@@ -164,8 +219,8 @@ impl Model {
             stats: Some(RuntimeStats {
                 prefill_time_ms: ms(prefill_ns),
                 prefill_tokens: i32::try_from(self.prompt_tokens).expect("small"),
-                generate_time_ms: ms(at_ns - first_ns),
-                generate_tokens: i32::try_from(tokens).expect("small") - self.uncounted,
+                generate_time_ms: ms(decode_ns),
+                generate_tokens: tokens - self.uncounted,
                 memory_usage_mb: 1.0,
             }),
             kv_cache_before: Some(0),
@@ -178,9 +233,43 @@ impl Model {
         }
     }
 
+    fn fault_of_a_server(&self, rng: &mut ChaCha8Rng, fault: Fault, run: &mut Inference) {
+        let tokens = run.tokens.len();
+        let usage = run.stream.as_mut().and_then(|stream| stream.usage.as_mut());
+        let usage = usage.expect("a clean run has it");
+        match fault {
+            Fault::ChunkOfTokens => {
+                // It comes with the last of its tokens. One chunk less than tokens may be an end token without text.
+                let joined = rng.random_range(2..tokens);
+                let first = rng.random_range(0..tokens - joined);
+                run.tokens.drain(first..first + joined);
+            }
+            Fault::WordCountUsage => {
+                usage.completion_tokens = u32::try_from(run.text.split_whitespace().count()).ok();
+            }
+            Fault::ServerCache => usage.cached_tokens = Some(rng.random_range(1..=self.prompt_tokens)),
+            Fault::StreamCut => {
+                run.tokens.truncate(rng.random_range(1..tokens));
+                run.finish = Finish::Lost;
+            }
+            Fault::Burst => {
+                let (last_ns, gap_ns) = (run.tokens[tokens - 1].at_ns, rng.random_range(US..10 * US));
+                for (back, token) in run.tokens.iter_mut().rev().enumerate() {
+                    token.at_ns = last_ns - back as u64 * gap_ns;
+                }
+            }
+            Fault::ZeroTokens => run.tokens.clear(),
+            other => panic!("{other:?} is none of a server's"),
+        }
+    }
+
     /// A clean run with the fault in it.
     fn faulty(&mut self, rng: &mut ChaCha8Rng, fault: Fault, tokens: u32) -> Inference {
         let mut run = self.clean(rng, tokens);
+        if self.is_server {
+            self.fault_of_a_server(rng, fault, &mut run);
+            return run;
+        }
         let mut stats = run.stats.expect("a clean run has them");
         let place = rng.random_range(1..run.tokens.len());
         match fault {
@@ -256,6 +345,7 @@ impl Model {
             }
             Fault::OtherThread => run.other_thread = tokens + 1,
             Fault::SplitUtf8 => run.split_characters = rng.random_range(1..=tokens),
+            other => panic!("{other:?} is a server's"),
         }
         run.stats = (run.finish == Finish::Finished).then_some(stats);
         run
@@ -316,13 +406,18 @@ fn of_a_thousand_random_runs_every_faulty_one_is_named_and_no_clean_one() {
                 rng.random_range(4..model.limit)
             };
             // The first runs show the prompt's length and the runtime's way of counting either ending.
+            let faults: &[Fault] = if model.is_server { &SERVER_FAULTS } else { &FAULTS };
             let fault =
-                (index > 1 && rng.random_bool(0.6)).then(|| FAULTS[rng.random_range(0..FAULTS.len())]);
+                (index > 1 && rng.random_bool(0.6)).then(|| faults[rng.random_range(0..faults.len())]);
             let run = match fault {
                 Some(fault) => model.faulty(&mut rng, fault, tokens),
                 None => model.clean(&mut rng, tokens),
             };
             model.last_stats = run.stats.or(model.last_stats);
+            if matches!(fault, Some(Fault::ChunkOfTokens | Fault::WordCountUsage)) {
+                // Marked, and the figures are right all the same.
+                assert_eq!(run.token_count().tokens, tokens as usize, "{fault:?}: {run:?}");
+            }
             let known = (index > 0).then_some(model.prompt_tokens);
             let verdict = ledger.judge(&request, known, &run).map(|accepted| accepted.marks);
             let names = names(verdict);
@@ -346,7 +441,12 @@ fn of_a_thousand_random_runs_every_faulty_one_is_named_and_no_clean_one() {
         let fault = fault.map_or_else(|| "clean".to_owned(), |fault| format!("{fault:?}"));
         eprintln!("{:5} {fault}: {names:?}", names.values().sum::<usize>());
     }
-    assert_eq!(caught.len(), FAULTS.len() + 1, "each class was drawn");
+    // No token at all is a fault of both.
+    assert_eq!(
+        caught.len(),
+        FAULTS.len() + SERVER_FAULTS.len(),
+        "each class was drawn"
+    );
 }
 
 #[test]

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::process::Stdio;
 
 use common::{
-    NEWEST, Place, ROOT, SDK, assert_every_prompt_has_its_figures, command, compile_stub, run, scratch,
-    succeed, text_of, wait_until,
+    NEWEST, Place, ROOT, SDK, SDK_TARGET, assert_every_prompt_has_its_figures, command, compile_stub, run,
+    scratch, succeed, text_of, wait_until,
 };
 use rkllm_bench::record::Status;
 use rkllm_bench::turns;
@@ -50,7 +50,7 @@ fn through_cargo_it_is_the_sdks_library_that_runs() {
         runtime
             .library
             .path
-            .starts_with(scratch("sdk-target").canonicalize().expect("there"))
+            .starts_with(SDK_TARGET.canonicalize().expect("there"))
     );
     assert_eq!(record.status, Status::Complete);
 }

@@ -77,8 +77,14 @@ impl Recording {
     pub fn with_room_for(max_new_tokens: usize) -> Self {
         let tokens = max_new_tokens + SPARE_TOKENS;
         Self {
-            tokens: Vec::with_capacity(tokens),
-            text: Vec::with_capacity(tokens * TEXT_BYTES_PER_TOKEN),
+            tokens: room(
+                tokens,
+                TokenEvent {
+                    at_ns: u64::MAX,
+                    id: -1,
+                },
+            ),
+            text: room(tokens * TEXT_BYTES_PER_TOKEN, u8::MAX),
             ..Self::default()
         }
     }
@@ -127,6 +133,14 @@ impl Recording {
             _ => {} // a state of another generation: no token
         }
     }
+}
+
+/// An empty vector with room for `count`, all of it written to: the kernel gives memory at the first write, and that is not to be in a
+/// callback. `value` is not 0, which an allocator has without writing.
+fn room<T: Clone>(count: usize, value: T) -> Vec<T> {
+    let mut room = vec![value; count];
+    room.clear();
+    room
 }
 
 /// Whether a byte of UTF-8 goes on with a character that began before it.
