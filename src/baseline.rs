@@ -417,7 +417,7 @@ mod tests {
             ),
             (
                 with("/runs/1/schema_version", json!(2)),
-                "runs[1].schema_version: it has version 2, older than 4",
+                "runs[1].schema_version: it has version 2, older than 5",
             ),
             (
                 with("/runs/1", json!(5)),

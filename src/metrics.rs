@@ -56,6 +56,11 @@ impl Measure {
         Self::GapP99,
     ];
 
+    /// Whether its values depend on what of a prompt the KV cache held.
+    pub(crate) const fn is_of_cache_start(self) -> bool {
+        matches!(self, Self::Prefill | Self::Ttft | Self::Total)
+    }
+
     /// Those that each prompt has for itself.
     const OF_A_PROMPT: [Self; 4] = [Self::Prefill, Self::Ttft, Self::Decode, Self::Total];
 
@@ -184,7 +189,7 @@ pub(crate) fn of_run(run: &RunRecord, scope: &Prompts) -> BTreeMap<Metric, RunVa
                     RunValue::of(samples),
                 );
             }
-            if prompts.len() > 1 {
+            if prompts.len() > 1 && (!measure.is_of_cache_start() || are_cold(prompts.iter().copied())) {
                 insert(
                     &mut values,
                     metric(measure, None),
@@ -204,6 +209,12 @@ pub(crate) fn of_run(run: &RunRecord, scope: &Prompts) -> BTreeMap<Metric, RunVa
         }
     }
     values
+}
+
+/// Whether the whole of each prompt is computed. Only their values are averaged: the name of a mean over prompts does not say
+/// how they began.
+pub(crate) fn are_cold<'a>(prompts: impl IntoIterator<Item = &'a PromptRecord>) -> bool {
+    prompts.into_iter().all(|prompt| prompt.cache_start.is_cold())
 }
 
 /// Whether a side's runs carry a metric.

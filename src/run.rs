@@ -11,7 +11,7 @@ use crate::engine::server::{Server, Target};
 use crate::engine::{Engine, Failure, InProcess, LoadSpec, Worker};
 use crate::error::{Error, Result};
 use crate::ffi::library::IS_HOST;
-use crate::inference::{Input, Request};
+use crate::inference::Request;
 use crate::models::{self, Model};
 use crate::prompts::{OF_SERVER, Prompt, Suite};
 use crate::record::{
@@ -208,6 +208,7 @@ impl Run {
             max_new_tokens: prompt.max_new_tokens,
             sampling: prompt.sampling,
             depth: prompt.depth,
+            cache_start: prompt.cache_start.clone(),
             deadline: Duration::from_secs(self.parameters.timeout_s),
         };
         Plan {
@@ -265,10 +266,9 @@ impl Run {
             DEFAULT_MOST_NEW_TOKENS
         });
         // The length of a text is known only after its first run; it has one token at least.
-        let prompt_tokens = match &prompt.input {
-            Input::Text(_) => None,
-            Input::Tokens(ids) => u32::try_from(ids.len()).ok(),
-        };
+        let prompt_tokens = prompt.input.token_count();
+        let prefix = prompt.cache_start.prefix();
+        let in_cache = prefix.and_then(|(prefix, _)| prefix.token_count()).unwrap_or(0);
         let least =
             u64::from(prompt.depth) + u64::from(prompt_tokens.unwrap_or(1)) + u64::from(max_new_tokens);
         if least > u64::from(self.parameters.max_context) {
@@ -295,9 +295,12 @@ impl Run {
             max_new_tokens,
             sampling: prompt.sampling,
             depth: prompt.depth,
+            cache_start: prompt.cache_start.clone(),
             checks: prompt.checks.clone(),
             // Behind a kept turn prefill may compute one more: the first run tells.
-            prompt_tokens: prompt_tokens.filter(|_| prompt.depth == 0),
+            prompt_tokens: prompt_tokens
+                .filter(|_| prompt.depth == 0)
+                .map(|tokens| tokens - in_cache),
             warm_up: Vec::new(),
             samples: Vec::new(),
             rejected: Vec::new(),

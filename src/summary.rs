@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::figures::median;
 use crate::ledger::Mark;
-use crate::metrics::{Measure, float, of_sample};
+use crate::metrics::{Measure, are_cold, float, of_sample};
 use crate::record::{ModelRecord, Sample};
 use crate::stats;
 
@@ -17,7 +17,7 @@ pub struct Summary {
     pub requests: Requests,
     /// Tokens of the samples.
     pub tokens: Tokens,
-    /// Time to the first token, ms.
+    /// Time to the first token, ms; like total and prefill absent where the KV cache held a part of a prompt.
     pub ttft_ms: Option<Spread>,
     /// Call to return, ms.
     pub total_ms: Option<Spread>,
@@ -99,7 +99,11 @@ impl Spread {
 impl Summary {
     /// Over all prompts of a model.
     pub fn of(model: &ModelRecord) -> Self {
-        let spread = |measure| {
+        let are_cold = are_cold(&model.prompts);
+        let spread = |measure: Measure| {
+            if measure.is_of_cache_start() && !are_cold {
+                return None;
+            }
             let of_prompts = model.prompts.iter().flat_map(|prompt| {
                 let samples = prompt.samples.iter();
                 samples.filter_map(move |sample| of_sample(measure, prompt, sample))

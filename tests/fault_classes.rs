@@ -223,6 +223,7 @@ impl Model {
                 generate_tokens: tokens - self.uncounted,
                 memory_usage_mb: 1.0,
             }),
+            set_up: None,
             kv_cache_before: Some(0),
             kv_cache_after: Some(self.prompt_tokens),
             late_callbacks: self.late_callbacks,

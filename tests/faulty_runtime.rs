@@ -9,7 +9,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use common::{
-    Place, SDK, assert_every_prompt_has_its_figures, children, is_alive, run, send, text_of, wait_until,
+    Place, SDK, assert_every_prompt_has_its_figures, children, is_alive, run, send, suite_of_starts, text_of,
+    wait_until,
 };
 use rkllm_bench::ledger::Mark;
 use rkllm_bench::record::{Faults, RunRecord};
@@ -114,6 +115,65 @@ fn faulty_statistics_are_rejected_by_name_and_made_good() {
             "{line}: {text}"
         );
     }
+}
+
+/// Three samples of one prompt of ids, cold, warm and restored.
+#[track_caller]
+fn three_starts(script: &[&str]) -> (Option<i32>, String, RunRecord) {
+    let suite = suite_of_starts();
+    let prompts = suite.to_str().unwrap_or_default();
+    with_fault(
+        script,
+        &["--record-only", "--sample-size", "3", "--prompts", prompts],
+    )
+}
+
+#[test]
+fn a_prompt_cache_that_is_not_saved_loaded_or_released_is_told_and_costs_nobody_else() {
+    let (code, text, record) = three_starts(&[]);
+    assert_eq!(code, Some(0), "{text}");
+    let computed: Vec<Option<u32>> = record.models[0]
+        .prompts
+        .iter()
+        .map(|prompt| prompt.prompt_tokens)
+        .collect();
+    assert_eq!(computed, [Some(6), Some(2), Some(2)], "{text}");
+
+    // The first runs of the warm-up are a cold one, a prefix, the prompt behind it, then the prefix whose cache is saved.
+    let rows = [
+        ("run 4 no-cache", "saved no prompt cache to"),
+        (
+            "run 4 refuse",
+            "the prefix was not run and its cache saved before the prompt's turn: the runtime returned -1",
+        ),
+        (
+            "load 1 refuse",
+            "its prefix's prompt cache was not loaded: the runtime returned -1",
+        ),
+    ];
+    for (line, reason) in rows {
+        let (code, text, record) = three_starts(&[line]);
+        assert_eq!(code, Some(1), "{line}: {text}");
+        assert!(text.contains(reason), "{line}: {text}");
+        for prompt in &record.models[0].prompts[..2] {
+            assert_eq!(prompt.samples.len(), 3, "{line}, {}: {text}", prompt.id);
+        }
+    }
+
+    // Whether it still serves is not known then, so the model is loaded anew.
+    let (code, text, record) = three_starts(&["release 2 refuse"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.contains("the prompt cache was not released: the runtime returned -1"),
+        "{text}"
+    );
+    assert!(
+        record.models[0]
+            .prompts
+            .iter()
+            .all(|prompt| prompt.samples.len() == 3),
+        "{text}"
+    );
 }
 
 #[test]

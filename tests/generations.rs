@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::LazyLock;
 
-use common::{Place, RELEASES, Release, messages, program, run, scratch, succeed, text_of};
+use common::{Place, RELEASES, Release, messages, program, run, scratch, succeed, suite_of_starts, text_of};
 use rkllm_bench::ledger::Mark;
 use rkllm_bench::record::RunRecord;
 
@@ -232,6 +232,50 @@ fn each_release_is_given_embed_flash_and_domain_or_says_that_it_lacks_them() {
             let text = text_of(&output);
             let received = std::fs::read_to_string(&received).unwrap_or(text);
             assert_eq!(received, "1 1\n", "{version}");
+        }
+    }
+}
+
+#[test]
+fn a_start_that_is_not_cold_needs_a_runtime_that_can_prove_it() {
+    let suite = suite_of_starts();
+    for built in BUILT.iter() {
+        let version = built.release.version;
+        let place = Place::new();
+        let mut bench = built.bench(&place, built.release);
+        let output = run(bench.args(["--quick", "--record-only", "--prompts"]).arg(&suite));
+        let text = text_of(&output);
+        let record = place.record();
+        let [cold, others @ ..] = record.models[0].prompts.as_slice() else {
+            panic!("{version}: {text}");
+        };
+        assert_eq!(cold.samples.len(), 2, "{version}: {text}");
+        let lacks = match built.release.generation {
+            110 => Some("empty its KV cache"),
+            120 => Some("tell what a prefill computed"),
+            _ => None,
+        };
+        assert_eq!(
+            output.status.code(),
+            Some(i32::from(lacks.is_some())),
+            "{version}: {text}"
+        );
+        for prompt in others {
+            assert_eq!(
+                prompt.samples.len(),
+                if lacks.is_some() { 0 } else { 2 },
+                "{version}: {text}"
+            );
+            match lacks {
+                Some(lacks) => {
+                    let reason = prompt.given_up.as_ref().expect("given up");
+                    assert!(
+                        reason.contains(lacks) && reason.contains("cannot be measured"),
+                        "{version}: {reason}"
+                    );
+                }
+                None => assert_eq!(prompt.prompt_tokens, Some(2), "{version}: {text}"),
+            }
         }
     }
 }

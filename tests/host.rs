@@ -13,6 +13,7 @@ use common::{Place, run, succeed, text_of};
 use rkllm_bench::ledger::Mark;
 use rkllm_bench::record::{PromptRecord, RunRecord, Status};
 use rkllm_bench::replay::{Phase, folder};
+use rkllm_bench::summary::Summary;
 use serde_json::Value;
 
 fn json(path: &Path) -> Value {
@@ -305,6 +306,53 @@ fn a_sweep_measures_each_size_and_draws_a_curve() {
             assert!(place.path(&report).join(picture).is_file(), "{phase} {picture}");
         }
     }
+}
+
+#[test]
+fn cold_warm_and_restored_prefill_are_benchmarks_of_their_own() {
+    let _turn = turn();
+    let place = Place::new();
+    let suite = ["--noplot", "--prompts", "prompts/cache.json", "p512"];
+    let text = succeed(quick(&place).args(suite));
+    let record = place.record();
+    let model = &record.models[0];
+    for (id, held, computed) in [
+        ("p512", 0, 512),
+        ("p512-warm_prefix", 448, 64),
+        ("p512-restored_cache", 0, 64),
+    ] {
+        let prompt = prompt_of(&record, id);
+        assert_eq!(prompt.samples.len(), 10, "{text}");
+        assert_eq!(
+            (prompt.prompt_tokens, prompt.rejected.len()),
+            (Some(computed), 0),
+            "{id}"
+        );
+        for sample in &prompt.samples {
+            let stats = sample.inference.stats.expect("statistics");
+            assert_eq!(u32::try_from(stats.prefill_tokens), Ok(computed), "{id}");
+            assert_eq!(sample.inference.kv_cache_before, Some(held), "{id}");
+            assert_eq!(sample.marks, [], "{id}");
+        }
+        let figures = text
+            .split(&format!("{}/cache/prefill/{id}\n", model.name))
+            .nth(1)
+            .expect("its figures");
+        assert!(
+            figures.lines().nth(1).is_some_and(|line| line.contains("tok/s")),
+            "{figures}"
+        );
+        assert_eq!(
+            criterions_samples(&place, &record, Phase::Prefill, id, "new"),
+            recorded(&record, Phase::Prefill, id)
+        );
+    }
+    let summary = Summary::of(model);
+    assert!(
+        summary.prefill_tok_per_s.is_none() && summary.ttft_ms.is_none(),
+        "{text}"
+    );
+    assert!(summary.decode_tok_per_s.is_some());
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use jsonschema::Validator;
-use rkllm_bench::inference::{Input, Sampling};
+use rkllm_bench::inference::{CacheStart, Input, Sampling};
 use rkllm_bench::prompts::{Check, Suite};
 use serde_json::{Value, json};
 
@@ -76,6 +76,15 @@ fn object_with(mut object: Value, keys: &[(&str, Value)]) -> Value {
     object
 }
 
+fn started(starts: &[&str], keys: &[(&str, Value)]) -> Value {
+    test_with(&[&[("cache_starts", json!(starts))], keys].concat())
+}
+
+fn ids_started(starts: &[&str], keys: &[(&str, Value)]) -> Value {
+    let ids = [("prompt", json!("REMOVED")), ("token_ids", json!([1, 2, 3]))];
+    started(starts, &[&ids, keys].concat())
+}
+
 fn sampling_with(key: &str, value: impl serde::Serialize) -> Value {
     test_with(&[("sampling", json!({key: value}))])
 }
@@ -125,6 +134,12 @@ fn good_documents() -> Vec<Value> {
         sampling_with("top_p", 1),
         sampling_with("frequency_penalty", -2),
         sampling_with("presence_penalty", 2.0),
+        test_with(&[("cache_starts", json!(["cold"]))]),
+        started(
+            &["warm_prefix", "cold", "restored_cache"],
+            &[("prefix", json!("H"))],
+        ),
+        ids_started(&["restored_cache"], &[("prefix_tokens", json!(2.0))]),
         old_with(&[]),
         old_with(&[("max_tokens", json!(null)), ("temperature", json!(null))]),
         old_with(&[("max_tokens", json!(128)), ("temperature", json!(0))]),
@@ -335,6 +350,7 @@ fn faulty_old_files() -> Vec<(Value, &'static str, &'static str)> {
         (old_with(&[("max_new_tokens", json!(8))]), at("max_new_tokens"), "two shapes"),
         (old_with(&[("sampling", json!({}))]), at("sampling"), "two shapes"),
         (old_with(&[("checks", json!([]))]), at("checks"), "two shapes"),
+        (old_with(&[("prefix", json!("H"))]), at("prefix"), "two shapes"),
         (old_with(&[("temperature", json!("1"))]), at("temperature"), "number"),
         (old_with(&[("id", json!("REMOVED"))]), first, "no `id`"),
         (old_with(&[("id", json!("a/b"))]), at("id"), "identifier"),
@@ -350,7 +366,7 @@ fn faulty_old_files() -> Vec<(Value, &'static str, &'static str)> {
 #[test]
 fn the_built_in_files_pass_the_schema() {
     let schema = schema();
-    for name in ["quick", "performance", "quality"] {
+    for name in ["quick", "performance", "quality", "cache"] {
         let path = Path::new(ROOT).join(format!("prompts/{name}.json"));
         let document = serde_json::from_slice(&std::fs::read(&path).expect(name)).expect(name);
         let faults: Vec<_> = schema
@@ -388,6 +404,101 @@ fn schema_and_suite_refuse_the_same_documents() {
         assert!(reason.contains(word), "{word}: {reason}");
         assert!(!reason.contains(char::is_control), "{reason:?}");
     }
+}
+
+#[test]
+fn schema_and_suite_refuse_the_same_starts() {
+    let schema = schema();
+    let warm = |keys: &[(&str, Value)]| started(&["warm_prefix"], keys);
+    let prefix = ("prefix", json!("H"));
+    let tokens = |count: i32| ("prefix_tokens", json!(count));
+    for (document, place, word) in [
+        (started(&[], &[]), "/cache_starts", "empty"),
+        (started(&["warm"], &[]), "/cache_starts/0", "warm_prefix"),
+        (started(&["cold", "cold"], &[]), "/cache_starts/1", "twice"),
+        (warm(&[]), "/cache_starts/0", "needs a prefix"),
+        (warm(&[tokens(1)]), "/prefix_tokens", "write it as `prefix`"),
+        (
+            warm(&[prefix.clone(), tokens(1)]),
+            "/prefix_tokens",
+            "write it as `prefix`",
+        ),
+        (warm(&[("prefix", json!(""))]), "/prefix", "not a beginning"),
+        (started(&["cold"], &[prefix.clone()]), "", "no start that has one"),
+        (test_with(&[prefix.clone()]), "", "no start that has one"),
+        (
+            ids_started(&["restored_cache"], &[prefix]),
+            "/prefix",
+            "`prefix_tokens`",
+        ),
+        (
+            ids_started(&["restored_cache"], &[tokens(0)]),
+            "/prefix_tokens",
+            "from 1 to 2",
+        ),
+    ] {
+        assert!(!schema.is_valid(&document), "the schema takes {document}");
+        let reason = suite(document.to_string()).expect_err(&document.to_string());
+        assert!(
+            reason.starts_with(&format!("/tests/0{place}: ")),
+            "{place}: {reason}"
+        );
+        assert!(reason.contains(word), "{word}: {reason}");
+    }
+    // What a schema cannot express.
+    let long = [("id", json!("a".repeat(60))), ("prefix", json!("H"))];
+    for (document, place, word) in [
+        (warm(&[("prefix", json!("h"))]), "/prefix", "not a beginning"),
+        (warm(&[("prefix", json!("Hi"))]), "/prefix", "leaves something"),
+        (
+            ids_started(&["warm_prefix"], &[tokens(3)]),
+            "/prefix_tokens",
+            "from 1 to 2",
+        ),
+        (warm(&long), "/id", "72 bytes, of at most 64"),
+    ] {
+        assert!(schema.is_valid(&document), "{document}");
+        let reason = suite(document.to_string()).expect_err(&document.to_string());
+        assert!(
+            reason.starts_with(&format!("/tests/0{place}: ")),
+            "{place}: {reason}"
+        );
+        assert!(reason.contains(word), "{word}: {reason}");
+    }
+}
+
+#[test]
+fn each_start_is_a_prompt_with_an_id_of_its_own() {
+    let starts = ["cold", "restored_cache", "warm_prefix"];
+    let suite = suite(ids_started(&starts, &[("prefix_tokens", json!(2))]).to_string()).expect("good");
+    let read: Vec<_> = suite
+        .prompts
+        .iter()
+        .map(|prompt| (prompt.id.as_str(), prompt.name.as_str(), &prompt.cache_start))
+        .collect();
+    let prefix = || Input::Tokens(vec![1, 2]);
+    assert_eq!(
+        read,
+        [
+            ("a", "a", &CacheStart::Cold),
+            (
+                "a-restored_cache",
+                "a, restored cache",
+                &CacheStart::RestoredCache(prefix())
+            ),
+            (
+                "a-warm_prefix",
+                "a, warm prefix",
+                &CacheStart::WarmPrefix(prefix())
+            ),
+        ]
+    );
+    assert!(
+        suite
+            .prompts
+            .iter()
+            .all(|prompt| prompt.input == Input::Tokens(vec![1, 2, 3]))
+    );
 }
 
 #[test]

@@ -15,7 +15,7 @@ use common::http::{
 };
 use rkllm_bench::engine::server::{Api, Server, Target};
 use rkllm_bench::engine::{Engine, FailureKind, LoadSpec, Runtime};
-use rkllm_bench::inference::{CountRule, Inference, Input, Request};
+use rkllm_bench::inference::{CacheStart, CountRule, Inference, Input, Request};
 use rkllm_bench::ledger::{Accepted, Ledger, Mark, Rejection};
 use serde_json::{Value, json};
 
@@ -789,6 +789,29 @@ fn a_depth_is_refused() {
         .expect_err("refused")
         .to_string();
     assert!(text.contains("--depth"), "{text}");
+}
+
+#[test]
+fn a_start_that_is_not_cold_is_refused() {
+    let server = with(|_, to| send(to, &answer(&["a"], &usage(1))));
+    let prefix = || Input::Text("Why is".into());
+    for start in [
+        CacheStart::WarmPrefix(prefix()),
+        CacheStart::RestoredCache(prefix()),
+    ] {
+        let name = start.name();
+        let text = loaded(&server)
+            .infer(&Request {
+                cache_start: start,
+                ..request(1)
+            })
+            .expect_err("refused")
+            .to_string();
+        assert!(
+            text.contains(name) && text.contains("only cold prompts"),
+            "{text}"
+        );
+    }
 }
 
 #[test]

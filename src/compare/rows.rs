@@ -91,6 +91,7 @@ pub(super) fn alike(suite: &str, members: &[Member]) -> BTreeSet<String> {
                     && prompt.max_new_tokens == other.max_new_tokens
                     && prompt.sampling == other.sampling
                     && prompt.depth == other.depth
+                    && prompt.cache_start == other.cache_start
                     && run.suite.ignore_eos == other_run.suite.ignore_eos
             })
         })

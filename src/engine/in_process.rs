@@ -3,18 +3,21 @@
 use std::rc::Rc;
 use std::time::Instant;
 
+use super::cache_start::CacheStarts;
 use super::log::{LAST_LINES, tail, with_stdout_seen};
 use super::varied::varied;
 use super::{Engine, Failure, FailureKind, LoadSpec, Loaded, Runtime, RuntimeIdentity};
 use crate::board;
 use crate::ffi::library::{self, VersionLine};
-use crate::ffi::{Abilities, Finish, Params, Recording, RunInput, RunOutcome, RunRequest, Session};
-use crate::inference::{Inference, Input, Request, RuntimeStats, Sampling, token_ids};
+use crate::ffi::{Abilities, Finish, Params, Recording, RunInput, RunOutcome, RunRequest, Session, sys};
+use crate::inference::{CacheSetUp, Inference, Input, Request, RuntimeStats, Sampling, token_ids};
 
 /// The runtime in this process: nothing stands between, and nothing protects from its faults.
 #[derive(Default)]
 pub struct InProcess {
     session: Option<Session>,
+    /// Of the model that is loaded.
+    cache_starts: CacheStarts,
     /// The last run did not come to its end: the runtime may still hold on to it.
     abort_pending: bool,
     /// Runs made, over all loads.
@@ -55,6 +58,7 @@ impl InProcess {
 impl Engine for InProcess {
     fn load(&mut self, spec: &LoadSpec) -> Result<Loaded, Failure> {
         self.session = None;
+        self.cache_starts = CacheStarts::default();
         self.abort_pending = false;
         let library = library::verify(spec.trust_sdk_version.as_deref()).map_err(Failure::refused)?;
         let params = params_of(spec)?;
@@ -89,12 +93,7 @@ impl Engine for InProcess {
     }
 
     fn infer(&mut self, request: &Request) -> Result<Inference, Failure> {
-        let Some(session) = &mut self.session else {
-            return Err(Failure {
-                kind: FailureKind::Lost,
-                ..Failure::refused("no model is loaded")
-            });
-        };
+        let session = self.session.as_mut().ok_or_else(no_model)?;
         let can = session.abilities();
         if std::mem::take(&mut self.abort_pending) {
             session.abort().map_err(Failure::refused)?;
@@ -107,13 +106,42 @@ impl Engine for InProcess {
             self.abort_pending = filled.aborted;
             refuse_unfilled(&filled, request)?;
         }
+        let result = match self.cache_starts.set_up(session, request) {
+            Ok(set_up) => self.measure(request, set_up),
+            Err(failure) => {
+                // Whatever run it was that failed, the next one is not to go on with it.
+                self.abort_pending = true;
+                Err(failure)
+            }
+        };
+        if let Some(session) = &mut self.session {
+            self.cache_starts.release(session)?;
+        }
+        result
+    }
+
+    fn unload(&mut self) -> Result<(), Failure> {
+        self.cache_starts = CacheStarts::default();
+        match self.session.take() {
+            Some(session) => session.close().map_err(Failure::refused),
+            None => Ok(()),
+        }
+    }
+
+    fn process_id(&self) -> Option<u32> {
+        Some(std::process::id())
+    }
+}
+
+impl InProcess {
+    /// The run that is timed, its KV cache as it is to be.
+    fn measure(&mut self, request: &Request, set_up: Option<CacheSetUp>) -> Result<Inference, Failure> {
+        let session = self.session.as_mut().ok_or_else(no_model)?;
+        let can = session.abilities();
         let kv_cache_before = cache_size(session)?;
         let mut recording = Recording::with_room_for(request.max_new_tokens as usize);
         let varied = (!can.clear_kv_cache).then(|| varied(&request.input, self.runs));
-        let input = match varied.as_ref().unwrap_or(&request.input) {
-            Input::Text(text) => RunInput::Text(text),
-            Input::Tokens(ids) => RunInput::Tokens(ids),
-        };
+        let input = RunInput::from(varied.as_ref().unwrap_or(&request.input));
         let run = RunRequest {
             sampling: Some(request.sampling),
             deadline: request.deadline,
@@ -133,13 +161,8 @@ impl Engine for InProcess {
             finish: recording.finish(),
             aborted: outcome.aborted,
             refusal: outcome.refusal,
-            stats: recording.stats.map(|stats| RuntimeStats {
-                prefill_time_ms: stats.prefill_time_ms,
-                prefill_tokens: stats.prefill_tokens,
-                generate_time_ms: stats.generate_time_ms,
-                generate_tokens: stats.generate_tokens,
-                memory_usage_mb: stats.memory_usage_mb,
-            }),
+            stats: recording.stats.map(RuntimeStats::from),
+            set_up,
             kv_cache_before,
             kv_cache_after: cache_size(session)?,
             late_callbacks: session.late_callbacks(),
@@ -151,16 +174,33 @@ impl Engine for InProcess {
             stream: None,
         })
     }
+}
 
-    fn unload(&mut self) -> Result<(), Failure> {
-        match self.session.take() {
-            Some(session) => session.close().map_err(Failure::refused),
-            None => Ok(()),
+fn no_model() -> Failure {
+    Failure {
+        kind: FailureKind::Lost,
+        ..Failure::refused("no model is loaded")
+    }
+}
+
+impl<'a> From<&'a Input> for RunInput<'a> {
+    fn from(input: &'a Input) -> Self {
+        match input {
+            Input::Text(text) => Self::Text(text),
+            Input::Tokens(ids) => Self::Tokens(ids),
         }
     }
+}
 
-    fn process_id(&self) -> Option<u32> {
-        Some(std::process::id())
+impl From<sys::rkb_stats> for RuntimeStats {
+    fn from(stats: sys::rkb_stats) -> Self {
+        Self {
+            prefill_time_ms: stats.prefill_time_ms,
+            prefill_tokens: stats.prefill_tokens,
+            generate_time_ms: stats.generate_time_ms,
+            generate_tokens: stats.generate_tokens,
+            memory_usage_mb: stats.memory_usage_mb,
+        }
     }
 }
 
@@ -261,7 +301,7 @@ fn check_npu_cores(wanted: Option<u8>, of_model: Option<u8>) -> Result<(), Failu
     }
 }
 
-fn cache_size(session: &Session) -> Result<Option<u32>, Failure> {
+pub(super) fn cache_size(session: &Session) -> Result<Option<u32>, Failure> {
     if !session.abilities().kv_cache_size {
         return Ok(None);
     }

@@ -1,5 +1,6 @@
 //! What runs a model. The recorder knows this trait and nothing behind it.
 
+mod cache_start;
 mod in_process;
 pub(crate) mod log;
 #[cfg(test)]
@@ -31,7 +32,7 @@ pub trait Engine {
     fn load(&mut self, spec: &LoadSpec) -> Result<Loaded, Failure>;
 
     /// Makes one inference. The KV cache is emptied first, where the runtime can, and then filled to the request's
-    /// depth.
+    /// depth or with the prefix that it starts from.
     ///
     /// # Errors
     /// Why there is none. After [`FailureKind::Lost`] the model must be loaded again.

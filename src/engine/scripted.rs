@@ -19,6 +19,7 @@ pub(crate) const ABILITIES: Abilities = Abilities {
     sampling_per_run: true,
     cpu_choice: true,
     embed_flash: true,
+    prompt_cache: true,
 };
 
 /// Gives its script's answers in order and remembers what it was asked.
@@ -113,6 +114,7 @@ pub(crate) fn inference(call_ns: u64, stamps: &[u64], return_ns: u64) -> Inferen
         aborted: false,
         refusal: None,
         stats: None,
+        set_up: None,
         kv_cache_before: Some(0),
         kv_cache_after: None,
         late_callbacks: 0,

@@ -15,6 +15,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
 
 use super::log::{LAST_LINES, last_lines};
 use super::{Engine, Failure, FailureKind, InProcess, LoadSpec, Loaded};
@@ -138,7 +139,10 @@ impl Engine for Worker {
     }
 
     fn infer(&mut self, request: &Request) -> std::result::Result<Inference, Failure> {
-        match self.exchange(&Ask::Infer(request.clone()), request.deadline + GRACE)? {
+        match self.exchange(
+            &Ask::Infer(request.clone()),
+            request.deadline * request.most_runs() + GRACE,
+        )? {
             Reply::Inferred(mut inference) => {
                 // Read without a count before it, it has up to twice the room that it needs.
                 inference.tokens.shrink_to_fit();
@@ -187,6 +191,8 @@ struct Running {
     asks: Option<BufWriter<ChildStdin>>,
     replies: Receiver<Reply>,
     log: File,
+    /// The worker's temporary folder, which is gone with it, however it ended.
+    _folder: TempDir,
 }
 
 impl Running {
@@ -195,6 +201,7 @@ impl Running {
         let log =
             tempfile::tempfile().map_err(|error| failed("no log file in the temporary directory", error))?;
         let stderr = log.try_clone().map_err(|error| failed("the log file", error))?;
+        let folder = tempfile::tempdir().map_err(|error| failed("no temporary folder", error))?;
         let mut child = Command::new(executable)
             .arg(WORKER_ARGUMENT)
             .arg(std::process::id().to_string())
@@ -203,6 +210,7 @@ impl Running {
             .stderr(stderr)
             // When llama.cpp aborts it would start a debugger, whose lines push its own out of the log's end.
             .env("GGML_NO_BACKTRACE", "1")
+            .env("TMPDIR", folder.path())
             // A Ctrl-C in the terminal is for the parent, which decides what becomes of the worker.
             .process_group(0)
             .spawn()
@@ -216,6 +224,7 @@ impl Running {
             child,
             replies,
             log,
+            _folder: folder,
         })
     }
 

@@ -7,7 +7,7 @@ const NS_PER_S: f64 = 1e9;
 const NS_PER_MS: f64 = 1e6;
 const BYTES_PER_MB: f64 = 1e6;
 
-const HEADER: [&str; 17] = [
+const HEADER: [&str; 18] = [
     "run",
     "started_at",
     "suite",
@@ -16,6 +16,7 @@ const HEADER: [&str; 17] = [
     "prompt",
     "sample",
     "depth",
+    "cache_start",
     "prompt_tokens",
     "new_tokens",
     "ttft_ms",
@@ -48,7 +49,7 @@ fn row(
     prompt: &PromptRecord,
     number_of: usize,
     sample: &Sample,
-) -> [String; 17] {
+) -> [String; 18] {
     let phases = &sample.phases;
     let (ttft_ns, total_ns) = (float(phases.ttft_ns), float(phases.total_ns));
     let loaded = model.loaded.as_ref();
@@ -62,6 +63,7 @@ fn row(
         cell(&prompt.id).into_owned(),
         number_of.to_string(),
         prompt.depth.to_string(),
+        prompt.cache_start.name().to_owned(),
         prompt
             .prompt_tokens
             .map_or_else(String::new, |tokens| tokens.to_string()),

@@ -36,13 +36,15 @@ const EMPTY: [&str; 18] = [
 /// Two kinds of rows a prompt: prefill (`n_prompt`, by the TTFT) and decode (`n_gen` steps after the first token,
 /// one row for each length of answers, behind `n_depth` tokens of the KV cache).
 ///
+/// Prompts whose KV cache held a part of them have none: the format cannot say so, and their rows would pass for cold ones.
+///
 /// `commit` becomes `build_commit`, by which the script tells two sides apart; empty without one.
 pub fn llama_bench_jsonl(runs: &[RunRecord], commit: Option<&str>) -> String {
     let mut lines = String::new();
     for run in runs {
         for model in &run.models {
             let head = head(run, model, commit.unwrap_or_default());
-            for prompt in model.prompts.iter().filter(|prompt| prompt.given_up.is_none()) {
+            for prompt in model.prompts.iter().filter(|prompt| is_told(prompt)) {
                 for test in [prefill(prompt)].into_iter().flatten().chain(decodes(prompt)) {
                     let mut row = head.clone();
                     row.extend(test.fields());
@@ -53,6 +55,10 @@ pub fn llama_bench_jsonl(runs: &[RunRecord], commit: Option<&str>) -> String {
         }
     }
     lines
+}
+
+fn is_told(prompt: &PromptRecord) -> bool {
+    prompt.given_up.is_none() && prompt.cache_start.is_cold()
 }
 
 /// What all rows of a model in a run have.

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::inference::{CacheSetUp, CacheStart, Input, PrefixSource};
 use crate::record::fixtures;
 
 const MS: u64 = 1_000_000;
@@ -129,6 +130,48 @@ fn runs_of_a_suite_are_one_figure() {
     // sqrt(1 * 4)
     assert_near(&all["m/quick"]["load-ms"]["value"], 2.0);
     assert!(all["m/quick"]["load-ms"]["lower_value"].is_number());
+}
+
+#[test]
+fn a_prompt_that_did_not_begin_cold_is_in_no_mean_and_passes_for_no_cold_one() {
+    let mut run = run("1");
+    let prompt = &mut run.models[0].prompts[1];
+    prompt.id = "b-warm_prefix".into();
+    prompt.cache_start = CacheStart::WarmPrefix(Input::Text("te".into()));
+    for sample in &mut prompt.samples {
+        sample.inference.set_up = Some(CacheSetUp {
+            source: PrefixSource::Run,
+            prompt_tokens: 110,
+            prefix_tokens: 10,
+            cleared_to: Some(0),
+        });
+    }
+    run.check().expect("a record that can be");
+    let runs = [run];
+    let benchmarks = valid(BENCHER, &bencher(&runs));
+    let measures = |benchmark: &str| {
+        let measures = benchmarks[benchmark].as_object().expect("a benchmark");
+        measures
+            .keys()
+            .filter(|key| !key.starts_with("peak"))
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    let own = ["decode-tok-per-s", "prefill-tok-per-s", "total-ms", "ttft-ms"];
+    assert_eq!(measures("m/quick/b-warm_prefix"), own);
+    assert_eq!(
+        measures("m/quick"),
+        ["decode-tok-per-s", "load-ms", "worst-gap-ms"]
+    );
+    assert_eq!(rows(&llama_bench_jsonl(&runs, None)).len(), 2, "the cold one's");
+    let starts: Vec<String> = csv(&runs)
+        .lines()
+        .map(|row| row.split(',').nth(8).expect("a cell").to_owned())
+        .collect();
+    assert_eq!(
+        starts,
+        ["cache_start", "cold", "cold", "warm_prefix", "warm_prefix"]
+    );
 }
 
 /// What compare-llama-bench.py of llama.cpp demands of each row (its `LLAMA_BENCH_KEY_PROPERTIES` and three more).

@@ -20,6 +20,8 @@
 #pragma weak rkllm_clear_kv_cache
 #pragma weak rkllm_get_kv_cache_size
 #pragma weak rkllm_set_chat_template
+#pragma weak rkllm_load_prompt_cache
+#pragma weak rkllm_release_prompt_cache
 #endif
 
 // What a run hands to the runtime as userdata. Each run has its own, so that a callback of an earlier run is told
@@ -104,6 +106,15 @@ template <class Handle> constexpr bool tells_size = requires(Handle h, int *p) {
 template <class Handle> constexpr bool sets_template =
     requires(Handle h, const char *s) { rkllm_set_chat_template(h, s, s, s); };
 
+// Every header declares these two, so the library alone can lack them.
+bool has_prompt_cache() {
+#ifdef RKB_SHARED_LIBRARY
+    return rkllm_load_prompt_cache != nullptr && rkllm_release_prompt_cache != nullptr;
+#else
+    return true;
+#endif
+}
+
 template <class Param, class Result, class Input, class Infer, class Handle> rkb_abilities abilities_of_header() {
     rkb_abilities can{};
     can.generation = generation_of_header<Param, Result, Input, Infer>();
@@ -117,6 +128,7 @@ template <class Param, class Result, class Input, class Infer, class Handle> rkb
     can.sampling_per_run = requires(Infer i) { i.sampling_params; };
     can.cpu_choice = requires(Param p) { p.extend_param.enabled_cpus_mask; };
     can.embed_flash = requires(Param p) { p.extend_param.embed_flash; };
+    can.prompt_cache = has_prompt_cache();
     return can;
 }
 
@@ -265,15 +277,22 @@ template <class Input> void write_input(const rkb_run_request &from, Input &to) 
 }
 
 // What `to` points at for the length of a run.
-template <class Infer> struct infer_parts {};
+template <class Infer> struct infer_parts {
+    RKLLMPromptCacheParam cache;
+};
 template <class Infer>
     requires requires(Infer i) { i.sampling_params; }
 struct infer_parts<Infer> {
+    RKLLMPromptCacheParam cache;
     std::remove_pointer_t<decltype(Infer::sampling_params)> sampling;
 };
 
 template <class Infer> void write_infer(const rkb_run_request &from, Infer &to, infer_parts<Infer> &parts) {
     to.mode = RKLLM_INFER_GENERATE;
+    if (from.save_prompt_cache != nullptr) {
+        parts.cache = {1, from.save_prompt_cache};
+        to.prompt_cache_params = &parts.cache;
+    }
     if constexpr (requires { to.keep_history; }) {
         to.keep_history = from.keep_history;
     }
@@ -456,6 +475,29 @@ int32_t rkb_kv_cache_size(rkb_session *session, int32_t *out, rkb_failure *why) 
         return closed(why);
     }
     return cache_size(session->handle, out, why);
+}
+
+int32_t rkb_load_prompt_cache(rkb_session *session, const char *path, rkb_failure *why) {
+    if (session == nullptr || session->handle == nullptr) {
+        return closed(why);
+    }
+    if (path == nullptr) {
+        return fail(why, RKB_BAD_ARGUMENT, 0, "no path of a prompt cache");
+    }
+    if (!has_prompt_cache()) {
+        return fail(why, RKB_ABSENT, 0, "this runtime has no rkllm_load_prompt_cache");
+    }
+    return guarded(why, [&] { return rkllm_load_prompt_cache(session->handle, path); });
+}
+
+int32_t rkb_release_prompt_cache(rkb_session *session, rkb_failure *why) {
+    if (session == nullptr || session->handle == nullptr) {
+        return closed(why);
+    }
+    if (!has_prompt_cache()) {
+        return fail(why, RKB_ABSENT, 0, "this runtime has no rkllm_release_prompt_cache");
+    }
+    return guarded(why, [&] { return rkllm_release_prompt_cache(session->handle); });
 }
 
 int32_t rkb_set_chat_template(rkb_session *session, const char *system_prompt, const char *prefix,

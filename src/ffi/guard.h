@@ -46,6 +46,7 @@ typedef struct {
     uint8_t sampling_per_run;
     uint8_t cpu_choice;
     uint8_t embed_flash;
+    uint8_t prompt_cache; /* of the library: every header declares it */
 } rkb_abilities;
 
 /* How a token is chosen. */
@@ -103,6 +104,7 @@ typedef struct {
     int32_t max_new_tokens;       /* 0: as at init; ignored where it cannot be set for a run */
     const rkb_sampling *sampling; /* NULL: as at init; ignored where it cannot be set for a run */
     uint8_t keep_history;         /* 1: the turn stays in the KV cache; needs the ability of that name */
+    const char *save_prompt_cache; /* file for what the KV cache holds of the prompt; NULL: none */
 } rkb_run_request;
 
 /* How a run went. Stamps are CLOCK_MONOTONIC nanoseconds right before the call and right after the return. */
@@ -132,6 +134,9 @@ int32_t rkb_abort(rkb_session *session, rkb_failure *why);
 int32_t rkb_clear_kv_cache(rkb_session *session, rkb_failure *why);
 /* Positions held for the first sequence. */
 int32_t rkb_kv_cache_size(rkb_session *session, int32_t *out, rkb_failure *why);
+/* Has later runs begin with what the file holds, where their prompts do, until it is released. */
+int32_t rkb_load_prompt_cache(rkb_session *session, const char *path, rkb_failure *why);
+int32_t rkb_release_prompt_cache(rkb_session *session, rkb_failure *why);
 int32_t rkb_set_chat_template(rkb_session *session, const char *system_prompt, const char *prefix,
                               const char *postfix, rkb_failure *why);
 /* Callbacks that came after their run had returned, also into a later run, so far. */

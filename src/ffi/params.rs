@@ -36,6 +36,9 @@ pub struct Abilities {
     pub cpu_choice: bool,
     /// Embedding rows can be fetched from storage instead of memory (from 1.2.0).
     pub embed_flash: bool,
+    /// What the KV cache holds of a prompt can be saved to a file and restored (in every release since 1.1.0; of a library
+    /// without the calls it is not).
+    pub prompt_cache: bool,
 }
 
 impl Abilities {
@@ -56,6 +59,7 @@ impl Abilities {
             sampling_per_run: can.sampling_per_run != 0,
             cpu_choice: can.cpu_choice != 0,
             embed_flash: can.embed_flash != 0,
+            prompt_cache: can.prompt_cache != 0,
         }
     }
 }

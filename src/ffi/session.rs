@@ -3,6 +3,7 @@
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::panic::resume_unwind;
+use std::path::Path;
 use std::ptr::NonNull;
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ pub struct RunRequest<'a> {
     pub sampling: Option<Sampling>,
     /// Whether prompt and answer stay in the KV cache for the next run (from 1.2.0).
     pub keep_history: bool,
+    /// File for what the KV cache holds of the prompt, to be restored by [`Session::load_prompt_cache`]; absent: none.
+    pub save_prompt_cache: Option<&'a Path>,
     /// How long it may take before it is aborted.
     pub deadline: Duration,
 }
@@ -44,6 +47,7 @@ impl<'a> RunRequest<'a> {
             max_new_tokens,
             sampling: None,
             keep_history: false,
+            save_prompt_cache: None,
             deadline: Duration::from_mins(5),
         }
     }
@@ -95,9 +99,7 @@ impl Session {
     /// when the runtime refuses.
     pub fn open(params: &Params) -> Result<Self> {
         library::verify(None)?;
-        let path = CString::new(params.model_path.as_os_str().as_bytes()).map_err(|_| {
-            Error::BadParameter(format!("{}: NUL byte in a path", params.model_path.display()))
-        })?;
+        let path = c_path(&params.model_path)?;
         let raw_params = params.to_raw(&path);
         let mut session = std::ptr::null_mut();
         let mut why = sys::rkb_failure::default();
@@ -124,7 +126,7 @@ impl Session {
     /// is asked to abort, which it may take its time to do (about 1.4 s were seen in prefill on a board).
     ///
     /// # Errors
-    /// [`Error::BadParameter`] for text with a NUL byte or no tokens; [`Error::Runtime`] when an exception left the
+    /// [`Error::BadParameter`] for text or a path with a NUL byte or no tokens; [`Error::Runtime`] when an exception left the
     /// runtime. A refusal of the runtime is in the outcome, beside what was recorded until then.
     ///
     /// # Panics
@@ -142,6 +144,7 @@ impl Session {
             RunInput::Tokens(tokens) => (None, Some(tokens)),
         };
         let sampling = run.sampling.map(Sampling::to_raw);
+        let cache_file = run.save_prompt_cache.map(c_path).transpose()?;
         let request = sys::rkb_run_request {
             text: text.as_ref().map_or(std::ptr::null(), |text| text.as_ptr()),
             tokens: tokens.map_or(std::ptr::null(), <[i32]>::as_ptr),
@@ -149,6 +152,7 @@ impl Session {
             max_new_tokens: run.max_new_tokens,
             sampling: sampling.as_ref().map_or(std::ptr::null(), std::ptr::from_ref),
             keep_history: run.keep_history.into(),
+            save_prompt_cache: cache_file.as_ref().map_or(std::ptr::null(), |path| path.as_ptr()),
         };
         let abort = AbortHandle(self.raw);
         let (result, aborted) = with_deadline(
@@ -221,6 +225,31 @@ impl Session {
         Ok(size)
     }
 
+    /// Has later runs begin with what the file holds, where their prompts do, until it is released. A second one takes the
+    /// first one's place.
+    ///
+    /// # Errors
+    /// [`Error::BadParameter`] for a NUL byte in the path, [`Error::Absent`] where the library has no such call,
+    /// [`Error::Runtime`], as for a file that is missing, damaged or of another model.
+    pub fn load_prompt_cache(&mut self, path: &Path) -> Result<()> {
+        let path = c_path(path)?;
+        let mut why = sys::rkb_failure::default();
+        // SAFETY: the session is open, no run is under way, since a run borrows it, and the path outlives the call.
+        let status = unsafe { sys::rkb_load_prompt_cache(self.raw.as_ptr(), path.as_ptr(), &raw mut why) };
+        check("rkllm_load_prompt_cache", status, &why)
+    }
+
+    /// Ends what [`Session::load_prompt_cache`] began.
+    ///
+    /// # Errors
+    /// [`Error::Absent`] where the library has no such call, [`Error::Runtime`].
+    pub fn release_prompt_cache(&mut self) -> Result<()> {
+        let mut why = sys::rkb_failure::default();
+        // SAFETY: the session is open and no run is under way, since a run borrows it.
+        let status = unsafe { sys::rkb_release_prompt_cache(self.raw.as_ptr(), &raw mut why) };
+        check("rkllm_release_prompt_cache", status, &why)
+    }
+
     /// Replaces the model's chat template; three empty strings switch wrapping off. Empties the KV cache too.
     ///
     /// # Errors
@@ -277,6 +306,11 @@ impl Drop for Session {
         // Nobody is left to tell; `close` is for those who want to know.
         let _ = free(self.raw);
     }
+}
+
+fn c_path(path: &Path) -> Result<CString> {
+    CString::new(path.as_os_str().as_bytes())
+        .map_err(|_| Error::BadParameter(format!("{}: NUL byte in a path", path.display())))
 }
 
 fn free(raw: NonNull<sys::rkb_session>) -> Result<()> {

@@ -223,12 +223,13 @@ fn facts_of_model(suite: &str, model: &ModelRecord) -> Vec<(Aspect, String, Stri
     let mut fact = |aspect, what: String, value: String| facts.push((aspect, what, value));
     for prompt in &model.prompts {
         // All of how a prompt is run, but its text, which the suite's digest stands for.
-        let how = (prompt.max_new_tokens, prompt.sampling, prompt.depth);
+        let start = &prompt.cache_start;
+        let how = (prompt.max_new_tokens, prompt.sampling, prompt.depth, start);
         let value = serde_json::to_string(&how).unwrap_or_default();
         let id = format!("{}/{suite}/{}", model.name, prompt.id);
         fact(
             Aspect::Parameters,
-            format!("{id}: [new tokens, sampling, depth]"),
+            format!("{id}: [new tokens, sampling, depth, start]"),
             value,
         );
         // Unknown where no inference was made: that is an absent metric, not a difference.

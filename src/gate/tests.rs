@@ -186,7 +186,7 @@ fn what_must_be_equal_is_compared_by_name() {
         }),
         (
             Aspect::Parameters,
-            "m/quick/a: [new tokens, sampling, depth]",
+            "m/quick/a: [new tokens, sampling, depth, start]",
             |run| {
                 run.models[0].prompts[0].max_new_tokens = 3;
             },

@@ -1,5 +1,6 @@
 //! What one call of the model is asked and what it gave: plain data, without a clock and without a runtime.
 
+mod cache_start;
 mod stream;
 
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use crate::ffi::{Finish, Sampling, TokenEvent};
+pub use cache_start::{COLD, CacheSetUp, CacheStart, PrefixSource};
 pub use stream::{CountRule, Stream, TokenCount, Usage, is_word_count};
 
 /// What a prompt is made of.
@@ -41,7 +43,9 @@ pub struct Request {
     pub sampling: Sampling,
     /// Tokens that the KV cache holds before the prompt comes; 0 is a cold start.
     pub depth: u32,
-    /// How long the run may take before it is aborted.
+    /// What the KV cache is to hold of the prompt itself.
+    pub cache_start: CacheStart,
+    /// How long each run may take before it is aborted.
     pub deadline: Duration,
 }
 
@@ -53,7 +57,17 @@ impl Request {
             max_new_tokens,
             sampling: Sampling::GREEDY,
             depth: 0,
+            cache_start: CacheStart::Cold,
             deadline: Duration::from_mins(5),
+        }
+    }
+
+    /// The most runs that an engine makes for it, itself included: of a turn to come behind, or of a text and a prefix.
+    pub(crate) fn most_runs(&self) -> u32 {
+        match (self.cache_start.is_cold(), self.depth) {
+            (true, 0) => 1,
+            (true, _) => 2,
+            (false, _) => 3,
         }
     }
 }
@@ -108,6 +122,8 @@ pub struct Inference {
     pub refusal: Option<String>,
     /// The runtime's statistics; absent where the generation has none or FINISH never came.
     pub stats: Option<RuntimeStats>,
+    /// What was done before it so that its prefix lies in the KV cache; absent for a cold start.
+    pub set_up: Option<CacheSetUp>,
     /// Positions in the KV cache before the run; absent where it cannot be asked. 0 for a cold start.
     pub kv_cache_before: Option<u32>,
     /// Positions in the KV cache after the run; absent where it cannot be asked.

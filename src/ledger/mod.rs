@@ -3,6 +3,7 @@
 //! What our own clock and counts disprove rejects the sample and says why; it is never averaged in. Disagreement with
 //! a counter of the runtime whose meaning is unconfirmed is only marked.
 
+mod cache_start;
 mod disturbance;
 mod verdict;
 
@@ -44,6 +45,7 @@ pub struct Ledger {
     max_context: u32,
     last_stats: Option<RuntimeStats>,
     late_callbacks: u64,
+    fills_at_load: cache_start::FillsAtLoad,
     /// Tokens less `generate_tokens`, of runs that went on to their limit and of those that ended by themselves; absent
     /// until a run has shown it.
     uncounted: [Option<usize>; 2],
@@ -59,12 +61,13 @@ impl Ledger {
             max_context: spec.max_context,
             last_stats: None,
             late_callbacks: 0,
+            fills_at_load: None,
             uncounted: [None; 2],
         }
     }
 
-    /// Judges one inference. `prompt_tokens` is the prompt's length where it is known: the ids' count, or what a
-    /// cold run computed.
+    /// Judges one inference. `prompt_tokens` is how many tokens the prompt's prefill computes, where that is known: the ids'
+    /// count less a prefix in the KV cache, or what the first run computed.
     ///
     /// # Errors
     /// The first law that was broken.
@@ -90,10 +93,13 @@ impl Ledger {
             return Err(Rejection::TimeRunsBackwards);
         }
         let mut marks = Vec::new();
+        cache_start::judge(request, prompt_tokens, inference, &mut self.fills_at_load)?;
         let told = inference.told_prompt_tokens(&request.input);
         self.judge_count(request, prompt_tokens.or(told), inference, &mut marks)?;
         judge_stream(prompt_tokens.or(told), inference, &mut marks)?;
-        judge_cache(request.depth, inference.kv_cache_before, &mut marks)?;
+        if request.cache_start.is_cold() {
+            judge_cache(request.depth, inference.kv_cache_before, &mut marks)?;
+        }
         judge_callbacks(inference, &mut marks);
         if self.varies_prompts {
             marks.push(Mark::PromptVaried);
@@ -158,7 +164,9 @@ impl Ledger {
             Ordering::Greater => return Err(Rejection::TokenCount { asked, got }),
             Ordering::Less => {}
         }
-        let held = request.depth + prompt_tokens.unwrap_or(0) + u32::try_from(got).unwrap_or(u32::MAX);
+        let of_set_up = inference.set_up.map(|set_up| set_up.prompt_tokens);
+        let prompt = of_set_up.or(prompt_tokens).unwrap_or(0);
+        let held = request.depth + prompt + u32::try_from(got).unwrap_or(u32::MAX);
         // The last token need not have its place in the context.
         if held + 1 >= self.max_context {
             let context = self.max_context;
@@ -345,6 +353,9 @@ fn judge_stats(
 /// The prompt's length, when a prefill of `computed` tokens cannot have been that of the whole prompt. Behind a kept
 /// turn that turn's last token may be computed too.
 fn prefill_disproven(request: &Request, prompt_tokens: Option<u32>, computed: i32) -> Option<u32> {
+    if !request.cache_start.is_cold() {
+        return None; // judged with its start
+    }
     let (prompt, more) = match (prompt_tokens, &request.input) {
         (Some(known), _) => (known, 0),
         (None, Input::Tokens(ids)) => (u32::try_from(ids.len()).ok()?, u32::from(request.depth > 0)),

@@ -82,6 +82,55 @@ pub enum Rejection {
         /// Tokens of the prompt.
         prompt: u32,
     },
+    /// The engine began it otherwise than its label says.
+    #[error("labelled {label}, but begun {was}")]
+    OtherStart {
+        /// What it was to be.
+        label: String,
+        /// What the engine made of it.
+        was: String,
+    },
+    /// The prefix of its label is no beginning of the prompt.
+    #[error("labelled {label}, but the prompt does not go on from the prefix of that label")]
+    NoPrefix {
+        /// What it was to be.
+        label: String,
+    },
+    /// The KV cache held something else than its label says.
+    #[error("labelled {label}, but the KV cache held {held} positions where that label has {expected}")]
+    HeldOther {
+        /// What it was to be.
+        label: String,
+        /// Positions that the runtime says it held.
+        held: u32,
+        /// Positions that it is to hold.
+        expected: u32,
+    },
+    /// Prefill computed another number of tokens than its label leaves.
+    #[error(
+        "labelled {label}, but prefill computed {computed} tokens where that label leaves {expected}: the prompt has {prompt}, \
+         its prefix {prefix}"
+    )]
+    ComputedOther {
+        /// What it was to be.
+        label: String,
+        /// Tokens that the runtime says it computed.
+        computed: i32,
+        /// Tokens to compute, at least.
+        expected: u32,
+        /// Tokens of the prompt.
+        prompt: u32,
+        /// Tokens of the prefix.
+        prefix: u32,
+    },
+    /// The runtime told nothing that could prove its label.
+    #[error(
+        "labelled {label}, and the runtime told neither what it held nor what it computed, so nothing proves that"
+    )]
+    UnprovenStart {
+        /// What it was to be.
+        label: String,
+    },
     /// The runtime's statistics are those of the run before.
     #[error("the runtime's statistics are those of the run before")]
     StaleStats,

@@ -5,23 +5,25 @@ pub(crate) mod check;
 mod fault;
 mod file;
 mod shapes;
+mod starts;
 mod table;
 mod values;
 
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::inference::{Input, Sampling};
+use crate::inference::{CacheStart, Input, Sampling};
 use crate::suggest;
 
 pub use check::Check;
 pub use table::Sweep;
 
 /// Suites that come with the crate, by name. Their files are in `prompts/`.
-const BUILT_IN: [(&str, &str); 3] = [
+const BUILT_IN: [(&str, &str); 4] = [
     ("quick", include_str!("../../prompts/quick.json")),
     ("performance", include_str!("../../prompts/performance.json")),
     ("quality", include_str!("../../prompts/quality.json")),
+    ("cache", include_str!("../../prompts/cache.json")),
 ];
 
 /// What the name of a suite begins with where a server ran it, so that identifiers say so.
@@ -57,6 +59,8 @@ pub struct Prompt {
     pub sampling: Sampling,
     /// Tokens that lie in the KV cache before the prompt; 0 for every prompt of a file.
     pub depth: u32,
+    /// What the KV cache is to hold of the prompt itself; where that is something, the id ends in the start's name.
+    pub cache_start: CacheStart,
     /// What its answers are checked for, no two alike.
     pub checks: Vec<Check>,
 }
@@ -128,6 +132,7 @@ mod tests {
             ("quick", 3, true),
             ("performance", 5, true),
             ("quality", 5, false),
+            ("cache", 6, true),
         ];
         assert_eq!(rows.map(|(name, ..)| name), BUILT_IN.map(|(name, _)| name));
         for (name, prompts, ignore_eos) in rows {
@@ -232,7 +237,10 @@ mod tests {
                 error.starts_with(&format!("/nowhere/{name}: no such file")),
                 "{error}"
             );
-            assert!(error.ends_with("quick, performance, quality, table"), "{error}");
+            assert!(
+                error.ends_with("quick, performance, quality, cache, table"),
+                "{error}"
+            );
             let meant = error.split_once("did you mean ").map(|(_, rest)| rest);
             match closest {
                 Some(closest) => assert!(

@@ -5,12 +5,13 @@ use serde_json::{Number, Value};
 
 use super::check::checks;
 use super::fault::Checked;
+use super::starts::OurStarts;
 use super::values::{
-    MOST_SUITE_NAME_BYTES, OurSampling, check_id, check_prompts, checked_text, id_and_name, limit, sampling,
-    tokens,
+    MOST_ID_BYTES, MOST_SUITE_NAME_BYTES, OurSampling, check_id, check_prompts, checked_text, id_and_name,
+    limit, sampling, tokens,
 };
 use super::{Prompt, Suite};
-use crate::inference::{Input, Sampling};
+use crate::inference::{CacheStart, Input, Sampling};
 use crate::json::{Object, given};
 
 /// Keys that tell the old shape.
@@ -53,6 +54,12 @@ struct OurPrompt {
     sampling: Option<Object<OurSampling>>,
     #[serde(default, deserialize_with = "given")]
     checks: Option<Vec<Value>>,
+    #[serde(default, deserialize_with = "given")]
+    cache_starts: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "given")]
+    prefix: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    prefix_tokens: Option<Number>,
 }
 
 impl OurFile {
@@ -69,11 +76,13 @@ impl OurFile {
         let sampling = sampling(self.sampling, "/sampling")?.unwrap_or(Sampling::GREEDY);
         let mut prompts = Vec::with_capacity(tests.len());
         for (index, Object(test)) in tests.into_iter().enumerate() {
-            let mut prompt = test.prompt(&format!("/tests/{index}"), sampling)?;
-            prompt.max_new_tokens = prompt.max_new_tokens.or(limit);
-            prompts.push(prompt);
+            let place = format!("/tests/{index}");
+            for mut prompt in test.prompts(&place, sampling)? {
+                prompt.max_new_tokens = prompt.max_new_tokens.or(limit);
+                prompts.push((place.clone(), prompt));
+            }
         }
-        check_prompts(&prompts, "/tests")?;
+        let prompts = check_prompts(prompts, "/tests")?;
         Ok(Suite {
             name,
             sha256: String::new(),
@@ -85,7 +94,8 @@ impl OurFile {
 }
 
 impl OurPrompt {
-    fn prompt(self, place: &str, of_suite: Sampling) -> Checked<Prompt> {
+    /// One prompt for each start of the KV cache.
+    fn prompts(self, place: &str, of_suite: Sampling) -> Checked<Vec<Prompt>> {
         let (id, name) = id_and_name(self.id, self.name, place)?;
         let input = match (self.prompt, self.token_ids) {
             (Some(text), None) => Input::Text(checked_text(text, place)?),
@@ -101,16 +111,43 @@ impl OurPrompt {
                 ));
             }
         };
-        Ok(Prompt {
+        let starts = OurStarts {
+            cache_starts: self.cache_starts,
+            prefix: self.prefix,
+            prefix_tokens: self.prefix_tokens,
+        };
+        let starts = starts.starts(&input, place)?;
+        let cold = Prompt {
             id,
             name,
             input,
             max_new_tokens: limit(self.max_new_tokens.as_ref(), &format!("{place}/max_new_tokens"))?,
             sampling: sampling(self.sampling, &format!("{place}/sampling"))?.unwrap_or(of_suite),
             depth: 0,
+            cache_start: CacheStart::Cold,
             checks: checks(self.checks.unwrap_or_default(), &format!("{place}/checks"))?,
-        })
+        };
+        starts
+            .into_iter()
+            .map(|start| started(&cold, start, place))
+            .collect()
     }
+}
+
+/// The prompt with another start, which its id and its name say.
+fn started(cold: &Prompt, cache_start: CacheStart, place: &str) -> Checked<Prompt> {
+    if cache_start.is_cold() {
+        return Ok(cold.clone());
+    }
+    let start = cache_start.name();
+    let id = format!("{}-{start}", cold.id);
+    check_id(&id, MOST_ID_BYTES, &format!("{place}/id"))?;
+    Ok(Prompt {
+        id,
+        name: format!("{}, {}", cold.name, start.replace('_', " ")),
+        cache_start,
+        ..cold.clone()
+    })
 }
 
 /// The shape of the suite before this one. It goes on being read as it is: keys that nobody here knows mean nothing.
@@ -169,9 +206,12 @@ impl OldSection {
             .tests
             .into_iter()
             .enumerate()
-            .map(|(index, Object(test))| test.prompt(&format!("{place}/{index}")))
+            .map(|(index, Object(test))| {
+                let place = format!("{place}/{index}");
+                test.prompt(&place).map(|prompt| (place, prompt))
+            })
             .collect::<Checked<Vec<_>>>()?;
-        check_prompts(&prompts, &place)?;
+        let prompts = check_prompts(prompts, &place)?;
         Ok(Suite {
             name: name.into(),
             sha256: String::new(),
@@ -203,6 +243,7 @@ impl OldPrompt {
             max_new_tokens: limit(self.max_tokens.as_ref(), &format!("{place}/max_tokens"))?,
             sampling: sampling(asked, place)?.unwrap_or(Sampling::GREEDY),
             depth: 0,
+            cache_start: CacheStart::Cold,
             checks: Vec::new(),
         })
     }
@@ -234,7 +275,15 @@ pub(super) fn refuse_mixed(document: &Value) -> Checked<()> {
             refuse(
                 test,
                 &place,
-                &["token_ids", "max_new_tokens", "sampling", "checks"],
+                &[
+                    "token_ids",
+                    "max_new_tokens",
+                    "sampling",
+                    "checks",
+                    "cache_starts",
+                    "prefix",
+                    "prefix_tokens",
+                ],
             )?;
         }
     }

@@ -6,7 +6,7 @@
 use sha2::{Digest as _, Sha256};
 
 use super::{Prompt, Suite};
-use crate::inference::{Input, Sampling, token_ids};
+use crate::inference::{CacheStart, Input, Sampling, token_ids};
 
 /// Sizes to measure: each combination is a prompt of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +68,7 @@ fn of_size(depth: u32, prompt_tokens: u32, new_tokens: u32) -> Prompt {
         max_new_tokens: Some(new_tokens),
         sampling: Sampling::GREEDY,
         depth,
+        cache_start: CacheStart::Cold,
         checks: Vec::new(),
     }
 }

@@ -16,7 +16,7 @@ const NEW_TOKENS: RangeInclusive<i64> = 2..=1_000_000;
 /// Candidates where a file gives `temperature` or `top_p`, which act on nothing with one candidate.
 const TOP_K_WITH_TEMPERATURE: i32 = 40;
 /// Bytes of an identifier's part: criterion cuts folder names off at 64.
-const MOST_ID_BYTES: usize = 64;
+pub(super) const MOST_ID_BYTES: usize = 64;
 /// The same for a suite's name, which shares its folder's with the phase, `/prefill` at the longest.
 pub(super) const MOST_SUITE_NAME_BYTES: usize = MOST_ID_BYTES - "/prefill".len();
 /// Characters that separate an identifier's parts or that criterion replaces in folder names.
@@ -40,21 +40,21 @@ pub(super) struct OurSampling {
     pub(super) presence_penalty: Option<Number>,
 }
 
-/// There are prompts, and no two have one id.
-pub(super) fn check_prompts(prompts: &[Prompt], place: &str) -> Checked<()> {
+/// The prompts, each with the place of its test: there are some, and no two have one id.
+pub(super) fn check_prompts(prompts: Vec<(String, Prompt)>, place: &str) -> Checked<Vec<Prompt>> {
     if prompts.is_empty() {
         return Err(format!("{place}: no tests: a suite needs at least one prompt"));
     }
     let mut seen = HashMap::new();
-    for (index, prompt) in prompts.iter().enumerate() {
-        if let Some(first) = seen.insert(prompt.id.as_str(), index) {
+    for (place, prompt) in &prompts {
+        if let Some(first) = seen.insert(prompt.id.as_str(), place) {
             return Err(format!(
-                "{place}/{index}/id: {:?} is already the id at {place}/{first}/id: change one of them",
+                "{place}/id: {:?} is already the id at {first}/id: change one of them",
                 prompt.id
             ));
         }
     }
-    Ok(())
+    Ok(prompts.into_iter().map(|(_, prompt)| prompt).collect())
 }
 
 pub(super) fn id_and_name(

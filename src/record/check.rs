@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::read::Fault;
 use super::{ModelRecord, PromptRecord, RunRecord, Sample, Status};
-use crate::inference::{Inference, Phases};
+use crate::inference::{COLD, Inference, Phases};
 use crate::sampler::Conditions;
 
 /// Duration beyond which a sample is refused, ns: 52 days, and the whole numbers that a float tells apart.
@@ -103,11 +103,30 @@ fn model(model: &ModelRecord) -> Checked {
 }
 
 fn prompt(prompt: &PromptRecord) -> Checked {
+    if let Some((prefix, _)) = prompt.cache_start.prefix()
+        && !prompt.input.goes_on_from(prefix)
+    {
+        return Err(Fault::altered(
+            "cache_start",
+            "the input does not go on from that prefix",
+        ));
+    }
+    let sample = |taken: &Sample| sample(prompt.cache_start.name(), taken);
     each("warm_up", &prompt.warm_up, sample)?;
     each("samples", &prompt.samples, sample)
 }
 
-fn sample(sample: &Sample) -> Checked {
+fn sample(start: &str, sample: &Sample) -> Checked {
+    let was = sample
+        .inference
+        .set_up
+        .map_or(COLD, |set_up| set_up.source.start());
+    if was != start {
+        return Err(Fault::altered(
+            "inference.set_up",
+            format!("of an inference that began {was}, among those that began {start}"),
+        ));
+    }
     let stamped = stamped(&sample.inference).map_err(|fault| fault.within("inference"))?;
     statistics(&sample.inference).map_err(|fault| fault.within("inference.stats"))?;
     phases(&sample.phases, &stamped).map_err(|fault| fault.within("phases"))?;

@@ -12,7 +12,7 @@ use crate::board::Board;
 use crate::engine::server::Api;
 use crate::engine::{Failure, Loaded};
 use crate::error::Result;
-use crate::inference::{Inference, Input, Phases, Sampling};
+use crate::inference::{CacheStart, Inference, Input, Phases, Sampling};
 use crate::ledger::{Mark, Rejection};
 use crate::model_name::NameParts;
 use crate::prompts::Check;
@@ -22,7 +22,7 @@ pub(crate) use check::time as check_time;
 pub(crate) use read::{Document, Fault, document, record as of_document, typed};
 
 /// Version of the record's shape. A reader refuses any other.
-pub const SCHEMA_VERSION: u32 = 4;
+pub const SCHEMA_VERSION: u32 = 5;
 
 /// One run of one suite over one or more models.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -159,10 +159,12 @@ pub struct PromptRecord {
     pub sampling: Sampling,
     /// Tokens that the KV cache held before the prompt came.
     pub depth: u32,
+    /// What the KV cache held of the prompt itself.
+    pub cache_start: CacheStart,
     /// What its answers are checked for: [`checks::outcomes`](crate::checks::outcomes) judges them.
     pub checks: Vec<Check>,
-    /// Tokens that its prefill computes: the ids' count, or of text, chat template included, and of ids behind others,
-    /// what the first prefill computed; absent where none could be seen.
+    /// Tokens that its prefill computes: the ids' count less a prefix in the KV cache, or of text, chat template included, and
+    /// of ids behind others, what the first prefill computed; absent where none could be seen.
     pub prompt_tokens: Option<u32>,
     /// Warm-up inferences that stood, apart from the samples.
     pub warm_up: Vec<Sample>,
@@ -500,6 +502,7 @@ pub(crate) mod fixtures {
             max_new_tokens: 8,
             sampling: Sampling::GREEDY,
             depth: 0,
+            cache_start: CacheStart::Cold,
             checks: vec![],
             prompt_tokens: None,
             warm_up: vec![],

@@ -337,14 +337,14 @@ mod tests {
             (
                 json!(99),
                 [
-                    "schema_version: it has version 99, newer than 4",
+                    "schema_version: it has version 99, newer than 5",
                     "(0.0.0), or measure again",
                 ],
             ),
             (
                 json!(2),
                 [
-                    "schema_version: it has version 2, older than 4",
+                    "schema_version: it has version 2, older than 5",
                     "(0.0.0), or measure again",
                 ],
             ),
@@ -472,6 +472,26 @@ mod tests {
             assert!(
                 text.starts_with(place) && text.contains(part) && text.contains("take the original"),
                 "{shown}: {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_sample_among_those_of_another_start_is_found() {
+        let field = "models[0].prompts[0].cache_start";
+        let start = |prefix: &str| json!({"warm_prefix": {"text": prefix}});
+        for (value, part) in [
+            (
+                start("te"),
+                "of an inference that began cold, among those that began warm_prefix",
+            ),
+            (start("no"), "the input does not go on from that prefix"),
+            (json!("hot"), "unknown variant `hot`"),
+        ] {
+            let text = refusal(&edited(field, value));
+            assert!(
+                text.starts_with("models[0].prompts[0].") && text.contains(part),
+                "{text}"
             );
         }
     }

@@ -189,6 +189,7 @@ fn has_size_of(prompt: &PromptRecord, row: &Row) -> bool {
     ids.len() == row.prompt_tokens as usize
         && prompt.max_new_tokens == row.new_tokens
         && prompt.depth == 0
+        && prompt.cache_start.is_cold()
         && !prompt.samples.is_empty()
 }
 

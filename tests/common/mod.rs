@@ -349,6 +349,15 @@ pub fn assert_every_prompt_has_its_figures(record: &RunRecord, text: &str) {
     }
 }
 
+/// A suite of one prompt of six ids: cold, and behind four of them by a run and by a file.
+pub fn suite_of_starts() -> PathBuf {
+    let suite = scratch("suites").join("starts.json");
+    let text = r#"{"name": "starts", "tests": [{"id": "a", "token_ids": [1, 2, 3, 4, 5, 6], "prefix_tokens": 4,
+                   "cache_starts": ["cold", "warm_prefix", "restored_cache"]}]}"#;
+    std::fs::write(&suite, text).expect("written");
+    suite
+}
+
 /// Waits until something has happened, and no longer than a minute.
 #[track_caller]
 pub fn wait_until(mut condition: impl FnMut() -> bool) {

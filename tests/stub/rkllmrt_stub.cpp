@@ -6,7 +6,7 @@
 //
 // STUB_SCRIPT in the environment names a file that says what goes wrong, a line each:
 //
-//     <call> <n> <fault> [<model>]   in every n-th <call> of a process: params, init, run, abort, clear, size, destroy;
+//     <call> <n> <fault> [<model>]   in every n-th <call> of a process: params, init, run, abort, clear, size, load, release, destroy;
 //                                    with <model> only where the model's path contains that
 //     version <version>              init prints another version than its own
 //     platform <name>                init prints another platform than STUB
@@ -19,12 +19,13 @@
 // Faults of every call: segv, abort, exit, throw, hang (an abort does not end it), oom, garbage (megabytes on both
 // streams, then it goes on), refuse (-1). Of init: lies (0, and no handle), hollow (0 without a model: the first run
 // aborts), fat (200 MB of memory), late (half a second). Of run: slow (an abort ends it), error, no-finish, pause, stale, warm, nan, no-perf, no-text, thread, late,
-// duplicate (a token comes twice, and one fewer is made: the count fits), split (a character in two callbacks).
+// no-cache (a prompt cache that is to be saved is not, and nothing said of it), duplicate (a token comes twice, and one fewer is made: the count fits), split (a character in two callbacks).
 #include <stddef.h>
 #include <stdint.h>
 
 #include "rkllm.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -32,6 +33,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <sstream>
 #include <stdexcept>
@@ -61,7 +63,10 @@ struct Model {
     bool hollow = false;
     // A callback returned 1: the next run goes on with the old answer, until an abort.
     bool paused = false;
-    int32_t cached = 0;
+    // What the KV cache holds, how much of that are kept turns, and what a loaded prompt cache holds: ids, or bytes of text.
+    std::vector<int32_t> held;
+    size_t history = 0;
+    std::vector<int32_t> saved;
     std::atomic<bool> aborted{false};
     Perf last;
 };
@@ -161,9 +166,41 @@ int begin(const char *call) {
     return fault == "refuse" ? -1 : 0;
 }
 
-int prompt_length(const RKLLMInput &input) {
-    return input.input_type == RKLLM_INPUT_TOKEN ? static_cast<int>(input.token_input.n_tokens)
-                                                 : static_cast<int>(std::strlen(input.prompt_input));
+std::vector<int32_t> tokens_of(const RKLLMInput &input) {
+    if (input.input_type == RKLLM_INPUT_TOKEN) {
+        return {input.token_input.input_ids, input.token_input.input_ids + input.token_input.n_tokens};
+    }
+    return {input.prompt_input, input.prompt_input + std::strlen(input.prompt_input)};
+}
+
+size_t common_prefix(const std::vector<int32_t> &a, const std::vector<int32_t> &b) {
+    size_t common = 0;
+    while (common < a.size() && common < b.size() && a[common] == b[common]) {
+        ++common;
+    }
+    return common;
+}
+
+// Takes a prompt behind the kept turns into the KV cache and gives how many tokens that computes.
+int prefill(Model &model, const RKLLMInput &input) {
+    std::vector<int32_t> whole(model.held.begin(), model.held.begin() + static_cast<long>(model.history));
+    const auto prompt = tokens_of(input);
+    whole.insert(whole.end(), prompt.begin(), prompt.end());
+    const size_t reused = std::max(common_prefix(model.held, whole), common_prefix(model.saved, whole));
+    model.held = whole;
+    return static_cast<int>(whole.size() - std::min(reused, whole.size() - 1));
+}
+
+// False when the file cannot be written.
+bool save_cache(const Model &model, const RKLLMInferParam &infer) {
+    if (infer.prompt_cache_params == nullptr || infer.prompt_cache_params->save_prompt_cache == 0) {
+        return true;
+    }
+    std::ofstream file(infer.prompt_cache_params->prompt_cache_path);
+    for (const int32_t token : model.held) {
+        file << token << ' ';
+    }
+    return static_cast<bool>(file.flush());
 }
 
 void put_perf([[maybe_unused]] RKLLMResult &result, [[maybe_unused]] const Perf &perf) {
@@ -255,6 +292,10 @@ int run(Model &model, RKLLMInput &input, const RKLLMInferParam &infer, void *use
     if (fault == "refuse" || !is_well_formed(input)) {
         return -1;
     }
+    const int computed = prefill(model, input);
+    if (fault != "no-cache" && !save_cache(model, infer)) {
+        return -1;
+    }
     const long wait = pace(0);
     const auto start = Clock::now();
     wait_us(wait);
@@ -262,7 +303,7 @@ int run(Model &model, RKLLMInput &input, const RKLLMInferParam &infer, void *use
         wait_us(500);
     }
     Perf perf;
-    perf.prefill_tokens = fault == "warm" ? 1 : model.paused ? 0 : prompt_length(input);
+    perf.prefill_tokens = fault == "warm" ? 1 : model.paused ? 0 : computed;
     perf.prefill_time_ms = perf.prefill_tokens == 0 ? 0 : ms_since(start);
     const auto first = Clock::now();
     const int tokens = tokens_wanted(model, infer);
@@ -272,7 +313,7 @@ int run(Model &model, RKLLMInput &input, const RKLLMInferParam &infer, void *use
     } else {
         ended = generate(model, tokens, context, fault);
     }
-    model.cached = keeps_history(infer) ? model.cached + prompt_length(input) : 0;
+    model.history = keeps_history(infer) ? model.held.size() : model.history;
     perf.generate_tokens = tokens - (fault == "duplicate" ? 2 : 1);
     perf.generate_time_ms = fault == "nan" ? __builtin_nanf("") : ms_since(first);
     RKLLMResult end{};
@@ -341,6 +382,11 @@ int init(LLMHandle *handle, const RKLLMParam &param, LLMResultCallback callback,
 
 Model &of(LLMHandle handle) { return *static_cast<Model *>(handle); }
 
+void clear(LLMHandle handle) {
+    of(handle).held.clear();
+    of(handle).history = 0;
+}
+
 } // namespace
 
 extern "C" {
@@ -384,19 +430,37 @@ int rkllm_abort(LLMHandle handle) {
     return begin("abort");
 }
 
+int rkllm_load_prompt_cache(LLMHandle handle, const char *path) {
+    std::ifstream file(path);
+    if (!file) {
+        return -1;
+    }
+    of(handle).saved.assign(std::istream_iterator<int32_t>(file), {});
+    return begin("load");
+}
+
+int rkllm_release_prompt_cache(LLMHandle handle) {
+    const int code = begin("release");
+    if (code == 0) {
+        of(handle).saved.clear();
+        clear(handle);
+    }
+    return code;
+}
+
 #if STUB_GENERATION >= 121
 int rkllm_clear_kv_cache(LLMHandle handle, int, int *, int *) {
-    of(handle).cached = 0;
+    clear(handle);
     return begin("clear");
 }
 
 int rkllm_get_kv_cache_size(LLMHandle handle, int *sizes) {
-    sizes[0] = of(handle).cached;
+    sizes[0] = static_cast<int>(of(handle).held.size());
     return begin("size");
 }
 #elif STUB_GENERATION >= 120
 int rkllm_clear_kv_cache(LLMHandle handle, int) {
-    of(handle).cached = 0;
+    clear(handle);
     return begin("clear");
 }
 #endif

@@ -356,6 +356,13 @@ impl Engine for Server {
                 request.depth
             )));
         }
+        if !request.cache_start.is_cold() {
+            return Err(Failure::refused(format!(
+                "{}: a server cannot be told what its KV cache is to hold, so only cold prompts can be measured: leave this \
+                 one out",
+                request.cache_start.name()
+            )));
+        }
         match self.ask(request)? {
             Ok(seen) => Ok(seen.inference),
             Err(fault) => Err(self.failure(&fault)),
@@ -386,6 +393,7 @@ const fn abilities(varies: bool) -> Abilities {
         sampling_per_run: true,
         cpu_choice: false,
         embed_flash: false,
+        prompt_cache: false,
     }
 }
 
@@ -485,6 +493,7 @@ fn inference_of(call_ns: u64, response_ns: u64, answer: answer::Answer) -> Infer
         aborted: answer.timed_out,
         refusal: answer.complaint,
         stats: answer.stats,
+        set_up: None,
         kv_cache_before: None,
         kv_cache_after: None,
         late_callbacks: 0,

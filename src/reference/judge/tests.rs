@@ -2,6 +2,7 @@ use super::*;
 use crate::board::Board;
 use crate::board::fake::Fake;
 use crate::engine::scripted;
+use crate::inference::CacheStart;
 use crate::ledger::Mark;
 use crate::reference::CheckState;
 use crate::reference::fixtures::{MODEL, run};
@@ -162,11 +163,12 @@ fn the_runtimes_platform_comes_before_the_boards_name() {
 
 #[test]
 fn only_a_cold_prompt_of_the_rows_size_is_compared() {
-    let changes: [fn(&mut PromptRecord); 5] = [
+    let changes: [fn(&mut PromptRecord); 6] = [
         |prompt| prompt.input = Input::Tokens(vec![1000; 127]),
         |prompt| prompt.input = Input::Text("text".into()),
         |prompt| prompt.max_new_tokens = 63,
         |prompt| prompt.depth = 1,
+        |prompt| prompt.cache_start = CacheStart::WarmPrefix(Input::Tokens(vec![1])),
         |prompt| prompt.samples.clear(),
     ];
     for (index, change) in changes.into_iter().enumerate() {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::inference::Sampling;
+use crate::inference::{CacheStart, Input, Sampling};
 use crate::record::{ModelRecord, PromptRecord, RunRecord};
 use crate::report::markup::{code, prose};
 
@@ -46,9 +46,19 @@ fn of_prompt(prompt: &PromptRecord) -> String {
         depth => format!(" behind {depth}"),
     };
     format!(
-        "at most {} new tokens{depth}, sampling {sampling}",
-        prompt.max_new_tokens
+        "at most {} new tokens{depth}, sampling {sampling}, KV cache {}",
+        prompt.max_new_tokens,
+        start(&prompt.cache_start)
     )
+}
+
+fn start(start: &CacheStart) -> String {
+    let prefix = match start.prefix() {
+        None => String::new(),
+        Some((Input::Tokens(ids), _)) => format!(" of {} tokens", ids.len()),
+        Some((Input::Text(text), _)) => format!(" of {} characters", text.chars().count()),
+    };
+    format!("{}{prefix}", start.name())
 }
 
 fn value(value: &impl Serialize) -> Value {

@@ -10,7 +10,7 @@ use crate::board::Board;
 use crate::checks::Outcome;
 use crate::engine::{Failure, Loaded};
 use crate::figures::Figures;
-use crate::inference::{Inference, Input, Sampling};
+use crate::inference::{CacheStart, Inference, Input, Sampling};
 use crate::ledger::Mark;
 use crate::metrics::{self, Measure};
 use crate::model_name::NameParts;
@@ -283,6 +283,7 @@ struct OurPrompt<'a> {
     max_new_tokens: u32,
     sampling: Sampling,
     depth: u32,
+    cache_start: &'a CacheStart,
     token_ids: Option<&'a [i32]>,
     samples: usize,
     figures: Figures,
@@ -327,6 +328,7 @@ impl<'a> OurPrompt<'a> {
             max_new_tokens: prompt.max_new_tokens,
             sampling: prompt.sampling,
             depth: prompt.depth,
+            cache_start: &prompt.cache_start,
             token_ids: match &prompt.input {
                 Input::Text(_) => None,
                 Input::Tokens(ids) => Some(ids),

@@ -1,0 +1,2 @@
+//! Cold, warm-prefix and restored-cache prefill of the same prompts.
+rkllm_bench::main!("cache");
