@@ -7,8 +7,8 @@ use std::process::Child;
 
 use crate::report::WIDTH;
 
-/// Columns below which a table is not folded further.
-const NARROWEST: u16 = 40;
+/// Columns below which a table is not folded further: its figures would break within their digits.
+const NARROWEST: u16 = 60;
 
 /// Columns for tables on stdout: 80, or those of a narrower terminal.
 pub(crate) fn width() -> u16 {

@@ -139,7 +139,9 @@ fn how_sure(comparison: &Comparison) -> Vec<String> {
     }
     if ratios.iter().any(|ratio| ratio.interval.is_none()) {
         notes.push(
-            "a ratio without an interval has fewer than two values on a side; several runs of each subject give one".into(),
+            "a ratio without an interval has fewer than two values on a side, and nobody is marked best by it; several runs of each \
+             subject give one"
+                .into(),
         );
     }
     notes

@@ -179,13 +179,13 @@ fn frequency(item: &'static str, clocks: &Targets, lowered: usize) -> Option<Che
         found.push(format!("{} {held} at {}{of} MHz", clock.node, hz / 1_000_000));
     }
     if lowered > 0 {
-        found.push(format!("lower in {}", counted(lowered)));
+        found.push(format!("lower in {}", counted(lowered, "sample")));
     }
     (!found.is_empty()).then(|| known(item, is_fine, found.join(", ")))
 }
 
-fn counted(samples: usize) -> String {
-    format!("{samples} sample{}", if samples == 1 { "" } else { "s" })
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn samples<'a>(case: &Case<'a>) -> impl Iterator<Item = &'a Sample> {
@@ -310,7 +310,7 @@ fn thermal_throttling(case: &Case) -> Check {
     known(
         ITEM,
         throttled == 0,
-        format!("in {throttled} of {}{hottest}", counted(known_of)),
+        format!("in {throttled} of {}{hottest}", counted(known_of, "sample")),
     )
 }
 
@@ -323,7 +323,7 @@ fn big_cores(soc: &str) -> Option<u32> {
 fn cpu_affinity(case: &Case) -> Check {
     const ITEM: &str = "CPU affinity";
     let threads = match case.run.parameters.threads {
-        Some(threads) => format!(", {threads} threads"),
+        Some(threads) => format!(", {}", counted(usize::from(threads), "thread")),
         None => String::new(),
     };
     match (case.run.parameters.cpu_mask, big_cores(&case.row.soc)) {

@@ -333,8 +333,8 @@ fn the_cpu_mask_is_compared_with_the_big_cores() {
         (Fine, "0xF0, the big cores are 0xF0, 4 threads".into())
     );
     assert_eq!(
-        with(Some(0xF), None),
-        (Suspect, "0xF, the big cores are 0xF0".into())
+        with(Some(0xF), Some(1)),
+        (Suspect, "0xF, the big cores are 0xF0, 1 thread".into())
     );
     assert_eq!(with(None, None).0, Unknown);
     let mut small = renamed("Qwen2-0.5B-w8a8");

@@ -7,7 +7,7 @@ use super::configuration;
 use crate::checks::{Outcome, Verdict};
 use crate::figures::Figures;
 use crate::inference::Input;
-use crate::record::{ModelRecord, PromptRecord, RunRecord, Status};
+use crate::record::{ModelRecord, PromptRecord, RunRecord};
 use crate::reference::Finding;
 use crate::report::ModelReport;
 use crate::report::conditions;
@@ -15,7 +15,7 @@ use crate::report::markup::{code, fenced, prose};
 use crate::report::numbers::value;
 use crate::report::reference;
 use crate::report::terminal::runtime_line;
-use crate::report::words::counted;
+use crate::report::words::{counted, unfinished};
 use crate::summary::{Spread, Summary};
 
 /// The page of one model of a run.
@@ -40,11 +40,7 @@ pub fn markdown(report: &ModelReport) -> String {
 }
 
 fn introduction(run: &RunRecord, model: &ModelRecord) -> String {
-    let state = match run.status {
-        Status::Complete => "",
-        Status::Stopped => " It was stopped before its end, so samples are missing.",
-        Status::Running => " It did not come to its end, so samples are missing.",
-    };
+    let state = unfinished(run.status).map_or_else(String::new, |state| format!(" {state}"));
     let weights = if model.random_weights {
         "\nThe weights are random: the speed is real, the text means nothing.\n"
     } else {

@@ -9,6 +9,8 @@ use crate::ledger::Rejection;
 use crate::record::{Rejected, fixtures};
 use crate::report::{WIDTH, terminal};
 
+mod values;
+
 /// Ends blocks of code and folds, opens tags, and takes a terminal over.
 const HOSTILE: &str =
     "```\n````text\n</details>\n<script>alert(1)</script>\n| a | b |\n# no heading\n\u{1b}[2J~~~\r\n<!-- ";
