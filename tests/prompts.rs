@@ -424,8 +424,16 @@ fn schema_and_suite_refuse_the_same_starts() {
             "write it as `prefix`",
         ),
         (warm(&[("prefix", json!(""))]), "/prefix", "not a beginning"),
-        (started(&["cold"], &[prefix.clone()]), "", "no start that has one"),
-        (test_with(&[prefix.clone()]), "", "no start that has one"),
+        (
+            started(&["cold"], std::slice::from_ref(&prefix)),
+            "",
+            "no start that has one",
+        ),
+        (
+            test_with(std::slice::from_ref(&prefix)),
+            "",
+            "no start that has one",
+        ),
         (
             ids_started(&["restored_cache"], &[prefix]),
             "/prefix",
