@@ -369,7 +369,7 @@ mod tests {
     use super::*;
     use crate::board::fake::Fake;
     use crate::doctor::Verdict;
-    use crate::engine::Runtime;
+    use crate::engine::scripted;
     use crate::ffi::library::VersionLine;
     use crate::record::fixtures;
 
@@ -393,10 +393,7 @@ mod tests {
         let of_loaded = |record: &mut RunRecord, npu_cores, driver: Option<&str>| {
             let loaded = record.models[0].loaded.as_mut().expect("loaded");
             loaded.npu_cores = npu_cores;
-            let Runtime::Library(library) = &mut loaded.runtime else {
-                panic!("a library");
-            };
-            library.version_line = Some(VersionLine {
+            scripted::library(loaded).version_line = Some(VersionLine {
                 runtime: "1.3.0".into(),
                 driver: driver.map(str::to_owned),
                 platform: Some("RK3588".into()),

@@ -259,6 +259,28 @@ fn clusters_with_different_faults_are_told_apart() {
 }
 
 #[test]
+fn the_oldest_driver_that_the_runtime_takes_is_no_fault() {
+    for (version, verdict) in [
+        ("0.8.8", Verdict::Bad),
+        ("0.9.6", Verdict::Bad),
+        ("0.9.7", Verdict::Note),
+        ("0.9.8", Verdict::Ok),
+        ("0.10.0", Verdict::Ok),
+        ("1.0", Verdict::Ok),
+    ] {
+        let items = of_changed(|fake| fake.put("sys/kernel/debug/rknpu/version", &format!("v{version}")));
+        let item = items.iter().find(|item| item.name == "npu_driver");
+        assert_eq!(item.expect("there").verdict, verdict, "{version}");
+    }
+}
+
+#[test]
+fn a_quota_of_all_cpus_is_none() {
+    let items = of_changed(|fake| fake.put("sys/fs/cgroup/user.slice/cpu.max", "800000 100000"));
+    assert_eq!(named(&items, Verdict::Bad), [""; 0]);
+}
+
+#[test]
 fn where_nothing_tells_of_throttling_it_is_not_said_that_there_is_none() {
     let verdict = |fake: &Fake| {
         let items = examine(&board(fake), &[], NPU);

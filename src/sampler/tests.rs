@@ -127,6 +127,20 @@ fn a_clock_that_the_model_does_not_run_on_or_that_follows_the_load_is_no_concern
 }
 
 #[test]
+fn a_counter_of_throttling_that_rises_marks_the_inference_and_one_that_stands_does_not() {
+    let counter = "sys/devices/system/cpu/cpu4/thermal_throttle/core_throttle_count";
+    let mut fake = Fake::rk3588();
+    fake.put(counter, "7\n");
+    let machine = Machine::new(&mut fake);
+    machine.begin(0);
+    machine.tick(100);
+    assert_eq!(machine.conditions(10, 90).throttled, Some(false));
+    machine.put(counter, "8\n");
+    machine.tick(200);
+    assert_eq!(disturbances(&machine.conditions(110, 190)), [Mark::Throttled]);
+}
+
+#[test]
 fn loads_of_the_npu_are_read_once_a_second_and_given_as_means() {
     let machine = Machine::new(&mut Fake::rk3588());
     machine.begin(0);
