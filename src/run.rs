@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::board::{self, Board};
 use crate::closed_loop;
+use crate::doctor::{self, Item, ModelFacts, RuntimeFacts};
 use crate::engine::server::{Server, Target};
 use crate::engine::{Engine, Failure, InProcess, LoadSpec, Worker};
 use crate::error::{Error, Result};
@@ -116,7 +117,7 @@ impl Run {
                 models.push(record);
             }
         }
-        Ok(RunRecord {
+        let mut record = RunRecord {
             schema_version: SCHEMA_VERSION,
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             run_id: run_id(&self.suite.name),
@@ -130,9 +131,12 @@ impl Run {
             },
             parameters: self.parameters.clone(),
             board: Board::read(),
+            doctor: Vec::new(),
             sampler: None,
             models,
-        })
+        };
+        self.examine(&mut record);
+        Ok(record)
     }
 
     /// Takes the samples of each model in `record`.
@@ -181,6 +185,7 @@ impl Run {
                 }
             };
             record.sampler = sampler.as_ref().map(Sampler::record);
+            self.examine(record);
             taken?;
         }
         Ok(())
@@ -191,6 +196,13 @@ impl Run {
         self.server
             .as_ref()
             .is_none_or(|target| target.address.is_local())
+    }
+
+    /// Judges the machine of `record` by what is known of the models, which is more once they were loaded.
+    fn examine(&self, record: &mut RunRecord) {
+        if self.is_here() {
+            record.doctor = examined(record, IS_HOST);
+        }
     }
 
     fn engine(&self) -> std::result::Result<Box<dyn Engine>, Failure> {
@@ -310,6 +322,35 @@ impl Run {
     }
 }
 
+/// What the doctor finds on a run whose runtime computes on the CPU, if `is_host`, or on an NPU.
+fn examined(record: &RunRecord, is_host: bool) -> Vec<Item> {
+    let runtime = RuntimeFacts {
+        is_host,
+        cpu_mask: record.parameters.cpu_mask,
+    };
+    let models: Vec<ModelFacts> = record.models.iter().map(facts_of_model).collect();
+    let mut board = record.board.clone();
+    // The runtime may know the driver where root alone can read its version.
+    let mut told = record.models.iter().filter_map(driver_of_model);
+    board.npu.driver = board.npu.driver.or_else(|| told.next());
+    doctor::examine(&board, &models, runtime)
+}
+
+/// What its file's name says, or the runtime by now knows better.
+fn facts_of_model(model: &ModelRecord) -> ModelFacts {
+    let named = ModelFacts::of_file(&model.name, &model.path);
+    let loaded = model.loaded.as_ref().and_then(|loaded| loaded.npu_cores);
+    ModelFacts {
+        npu_cores: loaded.or(named.npu_cores),
+        ..named
+    }
+}
+
+fn driver_of_model(model: &ModelRecord) -> Option<String> {
+    let line = model.loaded.as_ref()?.runtime.version_line()?;
+    line.driver.clone()
+}
+
 /// CPU threads of the runtime unless the user says otherwise. On the host one core is left free: with a thread on
 /// every core, one busy process made decode 4 to 36 times slower (measured on two cores).
 pub(crate) fn default_threads() -> Option<u8> {
@@ -324,4 +365,56 @@ pub(crate) fn run_id(suite: &str) -> String {
     let digest = Sha256::digest(seed.as_bytes());
     let nonce = hex::encode(&digest[..3]);
     format!("{}-{suite}-{nonce}", now.strftime("%Y%m%dT%H%M%SZ"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::board::fake::Fake;
+    use crate::doctor::Verdict;
+    use crate::engine::scripted;
+    use crate::ffi::library::VersionLine;
+    use crate::record::fixtures;
+
+    /// What is found, but for what is as it should be.
+    fn faults(record: &RunRecord) -> Vec<String> {
+        let items = examined(record, false).into_iter();
+        items
+            .filter(|item| matches!(item.verdict, Verdict::Bad | Verdict::Unknown))
+            .map(|item| item.found)
+            .collect()
+    }
+
+    #[test]
+    fn what_loading_told_of_model_and_driver_is_judged() {
+        let mut fake = Fake::rk3588();
+        fake.remove("sys/kernel/debug");
+        let mut record = RunRecord {
+            board: Board::read_below(fake.written().path()),
+            ..fixtures::complete("one")
+        };
+        let of_loaded = |record: &mut RunRecord, npu_cores, driver: Option<&str>| {
+            let loaded = record.models[0].loaded.as_mut().expect("loaded");
+            loaded.npu_cores = npu_cores;
+            scripted::library(loaded).version_line = Some(VersionLine {
+                runtime: "1.3.0".into(),
+                driver: driver.map(str::to_owned),
+                platform: Some("RK3588".into()),
+            });
+            faults(record)
+        };
+        assert_eq!(of_loaded(&mut record, None, None), ["driver version unknown"]);
+        assert_eq!(of_loaded(&mut record, Some(3), Some("0.9.8")), [""; 0]);
+        assert_eq!(
+            of_loaded(&mut record, Some(1), Some("0.9.6")),
+            ["driver 0.9.6", "m is for 1 of 3 NPU cores"]
+        );
+        // The name is believed where the runtime is silent, and not against it.
+        record.models[0].path = "m-3core.rkllm".into();
+        assert_eq!(of_loaded(&mut record, None, Some("0.9.8")), [""; 0]);
+        assert_eq!(
+            of_loaded(&mut record, Some(2), Some("0.9.8")),
+            ["m is for 2 of 3 NPU cores"]
+        );
+    }
 }

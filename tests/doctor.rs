@@ -7,6 +7,9 @@ mod common;
 #[expect(dead_code, reason = "the boards of the unit tests; some serve here")]
 mod fake;
 
+use std::fs::{Permissions, set_permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -30,10 +33,15 @@ fn of_copy(root: &Path, json: bool) -> Output {
 }
 
 fn bad(output: &Output) -> Vec<String> {
+    named(output, "bad")
+}
+
+/// The findings with that verdict.
+fn named(output: &Output, verdict: &str) -> Vec<String> {
     let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let items = document["items"].as_array().expect("findings").iter();
     items
-        .filter(|item| item["verdict"] == "bad")
+        .filter(|item| item["verdict"] == verdict)
         .map(|item| item["name"].as_str().expect("a name").to_owned())
         .collect()
 }
@@ -63,6 +71,36 @@ fn an_unfit_board_ends_with_1_and_names_the_fault() {
     let output = of_copy(root.path(), true);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(bad(&output), ["ddr_frequency", "npu_driver"]);
+}
+
+#[test]
+fn what_root_alone_may_read_is_unknown_and_no_fault() {
+    let root = Fake::rk3588().written();
+    let debug = root.path().join("sys/kernel/debug");
+    set_permissions(root.path(), Permissions::from_mode(0o755)).expect("set");
+    set_permissions(&debug, Permissions::from_mode(0o000)).expect("set");
+    let as_user = |json: &[&str]| {
+        let mut command = doctor();
+        // Permissions do not bind root.
+        if rustix::process::geteuid().is_root() {
+            command.uid(65534).gid(65534);
+        }
+        run(command.arg("--root").arg(root.path()).args(json))
+    };
+    let (text, document) = (as_user(&[]), as_user(&["--json"]));
+    set_permissions(&debug, Permissions::from_mode(0o755)).expect("set");
+    assert_eq!(text.status.code(), Some(0), "{text:?}");
+    let text = text_of(&text);
+    assert!(
+        text.contains("unknown  npu_driver") && text.contains("sudo cat /sys/kernel/debug/rknpu/version"),
+        "{text}"
+    );
+    assert!(
+        text.contains("/sys/kernel/debug/rknpu/version: no permission: root can read it (sudo)"),
+        "{text}"
+    );
+    assert_eq!(named(&document, "unknown"), ["npu_driver"]);
+    assert_eq!(bad(&document), [""; 0]);
 }
 
 #[test]
@@ -119,5 +157,9 @@ fn a_bench_says_it_before_it_measures_and_records_the_board() {
             || lines[0].starts_with("board: not fit: ") && lines[0].ends_with(" (rkllm-bench doctor)"),
         "{text}"
     );
-    assert!(place.record().board.memory.total_bytes.is_some());
+    let record = place.record();
+    assert!(record.board.memory.total_bytes.is_some());
+    let said = rkllm_bench::report::doctor::line(&record.doctor);
+    assert_eq!(lines[0], said, "what was said is what is stored");
+    assert_eq!(record.doctor.len(), 16);
 }

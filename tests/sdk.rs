@@ -274,7 +274,7 @@ fn npu_cores_are_compared_with_those_that_the_model_was_converted_for() {
 }
 
 #[test]
-fn embedding_rows_and_memory_domain_reach_the_runtime_and_the_record() {
+fn what_a_model_is_loaded_with_reaches_the_runtime_and_the_record() {
     let with = |more: &[&str], variables: &[(&str, &str)]| {
         let place = Place::new();
         let received = place.path("received");
@@ -287,22 +287,35 @@ fn embedding_rows_and_memory_domain_reach_the_runtime_and_the_record() {
         succeed(bench.envs(variables.iter().copied()));
         let parameters = place.record().parameters;
         let received = std::fs::read_to_string(received).expect("written");
-        (received, parameters.base_domain_id, parameters.embed_flash)
+        (received, parameters)
     };
-    assert_eq!(with(&[], &[]), ("0 0\n".to_owned(), None, None));
+    let (received, parameters) = with(&[], &[]);
     assert_eq!(
-        with(&["--base-domain-id", "1", "--embed-flash"], &[]),
-        ("1 1\n".to_owned(), Some(1), Some(true))
+        received, "0 0 0 0 4096\n",
+        "all but the context is left to the runtime"
     );
+    assert_eq!((parameters.threads, parameters.cpu_mask), (None, None));
+    assert_eq!((parameters.base_domain_id, parameters.embed_flash), (None, None));
+    let flags = ["--base-domain-id", "1", "--embed-flash", "--threads", "1"];
+    let more = ["--cpu-mask", "0x2", "--max-context", "2048"];
+    let (received, parameters) = with(&[&flags[..], &more].concat(), &[]);
+    assert_eq!(received, "1 1 1 2 2048\n");
+    assert_eq!((parameters.threads, parameters.cpu_mask), (Some(1), Some(2)));
     assert_eq!(
-        with(
-            &[],
-            &[
-                ("RKLLM_BENCH_BASE_DOMAIN_ID", "2"),
-                ("RKLLM_BENCH_EMBED_FLASH", "0")
-            ]
-        ),
-        ("2 0\n".to_owned(), Some(2), Some(false))
+        (parameters.base_domain_id, parameters.embed_flash),
+        (Some(1), Some(true))
+    );
+    assert_eq!(parameters.max_context, 2048);
+    let variables = [
+        ("RKLLM_BENCH_BASE_DOMAIN_ID", "2"),
+        ("RKLLM_BENCH_EMBED_FLASH", "0"),
+    ];
+    let (received, parameters) = with(&["--cpu-mask", "0x1"], &variables);
+    assert_eq!(received, "2 0 1 1 4096\n", "as many threads as the mask has CPUs");
+    assert_eq!((parameters.threads, parameters.cpu_mask), (Some(1), Some(1)));
+    assert_eq!(
+        (parameters.base_domain_id, parameters.embed_flash),
+        (Some(2), Some(false))
     );
 }
 

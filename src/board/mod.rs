@@ -279,6 +279,10 @@ mod tests {
         // The tightest of those above counts too.
         fake.put("proc/self/cgroup", "0::/user.slice/inner\n");
         assert_eq!(read(&fake).share.quota_cpus, Some(2.5));
+        for (inner, tightest) in [("400000 100000\n", 2.5), ("100000 100000\n", 1.0)] {
+            fake.put("sys/fs/cgroup/user.slice/inner/cpu.max", inner);
+            assert_eq!(read(&fake).share.quota_cpus, Some(tightest));
+        }
         fake.put(
             "proc/self/cgroup",
             "4:cpu,cpuacct:/docker/1\n3:memory:/docker/1\n",

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::board::Board;
-use crate::console::print;
+use crate::console::{self, print};
 use crate::doctor::{ModelFacts, RuntimeFacts, examine, is_fit};
 use crate::error::{Error, Result};
 use crate::ffi::library::IS_HOST;
@@ -43,7 +43,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     print(&if arguments.json {
         report::doctor::json(&board, &items)
     } else {
-        report::doctor::text(&board, &items)
+        report::doctor::text(&board, &items, console::width())
     });
     Ok(if is_fit(&items) {
         ExitCode::SUCCESS

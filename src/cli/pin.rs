@@ -131,11 +131,12 @@ fn plan_below(root: &Path) -> Result<(Plan, Board)> {
     let board = Board::read_below(root);
     let plan = plan(&board, &Tree::below(root));
     if plan.targets.is_empty() {
-        let why = report::pin::plan(&plan);
+        let why = report::pin::missing(&plan.missing);
         return Err(Error::BadParameter(format!(
             "there is no clock to hold below {}: the kernel shows neither cpufreq nor devfreq, as in a virtual machine, whose \
-             host sets the clocks\n{}",
+             host sets the clocks{}{}",
             root.display(),
+            if why.is_empty() { "" } else { "\n" },
             why.trim_end()
         )));
     }

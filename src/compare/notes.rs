@@ -114,6 +114,7 @@ fn bare(run: &RunRecord, model: &str) -> RunRecord {
         suite: run.suite.clone(),
         parameters: run.parameters.clone(),
         board: run.board.clone(),
+        doctor: Vec::new(),
         sampler: None,
         models: models.collect(),
     }

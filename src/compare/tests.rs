@@ -245,6 +245,18 @@ fn what_differs_is_noted_and_does_not_block() {
 }
 
 #[test]
+fn disturbed_samples_of_a_subject_are_noted() {
+    let mut other = run("2", &[50, 50]);
+    other.models[0].prompts[1].samples[0].marks = vec![crate::ledger::Mark::Throttled];
+    let comparison = compare(&[source("x", vec![run("1", &[50, 50])]), source("y", vec![other])]);
+    let notes = comparison.notes.iter().filter(|note| note.contains("disturbed"));
+    assert_eq!(
+        notes.collect::<Vec<_>>(),
+        ["m @ y: 1 of 4 samples were disturbed (throttled); --strict takes none of those"]
+    );
+}
+
+#[test]
 fn a_model_without_samples_is_named_and_takes_nothing_from_the_others() {
     let mut run = models(&[("a", &[50, 50]), ("b", &[60, 60]), ("c", &[60, 60])]);
     run.models[0].prompts.clear();

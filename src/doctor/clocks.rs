@@ -97,7 +97,7 @@ fn raise_limit(clock: &Clock, target_hz: u64, file: &str, value: u64) -> String 
     }
 }
 
-/// The clocks of all CPU clusters as one finding: the first that is at fault, or all of them when each is.
+/// The clocks of all CPU clusters as one finding: those that are at fault, with what is wrong with each.
 pub(super) fn cpu(board: &Board) -> Item {
     const NAME: &str = "cpu_frequency";
     if board.cpu_clusters.is_empty() {
@@ -115,18 +115,14 @@ pub(super) fn cpu(board: &Board) -> Item {
             Some((cluster, target.unwrap_or_default(), fault))
         })
         .collect();
-    let Some((_, _, first)) = faults.first() else {
+    if faults.is_empty() {
         let all = board
             .cpu_clusters
             .iter()
             .filter_map(|cluster| cluster.clock.fixed_hz());
         let highest = all.max().map_or_else(String::new, mhz);
         return Item::new(NAME, Verdict::Ok, format!("CPUs held, the fastest at {highest}"));
-    };
-    let cpus: Vec<u16> = faults
-        .iter()
-        .flat_map(|(cluster, ..)| cluster.cpus.clone())
-        .collect();
+    }
     let raised: Vec<String> = faults
         .iter()
         .map(|(cluster, target, _)| {
@@ -134,12 +130,28 @@ pub(super) fn cpu(board: &Board) -> Item {
             raise_limit(&cluster.clock, *target, &file, target / 1000)
         })
         .collect();
-    Item::new(NAME, Verdict::Bad, format!("CPU {} {first}", ranges(&cpus)))
+    Item::new(NAME, Verdict::Bad, in_words(&faults))
         .recommending(format!("held at the highest frequency{BY_PIN}"))
         .by(format!(
             "{}echo performance | sudo tee {CPUFREQ}/policy*/scaling_governor",
             raised.concat()
         ))
+}
+
+/// `CPU 0-3 governor ondemand, CPU 4-7 at 1200 MHz of 2352 MHz`: neighbours with one fault together.
+fn in_words(faults: &[(&CpuCluster, u64, String)]) -> String {
+    let alike = faults.chunk_by(|(.., one), (.., other)| one == other);
+    let words: Vec<String> = alike
+        .filter_map(|clusters| {
+            let (.., fault) = clusters.first()?;
+            let cpus: Vec<u16> = clusters
+                .iter()
+                .flat_map(|(cluster, ..)| cluster.cpus.clone())
+                .collect();
+            Some(format!("CPU {} {fault}", ranges(&cpus)))
+        })
+        .collect();
+    words.join(", ")
 }
 
 fn mhz(hz: u64) -> String {

@@ -101,13 +101,18 @@ fn throttling(board: &Board) -> Item {
         )
         .recommending("a fan, or time to cool down");
     }
-    match board.throttle_count.filter(|count| *count > 0) {
-        Some(count) => Item::new(
+    match board.throttle_count {
+        None if board.cooling.is_empty() => Item::new(
+            NAME,
+            Verdict::Note,
+            "neither cooling devices nor counters that would show it",
+        ),
+        Some(count) if count > 0 => Item::new(
             NAME,
             Verdict::Note,
             format!("CPUs throttled {count} times since boot"),
         ),
-        None => Item::new(NAME, Verdict::Ok, "nothing is throttled"),
+        _ => Item::new(NAME, Verdict::Ok, "nothing is throttled"),
     }
 }
 
@@ -143,10 +148,14 @@ fn big_cores(board: &Board, runtime: RuntimeFacts) -> Item {
         .recommending("an affinity that has all fast CPUs")
         .by(format!("taskset -pc {} $$", ranges(&share.online_cpus)));
     }
-    let slow = |mask: &u32| (0..32_u16).any(|cpu| mask >> cpu & 1 == 1 && !big.contains(&cpu));
-    if runtime.cpu_mask.as_ref().is_some_and(slow) {
-        return Item::new(NAME, Verdict::Note, "the CPU mask has slow CPUs too")
-            .recommending(format!("--cpu-mask {:#x}", mask_of(big)));
+    let fast = mask_of(big);
+    let found = match runtime.cpu_mask {
+        Some(mask) if mask & fast == 0 => Some((Verdict::Bad, "the CPU mask has no fast CPU")),
+        Some(mask) if mask & !fast != 0 => Some((Verdict::Note, "the CPU mask has slow CPUs too")),
+        _ => None,
+    };
+    if let Some((verdict, found)) = found {
+        return Item::new(NAME, verdict, found).recommending(format!("--cpu-mask {fast:#x}"));
     }
     Item::new(
         NAME,

@@ -6,9 +6,10 @@ mod clocks;
 mod machine;
 mod npu;
 
+use std::borrow::Cow;
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::board::{Board, Soc};
 use crate::model_name::NameParts;
@@ -60,7 +61,7 @@ pub struct RuntimeFacts {
 }
 
 /// How a finding stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// As it should be.
@@ -86,10 +87,10 @@ impl Verdict {
 }
 
 /// A finding.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
     /// What was looked at: a stable identifier.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// How it stands.
     pub verdict: Verdict,
     /// What was found.
@@ -103,7 +104,7 @@ pub struct Item {
 impl Item {
     pub(crate) fn new(name: &'static str, verdict: Verdict, found: impl Into<String>) -> Self {
         Self {
-            name,
+            name: name.into(),
             verdict,
             found: found.into(),
             recommended: None,

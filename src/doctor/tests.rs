@@ -25,11 +25,11 @@ fn model(platform: &str, npu_cores: u8) -> ModelFacts {
 }
 
 /// The names of the findings with that verdict.
-fn named(items: &[Item], verdict: Verdict) -> Vec<&'static str> {
+fn named(items: &[Item], verdict: Verdict) -> Vec<&str> {
     items
         .iter()
         .filter(|item| item.verdict == verdict)
-        .map(|item| item.name)
+        .map(|item| &*item.name)
         .collect()
 }
 
@@ -240,6 +240,82 @@ fn each_fault_is_found_by_its_name_and_no_other() {
             "{name}: {:?}",
             item.command
         );
+    }
+}
+
+#[test]
+fn clusters_with_different_faults_are_told_apart() {
+    const POLICIES: &str = "sys/devices/system/cpu/cpufreq";
+    let items = of_changed(|fake| {
+        fake.put(&format!("{POLICIES}/policy0/scaling_governor"), "ondemand")
+            .put(&format!("{POLICIES}/policy4/scaling_cur_freq"), "1200000")
+            .put(&format!("{POLICIES}/policy6/scaling_cur_freq"), "1200000")
+    });
+    let item = items.iter().find(|item| item.name == "cpu_frequency");
+    assert_eq!(
+        item.expect("there").found,
+        "CPU 0-3 governor ondemand, CPU 4-7 at 1200 MHz of 2352 MHz"
+    );
+}
+
+#[test]
+fn the_oldest_driver_that_the_runtime_takes_is_no_fault() {
+    for (version, verdict) in [
+        ("0.8.8", Verdict::Bad),
+        ("0.9.6", Verdict::Bad),
+        ("0.9.7", Verdict::Note),
+        ("0.9.8", Verdict::Ok),
+        ("0.10.0", Verdict::Ok),
+        ("1.0", Verdict::Ok),
+    ] {
+        let items = of_changed(|fake| fake.put("sys/kernel/debug/rknpu/version", &format!("v{version}")));
+        let item = items.iter().find(|item| item.name == "npu_driver");
+        assert_eq!(item.expect("there").verdict, verdict, "{version}");
+    }
+}
+
+#[test]
+fn a_quota_of_all_cpus_is_none() {
+    let items = of_changed(|fake| fake.put("sys/fs/cgroup/user.slice/cpu.max", "800000 100000"));
+    assert_eq!(named(&items, Verdict::Bad), [""; 0]);
+}
+
+#[test]
+fn where_nothing_tells_of_throttling_it_is_not_said_that_there_is_none() {
+    let verdict = |fake: &Fake| {
+        let items = examine(&board(fake), &[], NPU);
+        let item = items.into_iter().find(|item| item.name == "throttling");
+        item.map(|item| (item.verdict, item.found)).expect("there")
+    };
+    let mut fake = Fake::x86();
+    let unseen = "neither cooling devices nor counters that would show it";
+    assert_eq!(verdict(&fake), (Verdict::Note, unseen.to_owned()));
+    let counter = "sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count";
+    fake.put(counter, "0");
+    assert_eq!(verdict(&fake), (Verdict::Ok, "nothing is throttled".to_owned()));
+    fake.put(counter, "7");
+    let counted = "CPUs throttled 7 times since boot";
+    assert_eq!(verdict(&fake), (Verdict::Note, counted.to_owned()));
+}
+
+#[test]
+fn a_cpu_mask_without_the_fast_cpus_is_found() {
+    let board = board(&Fake::rk3588());
+    for (mask, verdict, found) in [
+        (0x0F, Verdict::Bad, "the CPU mask has no fast CPU"),
+        (0x1F, Verdict::Note, "the CPU mask has slow CPUs too"),
+        (0xF0, Verdict::Ok, "fast CPUs 4-7 can be used"),
+        (0x30, Verdict::Ok, "fast CPUs 4-7 can be used"),
+    ] {
+        let runtime = RuntimeFacts {
+            cpu_mask: Some(mask),
+            ..NPU
+        };
+        let items = examine(&board, &[], runtime);
+        let item = items.iter().find(|item| item.name == "big_cores").expect("there");
+        assert_eq!((item.verdict, &*item.found), (verdict, found), "{mask:#x}");
+        let recommended = (verdict != Verdict::Ok).then_some("--cpu-mask 0xf0");
+        assert_eq!(item.recommended.as_deref(), recommended);
     }
 }
 

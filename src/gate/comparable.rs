@@ -336,6 +336,7 @@ mod tests {
         let before = run_on(&fake);
         change(&mut fake);
         let after = run_on(&fake);
+        assert_ne!(before.board, after.board, "the change is seen");
         let found = differences(&[&before], &[&after], &BTreeSet::new());
         assert_eq!(
             found.is_empty(),
@@ -359,6 +360,12 @@ mod tests {
                 .put("proc/stat", "cpu 9 9 9 9 9 9 9 9")
                 .put("proc/sys/kernel/osrelease", "6.1.99")
                 .put("sys/kernel/debug/rknpu/load", "NPU load: 50%")
+                .put("proc/sys/kernel/random/boot_id", "another")
+                .put("proc/uptime", "12.00 90.00")
+                // Nodes are numbered in the order that their drivers come up.
+                .remove("sys/class/drm")
+                .put("sys/class/drm/renderD128/device/uevent", "DRIVER=RKNPU")
+                .put("sys/class/drm/renderD129/device/uevent", "DRIVER=mali")
                 .memory(8_000_000, 1_000_000, 500_000)
                 .process(9, "other", "/dev/dri/renderD129");
         });

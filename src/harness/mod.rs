@@ -17,10 +17,8 @@ use clap::Parser as _;
 use self::criterion::Task;
 use self::saving::{RecordFile, Saving};
 use crate::console::{self, print, say};
-use crate::doctor::{self, ModelFacts, RuntimeFacts};
 use crate::engine::serve_if_worker;
 use crate::error::{Error, Result};
-use crate::ffi::library::IS_HOST;
 use crate::levels::{Level, levels};
 use crate::options::{Mode, Options};
 use crate::progress::Progress;
@@ -194,8 +192,9 @@ fn measure(
     let folder = options.output.clone().unwrap_or_else(paths::runs_dir);
     let mut file = RecordFile::new(folder.join(format!("{}.json", record.run_id)));
     file.save(&record);
+    let verdict = verdict_on_board(run, &record);
     if options.mode() == Mode::Bench {
-        say(verdict_on_board(run, &record));
+        say(&verdict);
     }
     let bound = record.parameters.settle_s.map(Duration::from_secs);
     let mut settler = bound.map(|bound| Settler::new(&record.board, bound));
@@ -209,6 +208,10 @@ fn measure(
     drop(observer);
     record.end(stopped);
     file.save(&record);
+    let by_now = verdict_on_board(run, &record);
+    if options.mode() == Mode::Bench && by_now != verdict {
+        say(format_args!("with what loading told, {by_now}"));
+    }
     if stopped {
         return stopped_early(file, part).map(|code| (code, record));
     }
@@ -247,20 +250,13 @@ fn measure(
     code.map(|code| (code, record))
 }
 
-/// Whether the machine is fit to measure on; the record has what that rests on.
+/// Whether the machine is fit to measure on; the record has the findings, and the board that they rest on.
 fn verdict_on_board(run: &Run, record: &RunRecord) -> String {
-    if !run.is_here() {
-        return "board: the server's is not seen from here".into();
+    if run.is_here() {
+        report::doctor::line(&record.doctor)
+    } else {
+        "board: the server's is not seen from here".into()
     }
-    let models = record.models.iter();
-    let models: Vec<ModelFacts> = models
-        .map(|model| ModelFacts::of_file(&model.name, &model.path))
-        .collect();
-    let runtime = RuntimeFacts {
-        is_host: IS_HOST,
-        cpu_mask: record.parameters.cpu_mask,
-    };
-    report::doctor::line(&doctor::examine(&record.board, &models, runtime))
 }
 
 /// The end of a run that came to none by itself.

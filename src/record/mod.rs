@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::atomic::{self, Existing};
 use crate::board::Board;
+use crate::doctor::Item;
 use crate::engine::server::Api;
 use crate::engine::{Failure, Loaded};
 use crate::error::Result;
@@ -43,6 +44,9 @@ pub struct RunRecord {
     pub parameters: Parameters,
     /// The machine.
     pub board: Board,
+    /// Whether it is fit to measure on, with what loading told of the models; empty where the models run on another machine.
+    #[serde(default)]
+    pub doctor: Vec<Item>,
     /// What watched the machine, and what that cost; absent before the first model's end.
     pub sampler: Option<SamplerRecord>,
     /// One entry a model, in the order of the run.
@@ -437,6 +441,7 @@ pub(crate) mod fixtures {
                 architecture: Some("aarch64".into()),
                 ..Board::default()
             },
+            doctor: Vec::new(),
             sampler: None,
             models: Vec::new(),
         }

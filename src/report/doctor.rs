@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::board::Board;
 use crate::doctor::{Item, Verdict, is_fit};
 use crate::json::clip;
-use crate::report::layout::{document, lines, plain_table};
+use crate::report::layout::{document, lines, table_of};
 
 /// Version of the JSON document's shape.
 const SCHEMA_VERSION: u32 = 1;
@@ -30,8 +30,9 @@ pub fn line(items: &[Item]) -> String {
     format!("board: not fit: {}{more} (rkllm-bench doctor)", named.join(", "))
 }
 
-/// All findings, the gravest first, and the commands that mend what is bad.
-pub fn text(board: &Board, items: &[Item]) -> String {
+/// All findings, the gravest first, and the commands that mend what is bad. Lines have `width` columns, but for commands,
+/// which are to be copied.
+pub fn text(board: &Board, items: &[Item], width: u16) -> String {
     let fit = if is_fit(items) {
         "fit to measure"
     } else {
@@ -44,13 +45,13 @@ pub fn text(board: &Board, items: &[Item]) -> String {
     } else {
         known.join(", ")
     };
-    let mut text = folded(vec![vec![format!("{named}: {fit}")]]) + "\n";
+    let mut text = folded(vec![vec![format!("{named}: {fit}")]], width) + "\n";
     let by_weight = [Verdict::Bad, Verdict::Unknown, Verdict::Note, Verdict::Ok];
     let rows = by_weight
         .iter()
         .flat_map(|verdict| with(items, *verdict))
         .map(row);
-    text += &folded(rows.collect());
+    text += &folded(rows.collect(), width);
     let commands: Vec<&str> = [Verdict::Bad, Verdict::Unknown]
         .iter()
         .flat_map(|verdict| with(items, *verdict))
@@ -66,14 +67,9 @@ pub fn text(board: &Board, items: &[Item]) -> String {
         }
     }
     if !board.notes.is_empty() {
-        text += "\nfiles that could not be read or made no sense:\n";
-        text += &folded(
-            board
-                .notes
-                .iter()
-                .map(|note| vec![format!("  {}", clip(note))])
-                .collect(),
-        );
+        text += "\nfiles that are unreadable or garbage:\n";
+        let notes = board.notes.iter().map(|note| vec!["-".to_owned(), clip(note)]);
+        text += &folded(notes.collect(), width);
     }
     text
 }
@@ -106,14 +102,14 @@ fn row(item: &Item) -> Vec<String> {
     let wanted = wanted.map_or_else(String::new, |wanted| format!("\nbetter: {}", clip(wanted)));
     vec![
         item.verdict.name().to_owned(),
-        item.name.to_owned(),
+        item.name.to_string(),
         format!("{}{wanted}", clip(&item.found)),
     ]
 }
 
-/// Rows folded to the width, without the blanks that fill the last column.
-fn folded(rows: Vec<Vec<String>>) -> String {
-    let mut table = plain_table();
+/// Rows folded to so many columns, without the blanks that fill the last one.
+fn folded(rows: Vec<Vec<String>>, width: u16) -> String {
+    let mut table = table_of(width);
     table.add_rows(rows);
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
@@ -126,6 +122,7 @@ mod tests {
     use super::*;
     use crate::board::fake::Fake;
     use crate::doctor::{RuntimeFacts, examine};
+    use crate::report::layout::WIDTH;
 
     fn examined(fake: &Fake) -> (Board, Vec<Item>) {
         let board = Board::read_below(fake.written().path());
@@ -159,7 +156,7 @@ mod tests {
     #[test]
     fn text_of_an_unfit_board() {
         let (board, items) = examined(&unfit());
-        let text = text(&board, &items);
+        let text = text(&board, &items, WIDTH);
         let expected = "\
 Orange Pi 5 Plus, RK3588: not fit to measure
 
@@ -172,6 +169,19 @@ bad   ddr_frequency       DDR frequency unknown
         for line in text.lines().filter(|line| !line.contains("sudo")) {
             assert!(line.chars().count() <= 80, "{line}");
         }
+    }
+
+    #[test]
+    fn a_narrow_terminal_has_narrow_lines() {
+        let mut fake = unfit();
+        fake.put("sys/class/thermal/thermal_zone0/temp", "no number at all");
+        let (board, items) = examined(&fake);
+        let text = text(&board, &items, 40);
+        for line in text.lines().filter(|line| !line.contains("sudo")) {
+            assert!(line.chars().count() <= 40, "{line}");
+        }
+        let note = text.split_once("or garbage:\n").expect("a note").1;
+        assert!(note.starts_with("-  /sys/class/thermal/thermal_zone0/"), "{note}");
     }
 
     #[test]
@@ -190,7 +200,7 @@ bad   ddr_frequency       DDR frequency unknown
             );
         fake.process(9, "\u{1b}]0;x", "/dev/dri/renderD129");
         let (board, items) = examined(&fake);
-        for text in [text(&board, &items), line(&items)] {
+        for text in [text(&board, &items, WIDTH), line(&items)] {
             assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
             assert!(!text.contains("reboot"), "{text}");
         }

@@ -43,7 +43,8 @@ pub(crate) fn outcome(held: &[Held], absent: &[Missing]) -> String {
     text + &missing(absent)
 }
 
-fn missing(missing: &[Missing]) -> String {
+/// The clocks that cannot be held; nothing where there are none.
+pub(crate) fn missing(missing: &[Missing]) -> String {
     missing.iter().fold(String::new(), |text, clock| {
         text + &format!("{}: CANNOT BE HELD: {}\n", clock.what, plain(&clock.why))
     })

@@ -127,6 +127,20 @@ fn a_clock_that_the_model_does_not_run_on_or_that_follows_the_load_is_no_concern
 }
 
 #[test]
+fn a_counter_of_throttling_that_rises_marks_the_inference_and_one_that_stands_does_not() {
+    let counter = "sys/devices/system/cpu/cpu4/thermal_throttle/core_throttle_count";
+    let mut fake = Fake::rk3588();
+    fake.put(counter, "7\n");
+    let machine = Machine::new(&mut fake);
+    machine.begin(0);
+    machine.tick(100);
+    assert_eq!(machine.conditions(10, 90).throttled, Some(false));
+    machine.put(counter, "8\n");
+    machine.tick(200);
+    assert_eq!(disturbances(&machine.conditions(110, 190)), [Mark::Throttled]);
+}
+
+#[test]
 fn loads_of_the_npu_are_read_once_a_second_and_given_as_means() {
     let machine = Machine::new(&mut Fake::rk3588());
     machine.begin(0);
@@ -229,6 +243,34 @@ fn garbage_in_any_file_is_absent_and_stops_nothing() {
 }
 
 #[test]
+fn what_cannot_be_opened_is_absent_and_waited_for_by_nobody() {
+    let mut fake = Fake::rk3588();
+    let machine = Machine::new(&mut fake);
+    let board = Board::read_below(machine.root.path());
+    for (path, index) in fake.paths().into_iter().zip(0..) {
+        let place = machine.root.path().join(path);
+        fs::remove_file(&place).expect("removed");
+        match index % 3 {
+            0 => fs::create_dir(&place),
+            1 => std::os::unix::fs::symlink(&place, &place),
+            // A pipe that nobody writes into.
+            _ => rustix::fs::mknodat(
+                rustix::fs::CWD,
+                &place,
+                rustix::fs::FileType::Fifo,
+                rustix::fs::Mode::RUSR,
+                0,
+            )
+            .map_err(Into::into),
+        }
+        .expect("spoilt");
+    }
+    let mut sampler = Sampler::below(machine.root.path(), &board, None);
+    sampler.begins(Some(PID));
+    assert_eq!(sampler.conditions(0, 1), None);
+}
+
+#[test]
 fn a_machine_that_shows_nothing_has_no_conditions() {
     let root = tempfile::tempdir().expect("a folder");
     let mut sampler = Sampler::below(root.path(), &Board::default(), None);
@@ -250,6 +292,27 @@ fn the_sampler_keeps_off_the_measuring_cpus_where_there_are_others() {
 }
 
 #[test]
+fn the_samplers_thread_runs_where_the_record_says() {
+    let board = Board::read();
+    let allowed = &board.share.allowed_cpus;
+    let first = 1 << allowed.first().expect("a CPU");
+    let sampler = Sampler::start(&board, Some(first));
+    let tid = loop {
+        if let Some(tid) = lock(&sampler.state).own_tid {
+            break tid;
+        }
+        std::thread::yield_now();
+    };
+    let status = fs::read_to_string(format!("/proc/self/task/{tid}/status")).expect("it runs");
+    let own_cpus = sampler.record().own_cpus;
+    // On a machine of one CPU there is no other to keep to.
+    let expected = if own_cpus.is_empty() { allowed } else { &own_cpus };
+    let line = format!("Cpus_allowed_list:\t{}\n", crate::board::ranges(expected));
+    assert!(status.contains(&line), "{line}{status}");
+    assert!(status.starts_with("Name:\tsampler\n"), "{status}");
+}
+
+#[test]
 fn this_machine_is_sampled_by_a_thread_that_ends() {
     let board = Board::read();
     let mut sampler = Sampler::start(&board, None);
@@ -259,6 +322,7 @@ fn this_machine_is_sampled_by_a_thread_that_ends() {
     assert!(seen.rss_bytes.is_some_and(|bytes| bytes > 1_000_000), "{seen:?}");
     let record = sampler.record();
     assert!(record.ticks >= 2 && record.cpu_ns > 0, "{record:?}");
+    assert_eq!(record.interval_ms, 100, "ten times a second");
     let state = Arc::downgrade(&sampler.state);
     drop(sampler);
     assert!(state.upgrade().is_none(), "its thread has let go");

@@ -12,7 +12,8 @@
 //     platform <name>                init prints another platform than STUB
 //     npu-cores <n>                  init prints for how many NPU cores the model was converted
 //     toolkit <version>              init prints by which toolkit
-//     received <file>                init writes what it was given into a file: domain, embed_flash (-: not in the struct)
+//     received <file>                init writes what it was given into a file: domain, embed_flash, CPUs and their mask (-: not
+//                                in the struct), context
 //     eos <n>                        the model ends its answer after n tokens
 //     pace <prefill us> <token us>   how long it takes at least: 3000 for a prompt and 100 for a token unless set
 //
@@ -362,11 +363,13 @@ int init(LLMHandle *handle, const RKLLMParam &param, LLMResultCallback callback,
 #endif
     if (const std::string path = setting("received", ""); !path.empty()) {
 #if STUB_GENERATION >= 120
-        const std::string embed_flash = std::to_string(param.extend_param.embed_flash);
+        const auto &extend = param.extend_param;
+        const std::string later = std::to_string(extend.embed_flash) + ' ' + std::to_string(extend.enabled_cpus_num) + ' ' +
+                                  std::to_string(extend.enabled_cpus_mask);
 #else
-        const std::string embed_flash = "-";
+        const std::string later = "- - -";
 #endif
-        std::ofstream(path) << param.extend_param.base_domain_id << ' ' << embed_flash << '\n';
+        std::ofstream(path) << param.extend_param.base_domain_id << ' ' << later << ' ' << param.max_context_len << '\n';
     }
     auto *model = new Model;
     model->callback = callback;

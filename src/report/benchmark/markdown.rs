@@ -11,6 +11,7 @@ use crate::record::{ModelRecord, PromptRecord, RunRecord};
 use crate::reference::Finding;
 use crate::report::ModelReport;
 use crate::report::conditions;
+use crate::report::doctor;
 use crate::report::markup::{code, fenced, prose};
 use crate::report::numbers::value;
 use crate::report::reference;
@@ -95,11 +96,12 @@ fn summary(summary: &Summary) -> String {
     text
 }
 
-/// What disturbed samples, and what watching cost.
+/// Whether the machine was fit, what disturbed samples, and what watching cost.
 fn machine(run: &RunRecord, model: &ModelRecord) -> String {
+    let fit = (!run.doctor.is_empty()).then(|| doctor::line(&run.doctor));
     let marked = conditions::marked(&Summary::of(model));
     let cost = conditions::sampler(run.sampler.as_ref());
-    let lines = [Some(marked), cost].into_iter().flatten();
+    let lines = [fit, Some(marked), cost].into_iter().flatten();
     lines.fold("\n".to_owned(), |text, line| text + "- " + &prose(&line) + "\n")
 }
 

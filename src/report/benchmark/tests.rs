@@ -3,11 +3,13 @@ use comrak::{Arena, Options, parse_document};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::doctor::{Item, Verdict};
 use crate::engine::Failure;
 use crate::inference::{Inference, Input};
-use crate::ledger::Rejection;
+use crate::ledger::{Mark, Rejection};
 use crate::record::{Rejected, fixtures};
 use crate::report::{WIDTH, terminal};
+use crate::sampler::SamplerRecord;
 
 mod values;
 
@@ -233,6 +235,36 @@ fn the_page_has_configuration_summary_answers_and_failures() {
     ] {
         assert!(page.text.contains(part), "{part:?} is not in {}", page.text);
     }
+}
+
+#[test]
+fn the_page_and_the_terminal_say_what_the_machine_did() {
+    let mut run = run();
+    run.doctor = vec![Item::new("swap", Verdict::Bad, "512 MB of swap in use")];
+    run.models[0].prompts[0].samples[0].marks = vec![Mark::Throttled];
+    run.sampler = Some(SamplerRecord {
+        interval_ms: 100,
+        cpus: vec![4, 5],
+        own_cpus: vec![0],
+        ticks: 50,
+        cpu_ns: 10_000_000,
+        elapsed_ns: 5_000_000_000,
+    });
+    let page = Page::of(&page_of(&run)).text;
+    let text = terminal::figures(&crate::report::models(&run), WIDTH);
+    let marked = "marked samples: throttled 1 of 2 (50 %)";
+    let cost = "sampler: 0.2 % of one core, 50 looks";
+    for part in [
+        "board: not fit: 512 MB of swap in use (rkllm-bench doctor)",
+        marked,
+        cost,
+    ] {
+        assert!(page.contains(part), "{part:?} is not in {page}");
+    }
+    for part in [marked, cost] {
+        assert!(text.contains(part), "{part:?} is not in {text}");
+    }
+    assert_eq!(json_of(&run)["rkllm_bench"]["sampler"]["ticks"], 50);
 }
 
 #[test]
