@@ -191,7 +191,8 @@ impl Reading {
         let mut values: Vec<String> = Vec::new();
         for found in pattern.captures_iter(&self.left) {
             let value = joined(&found);
-            if !values.contains(&value) {
+            // A name of a megabyte may have a hundred thousand.
+            if values.len() < MOST_NOTED && !values.contains(&value) {
                 values.push(value);
             }
         }
@@ -201,8 +202,8 @@ impl Reading {
         let replacement = format!("-{mark}-");
         self.left = pattern.replace_all(&self.left, replacement.as_str()).into_owned();
         if values.len() > 1 {
-            values.truncate(MOST_NOTED);
-            self.notes.push(format!("{part}: {}", values.join(" and ")));
+            let shown: Vec<String> = values.iter().map(|value| shown(value)).collect();
+            self.notes.push(format!("{part}: {}", shown.join(" and ")));
             return None;
         }
         values.pop()
@@ -213,8 +214,7 @@ impl Reading {
         let text = text?;
         let number = parse(&text);
         if number.is_none() {
-            let shown: String = text.chars().take(LONGEST_NOTED).collect();
-            self.notes.push(format!("{part}: {shown} cannot be one"));
+            self.notes.push(format!("{part}: {} cannot be one", shown(&text)));
         }
         number
     }
@@ -237,6 +237,10 @@ impl Reading {
 /// Values of one part that a note names, and characters of one that it shows.
 const MOST_NOTED: usize = 3;
 const LONGEST_NOTED: usize = 20;
+
+fn shown(value: &str) -> String {
+    value.chars().take(LONGEST_NOTED).collect()
+}
 
 fn joined(found: &Captures) -> String {
     let groups: Vec<&str> = found

@@ -1,6 +1,5 @@
 //! Finds the models to run.
 
-use std::fs::File;
 use std::io::{self, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -8,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::ffi::library::IS_HOST;
-use crate::{paths, suggest};
+use crate::{board, paths, suggest};
 
 /// Where models are looked for unless the user says otherwise, relative to the folder of the bench's package.
 pub const DEFAULT_DIR: &str = "models";
@@ -265,7 +264,7 @@ pub fn named_on_server(name: &str, listed: &[String]) -> Model {
 /// [`Error::Io`].
 pub fn measure(path: &Path) -> Result<(u64, String)> {
     let digest = || -> io::Result<(u64, String)> {
-        let mut reader = BufReader::with_capacity(1 << 20, File::open(path)?);
+        let mut reader = BufReader::with_capacity(1 << 20, board::files::open(path)?);
         let (mut hash, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 20]);
         loop {
             let count = reader.read(&mut buffer)?;
@@ -495,6 +494,18 @@ mod tests {
         assert_eq!(
             sha256,
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+
+    #[test]
+    fn a_pipe_in_a_models_place_is_refused_unopened() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join(file("pipe"));
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR).expect("made");
+        let text = measure(&path).expect_err("nothing to read").to_string();
+        assert!(
+            text.contains(&*path.to_string_lossy()) && text.contains("pipe"),
+            "{text}"
         );
     }
 }

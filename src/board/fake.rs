@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 /// A tree of files in a temporary folder; a change to it is made before it is written.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Fake {
     files: BTreeMap<String, Vec<u8>>,
     links: BTreeMap<String, String>,

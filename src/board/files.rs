@@ -8,6 +8,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use super::clock::plausible_hz;
+use super::system::field;
+use crate::json::clip;
 
 /// Bytes that are read of a file. What is looked for stands at the beginning, in `/proc/cpuinfo` of many CPUs too.
 const MOST_BYTES: u64 = 64 * 1024;
@@ -15,6 +17,8 @@ const MOST_BYTES: u64 = 64 * 1024;
 const MOST_CHARACTERS: usize = 256;
 /// Entries that are read of a folder: `/proc` has one for each process.
 const MOST_ENTRIES: usize = 100_000;
+/// CPUs that a kernel can be built for (`NR_CPUS` of x86-64, which has the most).
+const MOST_CPUS: usize = 8192;
 /// Notes that are kept.
 const MOST_NOTES: usize = 40;
 
@@ -41,7 +45,8 @@ impl Files {
     /// Notes what is wrong with `path`.
     pub(super) fn note(&self, path: &str, what: impl std::fmt::Display) {
         let mut notes = self.notes.borrow_mut();
-        let note = format!("/{path}: {what}");
+        // A path may hold a name out of a file.
+        let note = clip(&format!("/{path}: {what}"));
         if notes.len() < MOST_NOTES && !notes.contains(&note) {
             notes.push(note);
         }
@@ -62,7 +67,16 @@ impl Files {
     /// empty, longer than any value, or has control characters.
     pub(crate) fn value(&self, path: &str) -> Option<String> {
         let text = self.text(path)?;
-        let value = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
+        self.checked(path, text.trim_matches(|c: char| c.is_whitespace() || c == '\0'))
+    }
+
+    /// The value of a field in a file of `name: value` lines; absent, with a note, as [`Files::value`].
+    pub(super) fn field(&self, path: &str, name: &str) -> Option<String> {
+        let text = self.text(path)?;
+        self.checked(path, &field(&text, name)?)
+    }
+
+    fn checked(&self, path: &str, value: &str) -> Option<String> {
         let wrong = if value.is_empty() {
             "empty"
         } else if value.chars().nth(MOST_CHARACTERS).is_some() {
@@ -162,14 +176,16 @@ pub(super) fn relative(path: &str) -> PathBuf {
 
 /// The CPUs in a list such as `0-3,6` or `0 1 2 3`, in rising order; absent for anything else.
 pub(super) fn cpu_list(text: &str) -> Option<Vec<u16>> {
-    let mut cpus = Vec::new();
+    let mut is_listed = vec![false; MOST_CPUS];
     for part in text.split([',', ' ', '\n']).filter(|part| !part.is_empty()) {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last) = (first.parse::<u16>().ok()?, last.parse::<u16>().ok()?);
-        cpus.extend(first..=last);
+        let (first, last) = (first.parse::<usize>().ok()?, last.parse::<usize>().ok()?);
+        is_listed.get_mut(first..=last)?.fill(true);
     }
-    cpus.sort_unstable();
-    cpus.dedup();
+    let cpus: Vec<u16> = (0..)
+        .zip(is_listed)
+        .filter_map(|(cpu, is_listed)| is_listed.then_some(cpu))
+        .collect();
     (!cpus.is_empty()).then_some(cpus)
 }
 
@@ -271,8 +287,26 @@ mod tests {
     fn lists_of_cpus() {
         assert_eq!(cpu_list("0-2,5\n"), Some(vec![0, 1, 2, 5]));
         assert_eq!(cpu_list("4 5 4"), Some(vec![4, 5]));
-        for garbage in ["", "x", "0-99999999999", "3-", "-", "1;2"] {
+        for garbage in ["", "x", "0-99999999999", "0-8192", "3-", "3-1", "-", "1;2"] {
             assert_eq!(cpu_list(garbage), None, "{garbage:?}");
+        }
+    }
+
+    #[test]
+    fn a_range_that_is_listed_again_and_again_takes_no_more_memory() {
+        let text = "0-8191,".repeat(9000);
+        let mut cpus = None;
+        let seen = allocation_counter::measure(|| cpus = cpu_list(&text));
+        assert_eq!(cpus.map(|cpus| cpus.len()), Some(8192));
+        assert!(seen.bytes_max < 100_000, "{} bytes", seen.bytes_max);
+    }
+
+    #[test]
+    fn a_field_is_no_longer_than_a_value_and_has_no_control_characters() {
+        for value in ["x".repeat(300), "a\u{1b}[31m".into(), String::new()] {
+            let (_dir, files) = with("f", format!("a: b\nmodel name\t: {value}\n").as_bytes());
+            assert_eq!(files.field("f", "model name"), None);
+            assert_eq!(files.into_notes().len(), 1, "{value:?}");
         }
     }
 

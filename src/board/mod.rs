@@ -99,9 +99,7 @@ impl Board {
         Self {
             name: of_tree("model").iter().find_map(|path| files.value(path)),
             soc: soc.map(|soc| soc.name.to_owned()),
-            cpu: files
-                .text("proc/cpuinfo")
-                .and_then(|text| system::field(&text, "model name")),
+            cpu: files.field("proc/cpuinfo", "model name"),
             cores: share.cores(),
             kernel: files.value("proc/sys/kernel/osrelease"),
             architecture: files.value("proc/sys/kernel/arch"),

@@ -160,3 +160,15 @@ fn any_text_is_taken() {
     assert_eq!(NameParts::of(""), NameParts::default());
     assert_eq!(NameParts::of(&long).dtype.as_deref(), Some("w8a8"));
 }
+
+#[test]
+fn a_note_of_a_name_with_endless_values_is_short() {
+    let sizes: Vec<String> = (0..100_000).map(|number| format!("{number:040}b")).collect();
+    let parts = NameParts::of(&sizes.join("-"));
+    assert_eq!(parts.size, None);
+    let shown: Vec<&str> = sizes[..MOST_NOTED]
+        .iter()
+        .map(|size| &size[..LONGEST_NOTED])
+        .collect();
+    assert_eq!(parts.notes, [format!("size: {}", shown.join(" and "))]);
+}

@@ -94,7 +94,8 @@ pub(crate) fn read(body: impl Read, most_bytes: u64, now: impl Fn() -> u64) -> A
     }
     drop(events);
     reading.answer.end_ns = stamp.get();
-    if reading.answer.finish == Finish::Lost && body.limit() == 0 {
+    // What else was wrong with it came first.
+    if reading.answer.finish == Finish::Lost && reading.answer.complaint.is_none() && body.limit() == 0 {
         reading.refuse(format!(
             "the stream has more than the {:.1} MB that so many tokens can need: it was read no further",
             in_mb(most_bytes)
@@ -123,7 +124,7 @@ impl Reading {
         let chunk: Chunk = match serde_json::from_str(data) {
             Ok(chunk) => chunk,
             Err(error) => {
-                let shown = clip(data);
+                let (error, shown) = (clip(&error.to_string()), clip(data));
                 return self.refuse(format!(
                     "event {number} of the stream is no chunk: {error}: {shown}"
                 ));
@@ -132,11 +133,12 @@ impl Reading {
         if let Some(complaint) = chunk.error() {
             return self.refuse(clip(&complaint));
         }
-        if let Some(choice) = chunk.choices.first() {
-            if let Some(piece) = choice.piece() {
+        if let Some(choice) = chunk.choice() {
+            let mut pieces = choice.pieces().peekable();
+            if pieces.peek().is_some() {
                 self.answer.tokens.push(TokenEvent { at_ns, id: -1 });
-                self.write(piece);
             }
+            pieces.for_each(|piece| self.write(piece));
             if choice.finish_reason.is_some() {
                 self.answer.finish_reason.clone_from(&choice.finish_reason);
             }
@@ -187,5 +189,52 @@ impl Reading {
             self.answer.finish = Finish::Finished;
         }
         self.answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(body: &str) -> Answer {
+        read(body.as_bytes(), u64::MAX, || 0)
+    }
+
+    #[test]
+    fn a_chunk_that_thinks_and_says_something_keeps_both() {
+        let chunk = r#"{"choices": [{"delta": {"content": "b", "reasoning_content": "a"}}]}"#;
+        let answer = answer(&format!("data: {chunk}\n\ndata: [DONE]\n\n"));
+        assert_eq!((&*answer.text, answer.tokens.len()), ("<think>a</think>b", 1));
+    }
+
+    #[test]
+    fn choices_of_another_type_are_none() {
+        for choices in ["null", "{}", "[5]", "\"\""] {
+            let answer = answer(&format!("data: {{\"choices\": {choices}}}\n\ndata: [DONE]\n\n"));
+            assert_eq!(
+                (answer.complaint, answer.finish),
+                (None, Finish::Finished),
+                "{choices}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_first_fault_of_a_stream_that_is_too_long_is_told() {
+        let body = "data: nonsense\n\ndata: and so on";
+        let complaint = read(body.as_bytes(), body.len() as u64, || 0).complaint;
+        assert!(complaint.is_some_and(|text| text.contains("nonsense")));
+    }
+
+    #[test]
+    fn a_complaint_is_short_and_plain() {
+        let text = format!("\\u001b[2J{}", "x".repeat(5000));
+        let complaint = answer(&format!("data: \"{text}\"\n\n"))
+            .complaint
+            .expect("no chunk");
+        assert!(
+            !complaint.contains(char::is_control) && complaint.len() < 1000,
+            "{complaint}"
+        );
     }
 }

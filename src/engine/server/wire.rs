@@ -62,8 +62,8 @@ pub(super) fn body(
 /// One document of a stream.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Chunk {
-    #[serde(default)]
-    pub(super) choices: Vec<Choice>,
+    #[serde(default, deserialize_with = "lenient")]
+    choices: Option<Vec<Choice>>,
     #[serde(default, deserialize_with = "lenient")]
     pub(super) model: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
@@ -101,19 +101,28 @@ pub(super) enum Piece<'a> {
 }
 
 impl Choice {
-    /// Its text; absent in a chunk that carries a role or an end alone.
-    pub(super) fn piece(&self) -> Option<Piece<'_>> {
+    /// Its text, what was thought first; none in a chunk that carries a role or an end alone.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
+        let is_text = |text: &&str| !text.is_empty();
         let delta = self.delta.as_ref();
-        let said = delta
-            .and_then(|delta| delta.content.as_deref())
-            .or(self.text.as_deref());
         let thought = delta.and_then(|delta| delta.reasoning_content.as_deref());
-        let said = said.filter(|text| !text.is_empty()).map(Piece::Said);
-        said.or_else(|| thought.filter(|text| !text.is_empty()).map(Piece::Thought))
+        let said = delta.and_then(|delta| delta.content.as_deref());
+        let said = said.filter(is_text).or(self.text.as_deref());
+        [
+            thought.filter(is_text).map(Piece::Thought),
+            said.filter(is_text).map(Piece::Said),
+        ]
+        .into_iter()
+        .flatten()
     }
 }
 
 impl Chunk {
+    /// The one answer of a stream.
+    pub(super) fn choice(&self) -> Option<&Choice> {
+        self.choices.as_ref()?.first()
+    }
+
     /// The server's counts, where this document has them.
     pub(super) fn usage(&self) -> Option<Usage> {
         let usage = self.usage.as_ref()?;

@@ -15,10 +15,33 @@ pub(crate) fn warning(message: impl Display) {
 
 /// Why a call failed: one line, whatever the message holds.
 pub(crate) fn error(message: impl Display) {
-    let line = message
-        .to_string()
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
-    let _ = writeln!(io::stderr(), "E rkllm: {line}");
+    let _ = writeln!(io::stderr(), "E rkllm: {}", one_line(&message.to_string()));
+}
+
+/// A message as one line, no longer than somebody reads, in which a terminal finds nothing to act on: it may quote a file.
+fn one_line(message: &str) -> String {
+    const MOST_CHARACTERS: usize = 1000;
+    let words: Vec<&str> = message.split_whitespace().collect();
+    let line = words.join(" ");
+    let shown = line.chars().take(MOST_CHARACTERS);
+    shown
+        .map(|c| {
+            if c.is_control() {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                c
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_line;
+
+    #[test]
+    fn a_message_that_quotes_a_file_is_one_short_line() {
+        assert_eq!(one_line(" a\n  b\u{1b}[2Jc "), "a b\u{fffd}[2Jc");
+        assert_eq!(one_line(&"x".repeat(5000)).len(), 1000);
+    }
 }

@@ -26,8 +26,12 @@ pub(crate) struct PromptCache {
 
 impl PromptCache {
     pub(crate) fn read(path: &Path) -> Result<Self, String> {
-        let bytes = fs::read(path)
-            .map_err(|error| format!("cannot read the prompt cache {}: {error}", path.display()))?;
+        let unreadable = |error| format!("cannot read the prompt cache {}: {error}", path.display());
+        // Before it is opened: to open a pipe waits for a writer.
+        if !fs::metadata(path).map_err(unreadable)?.is_file() {
+            return Err(format!("{} is no regular file", path.display()));
+        }
+        let bytes = fs::read(path).map_err(unreadable)?;
         let sealed = bytes
             .strip_prefix(MAGIC)
             .ok_or_else(|| format!("{} is no prompt cache of the host runtime", path.display()))?;

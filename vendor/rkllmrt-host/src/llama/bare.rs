@@ -53,13 +53,13 @@ fn replaced(key: &CStr, value: i64) -> sys::llama_model_kv_override {
 }
 
 /// The file with the missing matrix. Once mapped it is no longer needed under its name.
-struct Hole {
+pub(super) struct Hole {
     path: CString,
     _file: NamedTempFile,
 }
 
 impl Hole {
-    fn new(extents: [i64; 2]) -> std::io::Result<Self> {
+    pub(super) fn new(extents: [i64; 2]) -> std::io::Result<Self> {
         let file = NamedTempFile::with_prefix("rkllmrt-embedding-")?;
         let path = CString::new(file.path().as_os_str().as_bytes())?;
         let length = write_head(&path, extents)
@@ -100,5 +100,6 @@ fn write_head(path: &CStr, [width, height]: [i64; 2]) -> Option<u64> {
     unsafe { sys::gguf_free(gguf) };
     // SAFETY: as above, with the tensor in it.
     unsafe { sys::ggml_free(context.as_ptr()) };
-    written.then_some((head + weights) as u64)
+    let length = head.checked_add(weights)?;
+    written.then_some(length as u64)
 }
