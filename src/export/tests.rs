@@ -282,7 +282,7 @@ fn csv_is_a_row_a_sample() {
         .expect("a row")
         .expect("a row");
     assert_eq!(
-        (&row[0], &row[8], &row[11]),
+        (&row[0], &row[9], &row[12]),
         (format!("'{HOSTILE}").as_str(), "", "")
     );
 }
