@@ -231,7 +231,7 @@ fn each_release_is_given_embed_flash_and_domain_or_says_that_it_lacks_them() {
         } else {
             let text = text_of(&output);
             let received = std::fs::read_to_string(&received).unwrap_or(text);
-            assert_eq!(received, "1 1 0 0 4096\n", "{version}");
+            assert_eq!(received, "1 1 4 0 4096\n", "{version}");
         }
     }
 }

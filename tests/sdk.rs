@@ -291,7 +291,7 @@ fn what_a_model_is_loaded_with_reaches_the_runtime_and_the_record() {
     };
     let (received, parameters) = with(&[], &[]);
     assert_eq!(
-        received, "0 0 0 0 4096\n",
+        received, "0 0 4 0 4096\n",
         "all but the context is left to the runtime"
     );
     assert_eq!((parameters.threads, parameters.cpu_mask), (None, None));
