@@ -2,12 +2,14 @@
 
 use crate::record::Status;
 
-/// `text` on one line and without what a terminal would obey or XML cannot hold: names and messages come from files
-/// and from the runtime.
+/// `text` on one line and without what a terminal would obey, XML cannot hold or would turn round the text behind it:
+/// names and messages come from files and from the runtime.
 pub(super) fn plain(text: &str) -> String {
     let plain = |c: char| match c {
         '\n' | '\r' | '\t' => ' ',
         '\u{fffe}' | '\u{ffff}' => char::REPLACEMENT_CHARACTER,
+        // Embeddings, overrides and isolates of the bidirectional algorithm (UAX #9).
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => char::REPLACEMENT_CHARACTER,
         c if c.is_control() => char::REPLACEMENT_CHARACTER,
         c => c,
     };
@@ -32,4 +34,16 @@ pub(super) const fn unfinished(status: Status) -> Option<&'static str> {
 pub(super) fn counted(count: usize, what: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {what}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_no_power_over_what_stands_beside_it() {
+        assert_eq!(plain("a\nb\t\u{1b}[31m\0"), "a b \u{fffd}[31m\u{fffd}");
+        assert_eq!(plain("abc\u{202e}\u{2066}"), "abc\u{fffd}\u{fffd}");
+        assert_eq!(plain("مرحبا 🦙"), "مرحبا 🦙");
+    }
 }

@@ -160,6 +160,8 @@ fn what_is_absent_is_null() {
     run.models[0].prompts.clear();
     run.models[0].loaded = None;
     run.models[0].load_failure = Some(Failure::refused("no such file"));
+    let page = Page::of(&page_of(&run));
+    assert!(page.text.contains("not loaded: no such file"), "{}", page.text);
     let document = json_of(&run);
     assert_valid(&document);
     assert_eq!(document["summary"]["avg_ttft_ms"], json!(null));

@@ -158,14 +158,20 @@ fn csv_has_a_row_for_each_value_and_no_formula() {
         .find(|row| row.starts_with("quick,ttft,a,ms,m1,m1,run-1,1,"))
         .expect("a row");
     let cells: Vec<&str> = row.split(',').collect();
-    assert!(
-        (cells[8].parse::<f64>().expect("a number") - 100.995_049_383_620_78).abs() < 1e-9,
-        "{row}"
-    );
-    assert!(
-        (cells[9].parse::<f64>().expect("a number") - 2.0).abs() < 1e-12,
-        "{row}"
-    );
+    // Value, ratio and interval, as in `a_ratio_stands_below_its_value`.
+    let expected = [
+        100.995_049_383_620_78,
+        2.0,
+        1.883_061_624_148_34,
+        2.124_200_264_454_49,
+    ];
+    for (cell, expected) in cells[8..12].iter().zip(expected) {
+        let value = cell.parse::<f64>().expect("a number");
+        assert!(
+            (value / expected - 1.0).abs() < 1e-9,
+            "{value}, not {expected}: {row}"
+        );
+    }
     assert_eq!(cells[12..], ["samples", "false"]);
 }
 

@@ -142,6 +142,10 @@ fn the_terminal_and_the_page_have_each_figure_in_its_column() {
             "memory MB           300.0   200.0    100.0    600.0",
             "| peak memory, MB | 300.0 | 200.0 | 100.0 | 600.0 |",
         ),
+        (
+            "requests: 3 = 3 successful + 0 failed",
+            "3 requests: 3 successful, 0 failed. 330 tokens: 300 read, 30 written.",
+        ),
     ] {
         assert!(
             text.lines().any(|line| line == in_terminal),
