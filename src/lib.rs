@@ -92,6 +92,8 @@ pub mod ffi;
 mod figures;
 mod float;
 mod fresh;
+#[cfg(test)]
+mod fuzz;
 pub mod gate;
 mod harness;
 pub mod inference;

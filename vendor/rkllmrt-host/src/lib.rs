@@ -15,6 +15,8 @@ pub mod builtin;
 mod callbacks;
 mod cpu;
 mod delivery;
+#[cfg(test)]
+mod fuzz;
 mod generation;
 mod header;
 mod identity;

@@ -4,6 +4,8 @@ mod adapter;
 mod bare;
 mod chain;
 mod context;
+#[cfg(test)]
+mod fuzz;
 mod log;
 mod metadata;
 mod model;

@@ -1,0 +1,211 @@
+//! Trees of files as the kernel shows them, with anything in them.
+
+use std::fs;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+use super::edits::{ByteEdit, byte_edit};
+use super::{assert_readable, hold, measured};
+use crate::board::fake::Fake;
+use crate::board::{Board, Clock};
+use crate::gate;
+use crate::record::{RunRecord, fixtures};
+
+const WORDS: &[&str] = &[
+    "0",
+    "-1",
+    "18446744073709551615",
+    "99999999999999999999999",
+    "1e9",
+    "nan",
+    "inf",
+    "max",
+    "0-65535,",
+    "65535",
+    "3-1",
+    "\u{1b}[31m",
+    "\0",
+    "\n",
+    " ",
+    ":",
+    "kB",
+    "%",
+    "v",
+    "performance",
+    "userspace",
+    "../..",
+    "/",
+    "0::/a/b/c/d/e/f/g/h/i/j/k\n",
+    "4:cpu,cpuacct:/x\n",
+    "model name\t: ",
+    "rockchip,",
+    "NPU load: 9%, ",
+    "\r",
+];
+
+/// What happens to one file.
+#[derive(Debug, Clone)]
+enum Change {
+    Edited(Vec<ByteEdit>),
+    Bytes(Vec<u8>),
+    Gone,
+    Folder,
+    /// To the file of the other index, or to itself.
+    Link(Index),
+    Pipe,
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    prop_oneof![
+        6 => vec(byte_edit(WORDS), 1..4).prop_map(Change::Edited),
+        2 => vec(any::<u8>(), 0..300).prop_map(Change::Bytes),
+        1 => (select(WORDS), 1..20_000_usize).prop_map(|(word, times)| Change::Bytes(word.repeat(times).into())),
+        1 => Just(Change::Gone),
+        1 => Just(Change::Folder),
+        1 => any::<Index>().prop_map(Change::Link),
+        1 => Just(Change::Pipe),
+    ]
+}
+
+fn boards() -> impl Strategy<Value = (Fake, Vec<(Index, Change)>)> {
+    let boards = prop_oneof![
+        4 => Just(Fake::rk3588()),
+        1 => Just(Fake::rk3576()),
+        1 => Just(Fake::rk3562()),
+        1 => Just(Fake::rv1126b()),
+        2 => Just(Fake::x86()),
+    ];
+    (boards, vec((any::<Index>(), change()), 1..8))
+}
+
+/// The board with these changes, in a folder.
+fn written(fake: &Fake, changes: &[(Index, Change)]) -> tempfile::TempDir {
+    let (dir, paths) = (fake.written(), fake.paths());
+    let place = |index: &Index| dir.path().join(index.get(&paths));
+    for (index, change) in changes {
+        let path = place(index);
+        // Changed already, to what is no file.
+        if !fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_file()) {
+            continue;
+        }
+        let mut bytes = fs::read(&path).expect("read");
+        match change {
+            Change::Edited(edits) => {
+                for edit in edits {
+                    edit.apply(&mut bytes);
+                }
+                fs::write(&path, bytes).expect("written");
+            }
+            Change::Bytes(bytes) => fs::write(&path, bytes).expect("written"),
+            _ => {
+                fs::remove_file(&path).expect("removed");
+                match change {
+                    Change::Folder => fs::create_dir(&path).expect("made"),
+                    Change::Link(other) => std::os::unix::fs::symlink(place(other), &path).expect("linked"),
+                    Change::Pipe => {
+                        let mode = rustix::fs::Mode::RUSR;
+                        rustix::fs::mkfifoat(rustix::fs::CWD, &path, mode).expect("made");
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+    dir
+}
+
+#[test]
+fn any_tree_is_read_and_means_the_same_each_time() {
+    hold("boards", 400, &boards(), |(fake, changes)| {
+        let dir = written(&fake, &changes);
+        // 64 kB of a file at most, of a hundred files, one after the other.
+        let board = measured(0, 4 << 20, 0, || Board::read_below(dir.path()));
+        assert_eq!(Board::read_below(dir.path()), board);
+        let json = serde_json::to_string(&board).expect("serialises");
+        assert!(json.len() < 100_000, "{} bytes", json.len());
+        assert_eq!(serde_json::from_str::<Board>(&json).expect("reads"), board);
+        assert!(board.notes.len() <= 40);
+        for text in texts(&board) {
+            assert_readable(text, 300);
+        }
+        // A path in a note is shortened, and what a terminal would act on is written out.
+        for note in &board.notes {
+            assert_readable(note, 2000);
+        }
+        assert_eq!(fingerprint(&board), fingerprint(&board.clone()));
+    });
+}
+
+/// All that a board has of texts: they are shown.
+fn texts(board: &Board) -> impl Iterator<Item = &str> {
+    let clocks = board.cpu_clusters.iter().map(|cluster| &cluster.clock);
+    let clocks = clocks.chain(&board.npu.clock).chain(&board.ddr).chain(&board.gpu);
+    let of_clocks = clocks.flat_map(|Clock { node, governor, .. }| governor.iter().chain([node]));
+    let zones = board.thermal_zones.iter();
+    let of_zones = zones.flat_map(|zone| zone.trips.iter().map(|trip| &trip.kind).chain([&zone.name]));
+    let single = [
+        &board.name,
+        &board.soc,
+        &board.cpu,
+        &board.kernel,
+        &board.architecture,
+        &board.npu.driver,
+    ];
+    single
+        .into_iter()
+        .flatten()
+        .chain(&board.compatible)
+        .chain(board.npu.users.iter().filter_map(|user| user.name.as_ref()))
+        .chain(board.cooling.iter().map(|device| &device.kind))
+        .chain(of_clocks)
+        .chain(of_zones)
+        .map(String::as_str)
+}
+
+fn fingerprint(board: &Board) -> String {
+    let record = RunRecord {
+        board: board.clone(),
+        ..fixtures::empty()
+    };
+    gate::fingerprint(&[&record])
+}
+
+/// What changes from hour to hour is no part of what makes two runs comparable.
+#[test]
+fn what_changes_by_itself_changes_no_fingerprint() {
+    let milli_c = prop_oneof![-50_000..200_000_i64, any::<i64>()];
+    let states = (
+        milli_c,
+        any::<u32>(),
+        0..8_000_000_u64,
+        0..1_000_000_u64,
+        0..300_u32,
+        any::<bool>(),
+    );
+    let idle = fingerprint(&Board::read_below(Fake::rk3588().written().path()));
+    hold(
+        "boards, states",
+        200,
+        &states,
+        |(milli_c, state, available_kb, swap_kb, load, npu_is_busy)| {
+            let mut fake = Fake::rk3588();
+            fake.zone(0, "soc-thermal", milli_c, &[("passive", 75_000)])
+                .cooling(2, "pwm-fan", state)
+                .memory(8_000_000, available_kb, swap_kb)
+                .put("proc/loadavg", &format!("{load}.5 1 1 1/200 9\n"))
+                .put("sys/kernel/debug/rknpu/load", &format!("NPU load: {load}%\n"))
+                .put(
+                    "sys/class/devfreq/fb000000.gpu/cur_freq",
+                    &format!("{}\n", 300_000_000 + u64::from(load)),
+                );
+            if npu_is_busy {
+                fake.process(4321, "server", "/dev/dri/renderD129");
+            }
+            let dir = fake.written();
+            let board = Board::read_below(dir.path());
+            assert_eq!(fingerprint(&board), idle);
+        },
+    );
+}
