@@ -92,7 +92,7 @@ impl Fault {
             Self::LostFinish | Self::Pause => &["lost_finish"],
             Self::StaleStatistics => &["stale_stats"],
             Self::ImpossibleStatistics => &["impossible_time"],
-            Self::PrefixReuse => &["warm_prefill"],
+            Self::PrefixReuse | Self::ServerCache => &["warm_prefill"],
             Self::ZeroTokens => &["no_tokens"],
             Self::LateFirstToken => &["token_count", "generate_tokens"],
             Self::EarlyFirstToken => &["token_count", "time_overrun"],
@@ -103,7 +103,6 @@ impl Fault {
             Self::OtherThread => &["other_thread"],
             Self::SplitUtf8 => &["split_text"],
             Self::ChunkOfTokens | Self::WordCountUsage => &["counted_by"],
-            Self::ServerCache => &["warm_prefill"],
             Self::StreamCut => &["stream_cut"],
             Self::Burst => &["not_streamed"],
         }

@@ -294,8 +294,8 @@ fn where_nothing_tells_of_throttling_it_is_not_said_that_there_is_none() {
     fake.put(counter, "0");
     assert_eq!(verdict(&fake), (Verdict::Ok, "nothing is throttled".to_owned()));
     fake.put(counter, "7");
-    let counted = "CPUs throttled 7 times since boot";
-    assert_eq!(verdict(&fake), (Verdict::Note, counted.to_owned()));
+    let said = "CPUs throttled 7 times since boot";
+    assert_eq!(verdict(&fake), (Verdict::Note, said.to_owned()));
 }
 
 #[test]
