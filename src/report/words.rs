@@ -5,12 +5,12 @@ use crate::record::Status;
 /// `text` on one line and without what a terminal would obey, XML cannot hold or would turn round the text behind it:
 /// names and messages come from files and from the runtime.
 pub(super) fn plain(text: &str) -> String {
+    // Embeddings, overrides and isolates of the bidirectional algorithm (UAX #9).
+    let turns = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let is_no_xml = |c| matches!(c, '\u{fffe}' | '\u{ffff}');
     let plain = |c: char| match c {
         '\n' | '\r' | '\t' => ' ',
-        '\u{fffe}' | '\u{ffff}' => char::REPLACEMENT_CHARACTER,
-        // Embeddings, overrides and isolates of the bidirectional algorithm (UAX #9).
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => char::REPLACEMENT_CHARACTER,
-        c if c.is_control() => char::REPLACEMENT_CHARACTER,
+        c if c.is_control() || is_no_xml(c) || turns(c) => char::REPLACEMENT_CHARACTER,
         c => c,
     };
     text.chars().map(plain).collect()
