@@ -13,6 +13,9 @@ use tempfile::NamedTempFile;
 use super::capture_errors;
 use super::metadata::{EMBEDDING, Metadata};
 
+/// Most rows and columns of a matrix: token ids are 32-bit numbers, and ggml aborts where the product does not fit its own.
+const MOST_EXTENT: i64 = 0x7FFF_FFFF;
+
 pub(super) fn load(
     path: &CStr,
     mut params: sys::llama_model_params,
@@ -60,6 +63,12 @@ pub(super) struct Hole {
 
 impl Hole {
     pub(super) fn new(extents: [i64; 2]) -> std::io::Result<Self> {
+        let [width, height] = extents;
+        if !(1..=MOST_EXTENT).contains(&width) || !(1..=MOST_EXTENT).contains(&height) {
+            return Err(std::io::Error::other(format!(
+                "its output matrix is {width} by {height}, which no model has"
+            )));
+        }
         let file = NamedTempFile::with_prefix("rkllmrt-embedding-")?;
         let path = CString::new(file.path().as_os_str().as_bytes())?;
         let length = write_head(&path, extents)

@@ -220,6 +220,14 @@ fn any_head_is_read_or_refused() {
     eprint!("{text}");
 }
 
+#[test]
+fn a_matrix_that_no_model_has_is_refused() {
+    for extents in [[i64::MAX / 2, 2], [0, 8], [1, i64::MAX]] {
+        let text = Hole::new(extents).err().expect("refused").to_string();
+        assert!(text.contains("which no model has"), "{text}");
+    }
+}
+
 fn heads() {
     super::start();
     let folder = tempfile::tempdir().expect("a folder");
