@@ -250,7 +250,7 @@ fn on_a_narrow_terminal_the_table_folds_and_no_line_is_cut() {
     let place = Place::new();
     let mut bench = quick(&place);
     bench.args(["--noplot", "decode/question"]);
-    let shown = in_shell(r#"stty cols 44; exec "$0" "$@""#, &bench);
+    let shown = in_shell(r#"stty cols 60; exec "$0" "$@""#, &bench);
     let words: Vec<String> = std::iter::once(shown.get_program())
         .chain(shown.get_args())
         .map(|word| format!("'{}'", word.to_string_lossy()))
@@ -270,7 +270,7 @@ fn on_a_narrow_terminal_the_table_folds_and_no_line_is_cut() {
         .take_while(|line| !line.trim().is_empty())
         .collect();
     assert!(table.len() > 2, "the header is folded: {text}");
-    assert!(table.iter().all(|line| line.trim_end().len() <= 44), "{table:#?}");
+    assert!(table.iter().all(|line| line.trim_end().len() <= 60), "{table:#?}");
 }
 
 /// A GGUF file's head: how many tensors and keys follow, then what `rest` is.
