@@ -148,7 +148,7 @@ fn a_prompt_cache_that_is_not_saved_loaded_or_released_is_told_and_costs_nobody_
         ),
         (
             "load 1 refuse",
-            "its prefix's prompt cache was not loaded: the runtime returned -1",
+            "its prefix's prompt cache was not loaded: rkllm_load_prompt_cache failed: the runtime returned -1",
         ),
     ];
     for (line, reason) in rows {
@@ -164,7 +164,9 @@ fn a_prompt_cache_that_is_not_saved_loaded_or_released_is_told_and_costs_nobody_
     let (code, text, record) = three_starts(&["release 2 refuse"]);
     assert_eq!(code, Some(1), "{text}");
     assert!(
-        text.contains("the prompt cache was not released: the runtime returned -1"),
+        text.contains(
+            "the prompt cache was not released: rkllm_release_prompt_cache failed: the runtime returned -1"
+        ),
         "{text}"
     );
     assert!(
