@@ -104,5 +104,8 @@ fn a_prompt_cache_comes_back_as_it_was_or_is_refused() {
 #[test]
 fn what_is_no_regular_file_is_no_prompt_cache() {
     let text = PromptCache::read(std::path::Path::new("/dev/zero")).expect_err("endless");
-    assert_eq!(text, "/dev/zero is no regular file");
+    assert_eq!(
+        text,
+        "cannot read the prompt cache /dev/zero: it is no regular file"
+    );
 }

@@ -4,6 +4,7 @@
 //! tokens, llama.cpp's state. Numbers are little-endian. llama.cpp checks a state little, so nothing of a file reaches
 //! it before the sum fits.
 
+use std::fmt::Display;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -26,12 +27,13 @@ pub(crate) struct PromptCache {
 
 impl PromptCache {
     pub(crate) fn read(path: &Path) -> Result<Self, String> {
-        let unreadable = |error| format!("cannot read the prompt cache {}: {error}", path.display());
+        let unreadable =
+            |why: &dyn Display| format!("cannot read the prompt cache {}: {why}", path.display());
         // Before it is opened: to open a pipe waits for a writer.
-        if !fs::metadata(path).map_err(unreadable)?.is_file() {
-            return Err(format!("{} is no regular file", path.display()));
+        if !fs::metadata(path).map_err(|error| unreadable(&error))?.is_file() {
+            return Err(unreadable(&"it is no regular file"));
         }
-        let bytes = fs::read(path).map_err(unreadable)?;
+        let bytes = fs::read(path).map_err(|error| unreadable(&error))?;
         let sealed = bytes
             .strip_prefix(MAGIC)
             .ok_or_else(|| format!("{} is no prompt cache of the host runtime", path.display()))?;

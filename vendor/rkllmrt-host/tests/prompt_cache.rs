@@ -214,7 +214,10 @@ fn files_that_are_not_whole_caches_of_this_model_are_refused() {
             folder.path().join("absent"),
             ["absent", "cannot read the prompt cache"],
         ),
-        (folder.path().to_owned(), ["cannot read", "directory"]),
+        (
+            folder.path().to_owned(),
+            ["cannot read the prompt cache", "no regular file"],
+        ),
         (small().to_owned(), ["small.gguf", "no prompt cache"]),
     ] {
         refused(|| load(&client, &path), &words);
