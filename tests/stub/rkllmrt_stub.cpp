@@ -214,11 +214,11 @@ void put_perf([[maybe_unused]] RKLLMResult &result, [[maybe_unused]] const Perf 
 }
 
 // Whether the callback asks for a pause; older generations have no way to say so.
-bool deliver(const Model &model, void *userdata, RKLLMResult &result, LLMCallState state) {
+bool deliver(LLMResultCallback callback, void *userdata, RKLLMResult &result, LLMCallState state) {
 #if STUB_GENERATION >= 121
-    return model.callback(&result, userdata, state) == 1;
+    return callback(&result, userdata, state) == 1;
 #else
-    model.callback(&result, userdata, state);
+    callback(&result, userdata, state);
     return false;
 #endif
 }
@@ -265,17 +265,17 @@ bool generate(Model &model, int tokens, void *userdata, const std::string &fault
         }
         result.token_id = token;
         if (fault == "duplicate" && token == tokens / 2) {
-            deliver(model, userdata, result, RKLLM_RUN_NORMAL);
+            deliver(model.callback, userdata, result, RKLLM_RUN_NORMAL);
             --tokens;
         }
         if (token == tokens / 2) {
             suffer(fault);
             if (fault == "error") {
-                deliver(model, userdata, result, RKLLM_RUN_ERROR);
+                deliver(model.callback, userdata, result, RKLLM_RUN_ERROR);
                 return false;
             }
         }
-        if (deliver(model, userdata, result, RKLLM_RUN_NORMAL) || (fault == "pause" && token == tokens / 2)) {
+        if (deliver(model.callback, userdata, result, RKLLM_RUN_NORMAL) || (fault == "pause" && token == tokens / 2)) {
             model.paused = true;
             return false;
         }
@@ -323,13 +323,14 @@ int run(Model &model, RKLLMInput &input, const RKLLMInferParam &infer, void *use
     }
     model.last = perf;
     if (ended) {
-        deliver(model, context, end, RKLLM_RUN_FINISH);
+        deliver(model.callback, context, end, RKLLM_RUN_FINISH);
     }
     if (fault == "late") {
-        std::thread([&model, context] {
+        // The model may be gone by then.
+        std::thread([callback = model.callback, context] {
             wait_us(2000);
             RKLLMResult result{};
-            deliver(model, context, result, RKLLM_RUN_NORMAL);
+            deliver(callback, context, result, RKLLM_RUN_NORMAL);
         }).detach();
     }
     return 0;
