@@ -547,6 +547,14 @@ fn what_cannot_be_known_proves_no_start() {
             "unproven_start",
         ),
         (
+            "less in the cache than the prefix",
+            Inference {
+                kv_cache_before: Some(set_up.prefix_tokens - 1),
+                ..honest.clone()
+            },
+            "held_other",
+        ),
+        (
             "no size after the clear",
             with(&|seen| seen.cleared_to = None),
             "unproven_start",

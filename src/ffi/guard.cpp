@@ -6,10 +6,10 @@
 #include <cstdio>
 #include <cstring>
 #include <ctime>
+#include <deque>
 #include <exception>
 #include <iterator>
 #include <mutex>
-#include <new>
 #include <string>
 #include <thread>
 #include <type_traits>
@@ -31,6 +31,13 @@ struct ticket {
 };
 
 struct rkb_session {
+    rkb_session() {
+        any.session = this;
+        for (ticket &each : tickets) {
+            each.session = this;
+        }
+    }
+
     LLMHandle handle = nullptr;
     // Held while a callback is handled and while a run begins or ends, so that no callback is half way when
     // rkb_run returns.
@@ -49,6 +56,29 @@ struct rkb_session {
 };
 
 namespace {
+
+// Closed sessions, oldest first. A callback after destroy finds its own closed until so many others were closed too; then
+// the block is used again, or each load would leave one behind.
+constexpr size_t kept_sessions = 64;
+std::mutex closed_gate;
+std::deque<rkb_session *> closed_sessions;
+
+rkb_session *take_session() {
+    const std::lock_guard<std::mutex> hold(closed_gate);
+    if (closed_sessions.size() < kept_sessions) {
+        return new rkb_session;
+    }
+    rkb_session *session = closed_sessions.front();
+    closed_sessions.pop_front();
+    session->late = 0;
+    return session;
+}
+
+void give_back(rkb_session *session) {
+    session->handle = nullptr;
+    const std::lock_guard<std::mutex> hold(closed_gate);
+    closed_sessions.push_back(session);
+}
 
 uint64_t now_ns() {
     timespec now{};
@@ -188,8 +218,11 @@ template <class R> struct trampoline<R (*)(RKLLMResult *, void *, LLMCallState)>
 template <class Third>
 int call_init(int (*init)(LLMHandle *, RKLLMParam *, Third), rkb_session &session, RKLLMParam &param) {
     if constexpr (std::is_class_v<std::remove_pointer_t<Third>>) {
-        auto *callbacks = new std::remove_pointer_t<Third>{};
-        session.callbacks = callbacks;
+        if (session.callbacks == nullptr) {
+            session.callbacks = new std::remove_pointer_t<Third>;
+        }
+        auto *callbacks = static_cast<Third>(session.callbacks);
+        *callbacks = {};
         callbacks->result_callback = &trampoline<decltype(callbacks->result_callback)>::call;
         callbacks->result_userdata = &session.any;
         return init(&session.handle, &param, callbacks);
@@ -389,38 +422,32 @@ int32_t rkb_open(const rkb_params *params, rkb_session **out, rkb_failure *why) 
         return fail(why, RKB_BAD_ARGUMENT, 0, "no parameters, no model path or no room for the session");
     }
     *out = nullptr;
-    auto *session = new (std::nothrow) rkb_session;
-    if (session == nullptr) {
-        return fail(why, RKB_BAD_ARGUMENT, 0, "out of memory");
-    }
-    session->any.session = session;
-    for (ticket &each : session->tickets) {
-        each.session = session;
-    }
+    rkb_session *session = nullptr;
     const int32_t status = guarded(why, [&] {
+        session = take_session();
         RKLLMParam param = rkllm_createDefaultParam();
         session->model_path = params->model_path;
         param.model_path = session->model_path.c_str();
         write_params(*params, param);
         return call_init(&rkllm_init, *session, param);
     });
-    if (status != RKB_OK) {
-        return status;
+    if (status == RKB_OK && session->handle != nullptr) {
+        *out = session;
+        return RKB_OK;
     }
-    if (session->handle == nullptr) {
-        return fail(why, RKB_RUNTIME_FAILED, 0, "rkllm_init returned 0 but gave no handle");
+    if (session != nullptr) {
+        give_back(session);
     }
-    *out = session;
-    return RKB_OK;
+    return status != RKB_OK ? status : fail(why, RKB_RUNTIME_FAILED, 0, "rkllm_init returned 0 but gave no handle");
 }
 
 int32_t rkb_close(rkb_session *session, rkb_failure *why) {
     if (session == nullptr || session->handle == nullptr) {
         return closed(why);
     }
-    const LLMHandle handle = session->handle;
-    session->handle = nullptr;
-    return guarded(why, [&] { return rkllm_destroy(handle); });
+    const int32_t status = guarded(why, [&] { return rkllm_destroy(session->handle); });
+    give_back(session);
+    return status;
 }
 
 int32_t rkb_run(rkb_session *session, const rkb_run_request *request, rkb_on_event handler, void *context,

@@ -113,7 +113,8 @@ typedef struct {
     uint64_t return_ns;
 } rkb_run_outcome;
 
-/* A loaded model. Its control block is never freed, so that a callback after destroy finds it closed. */
+/* A loaded model. Its control block is never freed, so that a callback after destroy finds it closed; 64 later models on,
+ * the block is another model's. */
 typedef struct rkb_session rkb_session;
 
 const rkb_abilities *rkb_header_abilities(void);
