@@ -1,5 +1,5 @@
-//! What `scripts/agree-with-llama-bench` makes of pairs that were recorded: its statistics and its exit status.
-//! Measuring itself takes a build of llama.cpp and minutes, so it is not done here.
+//! What `scripts/agree-with-llama-bench` makes of pairs that were recorded, its statistics and its exit status, and what it
+//! reads of a run of ours. llama-bench itself takes a build of llama.cpp, so it is not run here.
 
 #![allow(clippy::expect_used, reason = "a test")]
 
@@ -67,6 +67,45 @@ fn ends_with(output: &Output, code: i32, texts: &[&str]) {
     for wanted in texts {
         assert!(text.contains(wanted), "{wanted} is not in:\n{text}");
     }
+}
+
+/// Has the script take one process of ours, and prints what it found.
+#[cfg(feature = "host")]
+const TAKE_OURS: &str = r#"
+import importlib.machinery, importlib.util, json, pathlib, sys
+sys.dont_write_bytecode = True
+script, bench, model, folder = sys.argv[1:]
+loader = importlib.machinery.SourceFileLoader("agree", script)
+agree = importlib.util.module_from_spec(importlib.util.spec_from_loader("agree", loader))
+loader.exec_module(agree)
+shape = {"model": model, "prompt_tokens": 16, "new_tokens": 4, "threads": 1, "samples": 2}
+taken, runtime = agree.take_ours(pathlib.Path(bench), shape, pathlib.Path(folder))
+print(json.dumps([taken, agree.feature_set(runtime["cpu_features"])]))
+"#;
+
+#[cfg(feature = "host")]
+#[test]
+fn it_finds_its_figures_in_the_record_of_a_run() {
+    use common::host::{MODEL, TABLE, turn};
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut python = command("python3");
+    python
+        .args(["-c", TAKE_OURS, "scripts/agree-with-llama-bench"])
+        .arg(&*TABLE)
+        .arg(&*MODEL)
+        .arg(folder.path());
+    let _turn = turn();
+    let output = run(&mut python);
+    let text = text_of(&output);
+    assert!(output.status.success(), "{text}");
+    let (taken, features): (Value, Vec<String>) = serde_json::from_slice(&output.stdout).expect("JSON");
+    for name in ["prefill_ns", "prefill_logits_ns", "decode_ns"] {
+        let figures = taken[name].as_array().expect("a list");
+        assert_eq!(figures.len(), 2, "{text}");
+        assert!(figures.iter().all(|figure| figure.as_f64() > Some(0.0)), "{text}");
+    }
+    assert!(!features.is_empty(), "{text}");
 }
 
 #[test]
