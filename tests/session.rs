@@ -4,6 +4,9 @@
 #![expect(unsafe_code, reason = "the raw API is compared with the safe one")]
 #![allow(clippy::expect_used, reason = "helpers of tests")]
 
+use std::collections::HashSet;
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex, MutexGuard};
@@ -210,6 +213,7 @@ fn a_refusal_of_the_runtime_comes_with_what_was_recorded() {
 
 #[test]
 fn a_model_that_is_none_is_an_error_of_init() {
+    let _turn = turn();
     let error = Session::open(&Params {
         model_path: "no such.gguf".into(),
         ..params()
@@ -225,4 +229,34 @@ fn a_model_that_is_none_is_an_error_of_init() {
         ),
         "{error}"
     );
+}
+
+/// A load and an unload at the guard, and the address of the session.
+fn loaded_at() -> usize {
+    let mut raw = sys::rkb_params::default();
+    let mut why = sys::rkb_failure::default();
+    // SAFETY: both are writable, and the struct is the one of the header in use.
+    let status = unsafe { sys::rkb_default_params(&raw mut raw, &raw mut why) };
+    assert_eq!(status, 0);
+    let path = CString::new(MODEL.as_os_str().as_bytes()).expect("no NUL");
+    raw.model_path = path.as_ptr();
+    raw.max_context_len = 64;
+    let mut session = std::ptr::null_mut();
+    // SAFETY: the parameters and their path outlive the call; what it writes to is writable.
+    let status = unsafe { sys::rkb_open(&raw const raw, &raw mut session, &raw mut why) };
+    assert_eq!(status, 0);
+    // SAFETY: the session is open, and is not used after this.
+    let status = unsafe { sys::rkb_close(session, &raw mut why) };
+    assert_eq!(status, 0);
+    session.addr()
+}
+
+#[test]
+fn a_closed_session_is_kept_for_late_callbacks_and_used_again_after_64_others() {
+    let _turn = turn();
+    library::verify(None).expect("the library built with");
+    let kept: Vec<usize> = (0..64).map(|_| loaded_at()).collect();
+    assert_eq!(kept.iter().collect::<HashSet<_>>().len(), 64);
+    let again: Vec<usize> = (0..64).map(|_| loaded_at()).collect();
+    assert_eq!(again, kept);
 }
