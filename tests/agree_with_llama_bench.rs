@@ -69,9 +69,21 @@ fn ends_with(output: &Output, code: i32, texts: &[&str]) {
     }
 }
 
-/// Has the script take one process of ours, and prints what it found.
+/// In llama-bench's place: the nth test takes n us a token.
 #[cfg(feature = "host")]
-const TAKE_OURS: &str = r#"
+const LLAMA_BENCH: &str = r#"#!/usr/bin/env python3
+import json, sys
+option = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+prompts, answers = ([int(size) for size in option[name].split(",")] for name in ("-p", "-n"))
+for test in range(max(len(prompts), len(answers))):
+    done = {"n_prompt": prompts[0], "n_gen": answers[0], "n_depth": int(option["-d"]), "n_threads": int(option["-t"])}
+    took = (test + 1) * 1000 * (prompts[0] + answers[0])
+    print(json.dumps({**done, "build_commit": "abc", "samples_ns": [took]}), flush=True)
+"#;
+
+/// Has the script take a pair, and prints what it found.
+#[cfg(feature = "host")]
+const TAKE_PAIR: &str = r#"
 import importlib.machinery, importlib.util, json, pathlib, sys
 sys.dont_write_bytecode = True
 script, bench, model, folder = sys.argv[1:]
@@ -79,19 +91,25 @@ loader = importlib.machinery.SourceFileLoader("agree", script)
 agree = importlib.util.module_from_spec(importlib.util.spec_from_loader("agree", loader))
 loader.exec_module(agree)
 shape = {"model": model, "prompt_tokens": 16, "new_tokens": 4, "threads": 1, "samples": 2}
-taken, runtime = agree.take_ours(pathlib.Path(bench), shape, pathlib.Path(folder))
-print(json.dumps([taken, agree.feature_set(runtime["cpu_features"])]))
+programs = {"ours": bench, "theirs": f"{folder}/llama-bench"}
+pair, runtime, commit = agree.take_pair(programs, shape, pathlib.Path(folder))
+print(json.dumps([pair, agree.feature_set(runtime["cpu_features"]), commit]))
 "#;
 
 #[cfg(feature = "host")]
 #[test]
-fn it_finds_its_figures_in_the_record_of_a_run() {
+fn a_pair_has_the_samples_of_both_from_the_same_turns() {
+    use std::os::unix::fs::PermissionsExt;
+
     use common::host::{MODEL, TABLE, turn};
 
     let folder = tempfile::tempdir().expect("a folder");
+    let fake = folder.path().join("llama-bench");
+    std::fs::write(&fake, LLAMA_BENCH).expect("written");
+    std::fs::set_permissions(&fake, PermissionsExt::from_mode(0o755)).expect("executable");
     let mut python = command("python3");
     python
-        .args(["-c", TAKE_OURS, "scripts/agree-with-llama-bench"])
+        .args(["-c", TAKE_PAIR, "scripts/agree-with-llama-bench"])
         .arg(&*TABLE)
         .arg(&*MODEL)
         .arg(folder.path());
@@ -99,13 +117,20 @@ fn it_finds_its_figures_in_the_record_of_a_run() {
     let output = run(&mut python);
     let text = text_of(&output);
     assert!(output.status.success(), "{text}");
-    let (taken, features): (Value, Vec<String>) = serde_json::from_slice(&output.stdout).expect("JSON");
+    let (pair, features, commit): (Value, Vec<String>, String) =
+        serde_json::from_slice(&output.stdout).expect("JSON");
+    let figures = |side: &str, name: &str| -> [f64; 2] {
+        serde_json::from_value(pair[side][name].clone()).expect("two numbers")
+    };
     for name in ["prefill_ns", "prefill_logits_ns", "decode_ns"] {
-        let figures = taken[name].as_array().expect("a list");
-        assert_eq!(figures.len(), 2, "{text}");
-        assert!(figures.iter().all(|figure| figure.as_f64() > Some(0.0)), "{text}");
+        assert!(figures("ours", name).iter().all(|ns| *ns > 0.0), "{text}");
     }
-    assert!(!features.is_empty(), "{text}");
+    for name in ["prefill_ns", "decode_ns"] {
+        let [first, second] = figures("theirs", name);
+        assert!((second - first - 1000.0).abs() < 1e-6, "{text}");
+        assert!(first > 1000.0, "what ran beside our warm-up is no sample: {text}");
+    }
+    assert!(!features.is_empty() && commit == "abc", "{text}");
 }
 
 #[test]

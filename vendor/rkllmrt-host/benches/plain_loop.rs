@@ -7,7 +7,7 @@
 //! median of these ratios with its 95 % confidence interval, the goal 1.01 at most. The control is the same with a second plain loop in place of the API:
 //! what it shows beside 1 is the noise, and a figure closer to 1 than that says nothing.
 //!
-//!     cargo bench --workspace --bench plain_loop [-- <model.gguf> [threads [loadings [rounds]]]]
+//!     cargo bench --workspace --bench plain_loop [-- <model.gguf>|tiny [threads [loadings [rounds]]]]
 #![expect(unsafe_code, reason = "both sides are C APIs")]
 #![expect(clippy::expect_used, reason = "a benchmark stops at what it did not expect")]
 #![expect(clippy::print_stdout, reason = "its figure is what it is for")]
@@ -31,6 +31,7 @@ fn main() {
     let mut args = env::args().skip(1).filter(|arg| arg != "--bench");
     let model = args
         .next()
+        .filter(|name| name != "tiny")
         .map_or_else(|| common::tiny().to_owned(), PathBuf::from);
     let mut number = |default: usize| args.next().map_or(default, |arg| arg.parse().expect("a number"));
     let (threads, loadings, rounds) = (number(1), number(24), number(25));
