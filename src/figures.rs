@@ -67,7 +67,7 @@ pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
 /// The median's interval at a confidence of 95 % or the next that can be had above: from the k-th value to the k-th from
 /// the end, whatever the values' distribution (Conover, "Practical Nonparametric Statistics", confidence interval for a
 /// quantile). A value is below the median with probability 1/2, so fewer than k are with that of a binomial distribution.
-fn median_interval(mut values: Vec<f64>) -> Option<Interval> {
+pub(crate) fn median_interval(mut values: Vec<f64>) -> Option<Interval> {
     values.sort_by(f64::total_cmp);
     let below = Binomial::new(0.5, values.len() as u64).ok()?;
     let rank = (1..=values.len() / 2)

@@ -127,15 +127,28 @@ pub struct Metric {
 }
 
 impl Metric {
-    /// The measure whose values hold the same information: a runtime in the same process has nothing between call
-    /// and prefill, so both come from one duration, and a verdict on one is the verdict on the other. Of a server, prefill is
-    /// what it says itself.
-    pub(crate) fn measured_as(&self) -> Measure {
-        match self.measure {
-            Measure::Prefill if !self.suite.starts_with(OF_SERVER) => Measure::Ttft,
-            other => other,
-        }
+    /// The metric that holds the same information: with the runtime in the same process nothing lies between the call and
+    /// prefill, so TTFT and prefill come from one duration. The prefill of a server is what it says itself.
+    pub(crate) fn twin(&self) -> Option<Self> {
+        let measure = match self.measure {
+            Measure::Prefill => Measure::Ttft,
+            Measure::Ttft => Measure::Prefill,
+            _ => return None,
+        };
+        (!self.suite.starts_with(OF_SERVER)).then(|| Self {
+            measure,
+            ..self.clone()
+        })
     }
+}
+
+/// Of twins, only prefill stays where `has` says that it is known, and only TTFT where it is not.
+pub(crate) fn without_twins<V>(values: &mut BTreeMap<Metric, V>, has: impl Fn(&Metric) -> bool) {
+    values.retain(|metric, _| match (metric.measure, metric.twin()) {
+        (Measure::Prefill, Some(_)) => has(metric),
+        (Measure::Ttft, Some(prefill)) => !has(&prefill),
+        _ => true,
+    });
 }
 
 impl std::fmt::Display for Metric {

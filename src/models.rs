@@ -12,8 +12,8 @@ use crate::{board, paths, suggest};
 /// Where models are looked for unless the user says otherwise, relative to the folder of the bench's package.
 pub const DEFAULT_DIR: &str = "models";
 
-/// Longest name of a model in an identifier, bytes: criterion cuts names of folders off at 64, `<model>_table_prefill`
-/// among them, and two that were cut to the same would be compared with each other.
+/// Longest name of a model in an identifier, bytes: with a suite's name behind it, it fits the 64 bytes of a name of a
+/// folder of criterion's.
 const MAX_NAME: usize = 48;
 
 /// What `--model` begins with for a model that comes with the host runtime.

@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::inference::Request;
 use crate::record::RunRecord;
 use crate::recorder::Plan;
-use crate::replay::{self, Phase, Place, TokenTime};
+use crate::replay::{self, Place, TokenTime};
 
 /// Samples a second of CPU time: fine enough for a second's run, and odd, so as not to keep step with a clock.
 const FREQUENCY: i32 = 499;
@@ -39,17 +39,17 @@ pub(crate) fn profile(record: &RunRecord, plans: &[Plan], selects: &dyn Fn(&str)
     // A process started by way of /proc/self/exe has the name "exe".
     let _ = rustix::thread::set_name(c"main");
     let flamegraph = Flamegraph::default();
-    let mut criterion = replay::criterion(TokenTime::default()).with_profiler(flamegraph.clone());
+    let mut criterion = replay::criterion().with_profiler(flamegraph.clone());
     let mut failed = 0;
     for (model, plan) in record.models.iter().zip(plans) {
         for (prompt, request) in model.prompts.iter().zip(&plan.requests) {
             // A run has all phases, so one picture a prompt: under the whole run, or what the filter leaves of it.
-            let phases = [Phase::Total, Phase::Prefill, Phase::Decode, Phase::Ttft];
+            let phases = replay::planned_phases(&record.parameters).into_iter().rev();
             let id = |phase| replay::identifier(&model.name, &record.suite.name, phase, &prompt.id);
             let Some(phase) = phases.into_iter().find(|phase| selects(&id(*phase))) else {
                 continue;
             };
-            let place = Place::of(&model.name, &record.suite, phase, &prompt.id);
+            let place = Place::of(&model.name, &record.suite.name, phase, &prompt.id);
             let outcome = load(plan, request, &flamegraph)
                 .and_then(|engine| run_live(&mut criterion, place, engine, request, &flamegraph));
             if let Err(failure) = outcome {

@@ -8,10 +8,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
-use criterion::{BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput};
+use criterion::{BenchmarkFilter, BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput};
+use sha2::{Digest as _, Sha256};
 
-use crate::inference::Input;
-use crate::record::{ModelRecord, PromptRecord, RunRecord, Sample, SuiteRecord};
+use crate::ffi::Abilities;
+use crate::record::{ModelRecord, Parameters, PromptRecord, RunRecord, Sample};
 
 /// Fewest samples that criterion takes.
 pub const MIN_SAMPLES: usize = 10;
@@ -44,9 +45,8 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// All, in the order of criterion's output: those without a rate come first, since a criterion group that was once
-    /// given a rate keeps it.
-    pub const ALL: [Self; 4] = [Self::Ttft, Self::Total, Self::Prefill, Self::Decode];
+    /// All, in the order in which they take place, the whole last.
+    pub const ALL: [Self; 4] = [Self::Ttft, Self::Prefill, Self::Decode, Self::Total];
 
     /// Its name in identifiers.
     pub const fn name(self) -> &'static str {
@@ -93,14 +93,41 @@ pub fn identifier(model: &str, suite: &str, phase: Phase, prompt: &str) -> Strin
     format!("{model}/{suite}/{}/{prompt}", phase.name())
 }
 
+/// Longest name of a folder that criterion makes, bytes (criterion 0.8, `MAX_DIRECTORY_NAME_LEN`).
+const MOST_OF_A_FOLDER: usize = 64;
+
+/// The phases that are benchmarks of their own, as far as that is known before the first sample.
+///
+/// With the runtime in the same process nothing lies between the call and prefill, so prefill and TTFT are one duration
+/// and one benchmark, [`Phase::Prefill`]. [`Phase::Ttft`] is one where prefill is another duration (a server gives its own) or
+/// unknown (runtimes before 1.2.1 give no statistics).
+pub(crate) fn planned_phases(parameters: &Parameters) -> Vec<Phase> {
+    let lacking = match &parameters.server {
+        Some(_) => None,
+        None if Abilities::of_header().perf => Some(Phase::Ttft),
+        None => Some(Phase::Prefill),
+    };
+    let mut phases = Phase::ALL.to_vec();
+    phases.retain(|phase| Some(*phase) != lacking);
+    phases
+}
+
+/// Those of a prompt's samples; the planned ones before the first sample.
+pub fn phases(parameters: &Parameters, prompt: &PromptRecord) -> Vec<Phase> {
+    if prompt.samples.is_empty() {
+        return planned_phases(parameters);
+    }
+    let prefill_is_ttft = parameters.server.is_none() && is_replayed(Phase::Prefill, prompt);
+    let is_one = |phase: &Phase| match phase {
+        Phase::Ttft => !prefill_is_ttft,
+        phase => is_replayed(*phase, prompt),
+    };
+    Phase::ALL.into_iter().filter(is_one).collect()
+}
+
 /// A benchmark's place in criterion: identifier and folder follow from it.
 ///
-/// The prompts of a suite share a group for their model, with suite and phase as its function. Criterion cuts names of
-/// folders off at 64 bytes, and what was cut off may be what tells two benchmarks apart; names of models are at most
-/// 48 long, those of suites 56.
-///
-/// The prompts of a sweep have a group for each phase: criterion draws a curve over the size only within a group, and
-/// with one rule for its rates.
+/// A model and a suite are a group, the phase is its function and the prompt its parameter.
 pub(crate) struct Place {
     /// The group.
     pub(crate) group: String,
@@ -110,97 +137,106 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub(crate) fn of(model: &str, suite: &SuiteRecord, phase: Phase, prompt: &str) -> Self {
-        let phase = format!("{}/{}", suite.name, phase.name());
-        let (group, id, parts) = if suite.sweep {
-            let group = format!("{model}/{phase}");
-            let id = BenchmarkId::from_parameter(prompt);
-            (group.clone(), id, vec![group, prompt.to_owned()])
-        } else {
-            let id = BenchmarkId::new(&phase, prompt);
-            (
-                model.to_owned(),
-                id,
-                vec![model.to_owned(), phase, prompt.to_owned()],
-            )
-        };
+    pub(crate) fn of(model: &str, suite: &str, phase: Phase, prompt: &str) -> Self {
+        let group = group_name(model, suite);
+        let parts = [&*group, phase.name(), prompt];
         Self {
-            group,
-            id,
             folder: parts.iter().map(|part| folder_name(part)).collect(),
+            id: BenchmarkId::new(phase.name(), prompt),
+            group,
         }
     }
+}
+
+/// Criterion's group for a model and a suite: `<model>/<suite>`.
+///
+/// Criterion turns it into a folder's name: it writes `_` for `/` and cuts off what is past 64 bytes. A name that could then be
+/// another's ends in a digest of the whole instead: one that is too long, or whose suite has a `_` of its own (`a_b/c` and
+/// `a/b_c`).
+fn group_name(model: &str, suite: &str) -> String {
+    let whole = format!("{model}/{suite}");
+    if whole.len() <= MOST_OF_A_FOLDER && !suite.contains('_') {
+        return whole;
+    }
+    let digest = hex::encode(&Sha256::digest(&whole)[..4]);
+    let head = whole.floor_char_boundary(MOST_OF_A_FOLDER - digest.len() - 1);
+    format!("{}-{digest}", &whole[..head])
 }
 
 /// The folder that criterion keeps one benchmark in, below its home.
-pub fn folder(model: &str, suite: &SuiteRecord, phase: Phase, prompt: &str) -> PathBuf {
+pub fn folder(model: &str, suite: &str, phase: Phase, prompt: &str) -> PathBuf {
     Place::of(model, suite, phase, prompt).folder
 }
 
-/// What criterion makes of a name: what a file system may not like is replaced, and it is cut off at 64 bytes
+/// The folder of all benchmarks of a model and a suite.
+pub(crate) fn group_folder(model: &str, suite: &str) -> PathBuf {
+    folder_name(&group_name(model, suite)).into()
+}
+
+/// What criterion makes of a name: what a file system may not like is replaced, and it is cut off
 /// (criterion 0.8, `make_filename_safe`).
 fn folder_name(part: &str) -> String {
     let part = part.replace(['?', '"', '/', '\\', '*', '<', '>', ':', '|', '^'], "_");
-    part[..part.floor_char_boundary(64)].to_owned()
+    part[..part.floor_char_boundary(MOST_OF_A_FOLDER)].to_owned()
 }
 
 /// Criterion with our unit, set up from this process's arguments.
-pub(crate) fn criterion(rates: TokenTime) -> Criterion<TokenTime> {
+pub(crate) fn criterion() -> Criterion<TokenTime> {
     Criterion::default()
-        .with_measurement(rates)
+        .with_measurement(TokenTime)
         .nresamples(RESAMPLES)
         .configure_from_args()
+        // A group's name may be a digest, so the filter is ours to apply.
+        .with_benchmark_filter(BenchmarkFilter::AcceptAll)
 }
 
-/// Replays a record into criterion, which reads this process's arguments. `quick` is whether those ask for its quick
-/// mode.
-pub fn replay(record: &RunRecord, quick: bool) {
-    let (suite, models) = (&record.suite, &record.models);
-    if suite.sweep {
+/// Replays the benchmarks of a record that `selects` takes by their identifiers into criterion, which reads this process's
+/// arguments. `quick` is whether those ask for its quick mode.
+///
+/// Each benchmark is a group object of its own, though the groups' names repeat: criterion would draw the benchmarks of an object
+/// in one picture, whatever their phases are, and their rates over the number of tokens. `report::pages` draws instead.
+pub fn replay(record: &RunRecord, quick: bool, selects: &dyn Fn(&str) -> bool) {
+    let mut criterion = criterion();
+    for benchmark in benchmarks(record, selects) {
+        let durations = durations(benchmark.phase, benchmark.prompt);
+        let place = Place::of(
+            &benchmark.model.name,
+            &record.suite.name,
+            benchmark.phase,
+            &benchmark.prompt.id,
+        );
+        let mut group = criterion.benchmark_group(place.group);
+        if let Some(tokens) = benchmark.phase.tokens(benchmark.prompt) {
+            group.throughput(Throughput::Elements(tokens));
+        }
+        replay_benchmark(&mut group, place.id, &durations, quick);
+        group.finish();
+    }
+    criterion.final_summary();
+}
+
+/// One benchmark of a record.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Benchmark<'a> {
+    pub(crate) model: &'a ModelRecord,
+    pub(crate) phase: Phase,
+    pub(crate) prompt: &'a PromptRecord,
+}
+
+/// The benchmarks of a record whose identifiers `selects` takes, in criterion's order.
+pub(crate) fn benchmarks<'a>(record: &'a RunRecord, selects: &dyn Fn(&str) -> bool) -> Vec<Benchmark<'a>> {
+    let mut found = Vec::new();
+    for model in &record.models {
         for phase in Phase::ALL {
-            for model in models {
-                let mut criterion = criterion(TokenTime::of_sweep(phase, &model.prompts));
-                replay_group(&mut criterion, suite, model, &[phase], quick);
+            for prompt in &model.prompts {
+                let id = identifier(&model.name, &record.suite.name, phase, &prompt.id);
+                if phases(&record.parameters, prompt).contains(&phase) && selects(&id) {
+                    found.push(Benchmark { model, phase, prompt });
+                }
             }
-        }
-    } else {
-        let mut criterion = criterion(TokenTime::default());
-        for model in models {
-            replay_group(&mut criterion, suite, model, &Phase::ALL, quick);
         }
     }
-    criterion(TokenTime::default()).final_summary();
-}
-
-/// Replays some phases of one model, all in one group of criterion's.
-fn replay_group(
-    criterion: &mut Criterion<TokenTime>,
-    suite: &SuiteRecord,
-    model: &ModelRecord,
-    phases: &[Phase],
-    quick: bool,
-) {
-    let mut group = criterion.benchmark_group(Place::of(&model.name, suite, phases[0], "").group);
-    let size = suite.sweep.then(|| Size::of(&model.prompts));
-    for phase in phases {
-        for prompt in &model.prompts {
-            if !is_replayed(*phase, prompt) {
-                continue;
-            }
-            let durations = durations(*phase, prompt);
-            if let Some(tokens) = phase.tokens(prompt) {
-                group.throughput(Throughput::Elements(match size {
-                    // Behind a kept turn prefill computes one token more than the prompt has.
-                    Some(Size::Prompt) if *phase == Phase::Prefill => tokens,
-                    Some(size) => size.in_tokens(prompt),
-                    None => tokens,
-                }));
-            }
-            let id = Place::of(&model.name, suite, *phase, &prompt.id).id;
-            replay_benchmark(&mut group, id, &durations, quick);
-        }
-    }
-    group.finish();
+    found
 }
 
 /// Replays one benchmark's recorded durations.
@@ -229,7 +265,7 @@ pub(crate) fn replay_benchmark(
 }
 
 /// Whether a phase took place in each of a prompt's samples, so that criterion is given it.
-pub(crate) fn is_replayed(phase: Phase, prompt: &PromptRecord) -> bool {
+fn is_replayed(phase: Phase, prompt: &PromptRecord) -> bool {
     durations(phase, prompt).len() == prompt.samples.len()
 }
 
@@ -240,36 +276,6 @@ fn durations(phase: Phase, prompt: &PromptRecord) -> Vec<Duration> {
         .iter()
         .filter_map(|sample| phase.duration(sample))
         .collect()
-}
-
-/// What a sweep is drawn over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Size {
-    Prompt,
-    Depth,
-    New,
-}
-
-impl Size {
-    /// The first in which the prompts of a sweep differ, the prompt's if in none.
-    fn of(prompts: &[PromptRecord]) -> Self {
-        let differs = |size: &Self| {
-            let mut sizes = prompts.iter().map(|prompt| size.in_tokens(prompt));
-            let first = sizes.next();
-            sizes.any(|other| Some(other) != first)
-        };
-        let first = [Self::Prompt, Self::Depth, Self::New].into_iter().find(differs);
-        first.unwrap_or(Self::Prompt)
-    }
-
-    fn in_tokens(self, prompt: &PromptRecord) -> u64 {
-        match (self, &prompt.input) {
-            (Self::Prompt, Input::Tokens(ids)) => ids.len() as u64,
-            (Self::Prompt, Input::Text(_)) => 0,
-            (Self::Depth, _) => prompt.depth.into(),
-            (Self::New, _) => prompt.max_new_tokens.into(),
-        }
-    }
 }
 
 /// Answers criterion's calls: one of warm-up, then one a sample. Its quick mode has no warm-up, and ends with the
@@ -301,30 +307,14 @@ impl Calls<'_> {
 }
 
 /// Wall time whose rates are tokens a second.
-///
-/// Criterion draws a sweep over its number of elements. For prompts of given sizes that number is the size, and how
-/// many tokens a duration stands for is said here.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct TokenTime {
-    /// Tokens of each duration; absent: criterion's number of elements.
-    tokens: Option<u64>,
-}
+pub struct TokenTime;
 
 impl TokenTime {
-    /// For one phase of the prompts of a sweep.
-    fn of_sweep(phase: Phase, prompts: &[PromptRecord]) -> Self {
-        let tokens = match (phase, Size::of(prompts)) {
-            (Phase::Prefill, Size::Prompt) => None,
-            // The prompts differ in something else, so they are of one length.
-            (_, _) => prompts.first().and_then(|prompt| phase.tokens(prompt)),
-        };
-        Self { tokens }
-    }
-
     #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
-    fn rate(self, throughput: &Throughput, ns: f64) -> Option<f64> {
+    fn rate(throughput: &Throughput, ns: f64) -> Option<f64> {
         match throughput {
-            Throughput::Elements(elements) => Some(self.tokens.unwrap_or(*elements) as f64 * NS_PER_S / ns),
+            Throughput::Elements(elements) => Some(*elements as f64 * NS_PER_S / ns),
             _ => None, // never set here
         }
     }
@@ -361,8 +351,7 @@ impl Measurement for TokenTime {
 
 impl ValueFormatter for TokenTime {
     fn format_throughput(&self, throughput: &Throughput, ns: f64) -> String {
-        self.rate(throughput, ns)
-            .map_or_else(String::new, |rate| format!("{rate:.2} tok/s"))
+        Self::rate(throughput, ns).map_or_else(String::new, |rate| format!("{rate:.2} tok/s"))
     }
 
     fn scale_values(&self, typical_ns: f64, values: &mut [f64]) -> &'static str {
@@ -371,7 +360,7 @@ impl ValueFormatter for TokenTime {
 
     fn scale_throughputs(&self, _typical: f64, throughput: &Throughput, values: &mut [f64]) -> &'static str {
         for value in values {
-            *value = self.rate(throughput, *value).unwrap_or_default();
+            *value = Self::rate(throughput, *value).unwrap_or_default();
         }
         "tok/s"
     }
@@ -383,8 +372,11 @@ impl ValueFormatter for TokenTime {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
-    use crate::record::fixtures;
+    use crate::engine::server::Api;
+    use crate::record::{ServerParameters, fixtures};
 
     #[test]
     fn the_first_call_is_warm_up_and_the_rest_are_the_samples() {
@@ -410,46 +402,61 @@ mod tests {
     }
 
     #[test]
-    fn a_sweep_is_drawn_over_the_size_that_differs() {
-        let of_size = |prompt_tokens: usize, depth| PromptRecord {
-            input: Input::Tokens(vec![1; prompt_tokens]),
-            prompt_tokens: u32::try_from(prompt_tokens).ok(),
-            depth,
-            ..fixtures::prompt("p")
-        };
-        let rate = |phase, prompts: &[PromptRecord]| {
-            let elements = Size::of(prompts).in_tokens(&prompts[1]);
-            let rate =
-                TokenTime::of_sweep(phase, prompts).format_throughput(&Throughput::Elements(elements), 1e9);
-            (elements, rate)
-        };
-        let prompts = [of_size(128, 0), of_size(512, 0)];
-        assert_eq!(rate(Phase::Prefill, &prompts), (512, "512.00 tok/s".into()));
-        assert_eq!(rate(Phase::Decode, &prompts), (512, "1.00 tok/s".into()));
-        let depths = [of_size(128, 0), of_size(128, 64)];
-        assert_eq!(rate(Phase::Prefill, &depths), (64, "128.00 tok/s".into()));
-        assert_eq!(rate(Phase::Decode, &depths), (64, "1.00 tok/s".into()));
+    fn no_two_groups_share_a_folder() {
+        let long = "DeepSeek-R1-Distill-Qwen-1.5B_W8A8_G128_RK3588_c4096";
+        let names = [
+            ("a", "b_c"),
+            ("a_b", "c"),
+            ("a", "b"),
+            ("m", &*"s".repeat(70)),
+            ("m", &*"s".repeat(71)),
+            (long, "server-performance-c4"),
+            (long, "server-performance-c16"),
+        ];
+        let folders: BTreeSet<PathBuf> = names
+            .iter()
+            .map(|(model, suite)| group_folder(model, suite))
+            .collect();
+        assert_eq!(folders.len(), names.len(), "{folders:?}");
+        assert!(
+            folders.iter().all(|folder| folder.as_os_str().len() <= 64),
+            "{folders:?}"
+        );
+        assert_eq!(group_folder("m", "quick"), PathBuf::from("m_quick"));
+        assert_eq!(
+            folder("m", "quick", Phase::Decode, "a"),
+            ["m_quick", "decode", "a"].iter().collect::<PathBuf>()
+        );
     }
 
     #[test]
-    fn identifiers_are_the_same_whatever_the_group() {
-        let place = |sweep| {
-            let suite = SuiteRecord {
-                name: "table".into(),
-                sweep,
-                ..fixtures::empty().suite
-            };
-            Place::of("m", &suite, Phase::Decode, "a")
+    fn prefill_and_ttft_are_one_benchmark_where_they_are_one_duration() {
+        let mut record = fixtures::complete("one");
+        let names = |record: &RunRecord| -> Vec<&str> {
+            let prompt = &record.models[0].prompts[0];
+            phases(&record.parameters, prompt)
+                .into_iter()
+                .map(Phase::name)
+                .collect()
         };
-        let path = |parts: &[&str]| parts.iter().collect::<PathBuf>();
-        assert_eq!(place(false).folder, path(&["m", "table_decode", "a"]));
-        assert_eq!(place(true).folder, path(&["m_table_decode", "a"]));
-        assert_eq!(place(true).group, "m/table/decode");
+        assert_eq!(names(&record), ["prefill", "decode", "total"]);
+        for sample in &mut record.models[0].prompts[0].samples {
+            sample.phases.prefill_ns = None;
+        }
+        assert_eq!(names(&record), ["ttft", "decode", "total"]);
+        let mut record = fixtures::complete("one");
+        record.parameters.server = Some(ServerParameters {
+            url: "http://localhost".into(),
+            api: Api::Chat,
+            manages_models: false,
+            concurrency: None,
+        });
+        assert_eq!(names(&record), ["ttft", "prefill", "decode", "total"]);
     }
 
     #[test]
     fn rates_are_tokens_a_second() {
-        let rates = TokenTime::default();
+        let rates = TokenTime;
         let second = 1e9;
         assert_eq!(
             rates.format_throughput(&Throughput::Elements(128), second / 2.0),

@@ -19,7 +19,7 @@ use crate::record::{
     ModelRecord, Parameters, PromptRecord, RunRecord, SCHEMA_VERSION, ServerParameters, Status, SuiteRecord,
 };
 use crate::recorder::{self, Observer, Plan, Stopped};
-use crate::replay::{self, MIN_SAMPLES, Phase};
+use crate::replay::{self, MIN_SAMPLES};
 use crate::sampler::{Sampler, Witness};
 
 /// New tokens of each inference where neither prompt nor suite says otherwise.
@@ -245,8 +245,9 @@ impl Run {
     }
 
     fn model_record(&self, model: &Model, selects: &dyn Fn(&str) -> bool) -> Result<ModelRecord> {
+        let phases = replay::planned_phases(&self.parameters);
         let wanted = |prompt: &&Prompt| {
-            Phase::ALL.iter().any(|phase| {
+            phases.iter().any(|phase| {
                 selects(&replay::identifier(
                     &model.name,
                     &self.suite.name,

@@ -129,7 +129,7 @@ fn a_reader_that_leaves_costs_nothing() {
         let output = run(&mut in_shell(script, &bench));
         assert_eq!(output.status.code(), Some(0), "{script}: {}", text_of(&output));
         assert_eq!(place.record().status, Status::Complete, "{script}");
-        let saved = "tiny-random-weights/quick_decode/question/new/estimates.json";
+        let saved = "tiny-random-weights_quick/decode/question/new/estimates.json";
         assert!(
             place.path("criterion").join(saved).is_file(),
             "{script}: criterion's results"
@@ -167,9 +167,9 @@ fn on_a_full_disk_the_figures_are_still_shown() {
 fn results_that_criterion_could_not_keep_are_told() {
     let _turn = turn();
     let place = Place::new();
-    let model = place.path("criterion/tiny-random-weights");
+    let model = place.path("criterion/tiny-random-weights_quick");
     std::fs::create_dir_all(&model).expect("made");
-    std::fs::write(model.join("quick_decode"), "a file where the folder should be").expect("written");
+    std::fs::write(model.join("decode"), "a file where the folder should be").expect("written");
     let output = run(quick(&place).args(["--noplot", "decode/question"]));
     let text = text_of(&output);
     assert_eq!(output.status.code(), Some(70), "{text}");

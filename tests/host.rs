@@ -12,7 +12,7 @@ use common::host::{MODEL, QUICK, TABLE, quick, turn};
 use common::{Place, run, succeed, text_of};
 use rkllm_bench::ledger::Mark;
 use rkllm_bench::record::{PromptRecord, RunRecord, Status};
-use rkllm_bench::replay::{Phase, folder};
+use rkllm_bench::replay::{Phase, folder, phases};
 use rkllm_bench::summary::Summary;
 use serde_json::Value;
 
@@ -31,7 +31,7 @@ fn criterions_samples(
 ) -> Vec<f64> {
     let dir = place
         .path("criterion")
-        .join(folder(&record.models[0].name, &record.suite, phase, prompt));
+        .join(folder(&record.models[0].name, &record.suite.name, phase, prompt));
     let sample = json(&dir.join(baseline).join("sample.json"));
     let numbers = |key: &str| -> Vec<f64> {
         sample[key]
@@ -96,7 +96,7 @@ fn criterion_stores_the_recording_to_the_nanosecond_and_compares_a_second_run() 
     }));
     for prompt in &model.prompts {
         assert_eq!(prompt.samples.len(), 10);
-        for phase in Phase::ALL {
+        for phase in phases(&record.parameters, prompt) {
             let stored = criterions_samples(&place, &record, phase, &prompt.id, "new");
             assert_eq!(
                 stored,
@@ -176,7 +176,7 @@ fn a_list_loads_nothing() {
         .lines()
         .filter_map(|line| line.strip_suffix(": benchmark"))
         .collect();
-    assert_eq!(ids.len(), 12, "{text}");
+    assert_eq!(ids.len(), 9, "{text}");
     assert!(ids.contains(&"broken/quick/decode/summary"), "{text}");
     assert!(place.records().is_empty());
 }
@@ -186,7 +186,7 @@ fn a_test_run_makes_one_short_inference_a_prompt() {
     let _turn = turn();
     let place = Place::new();
     let text = succeed(quick(&place).arg("--test"));
-    assert_eq!(text.matches("Success").count(), 12, "{text}");
+    assert_eq!(text.matches("Success").count(), 9, "{text}");
     let record = place.record();
     for prompt in &record.models[0].prompts {
         assert_eq!((prompt.warm_up.len(), prompt.samples.len()), (0, 1));
@@ -264,17 +264,17 @@ fn a_mere_record_needs_no_criterion_and_few_samples() {
     // Set for a whole shell, the variable changes nothing where nothing is measured.
     let place = Place::new();
     let text = succeed(quick(&place).arg("--list").env("RKLLM_BENCH_RECORD_ONLY", "1"));
-    assert_eq!(text.matches(": benchmark").count(), 12, "{text}");
+    assert_eq!(text.matches(": benchmark").count(), 9, "{text}");
     let text = succeed(quick(&place).arg("--test").env("RKLLM_BENCH_RECORD_ONLY", "1"));
-    assert_eq!(text.matches("Success").count(), 12, "{text}");
+    assert_eq!(text.matches("Success").count(), 9, "{text}");
 }
 
 #[test]
-fn a_sweep_measures_each_size_and_draws_a_curve() {
+fn a_sweep_measures_each_size() {
     let _turn = turn();
     let place = Place::new();
     let sizes = ["--prompt-tokens", "32,64", "--new-tokens", "8", "--depth", "0,48"];
-    let text = succeed(place.bench(&TABLE).arg("--models").arg(&*MODEL).args(sizes));
+    succeed(place.bench(&TABLE).arg("--models").arg(&*MODEL).args(sizes));
     let record = place.record();
     let ids: Vec<&str> = record.models[0]
         .prompts
@@ -290,20 +290,11 @@ fn a_sweep_measures_each_size_and_draws_a_curve() {
             let stats = sample.inference.stats.expect("statistics");
             assert_eq!(u32::try_from(stats.prefill_tokens).ok(), prompt.prompt_tokens);
         }
-        for phase in Phase::ALL {
+        for phase in phases(&record.parameters, prompt) {
             assert_eq!(
                 criterions_samples(&place, &record, phase, &prompt.id, "new"),
                 recorded(&record, phase, &prompt.id)
             );
-        }
-    }
-    for phase in ["prefill", "decode"] {
-        let id = format!("{}/table/{phase}/p64-n8-d48", record.models[0].name);
-        let after = text.split(&id).nth(1).expect("its figures");
-        assert!(after.contains("tok/s"), "{after}");
-        let report = format!("criterion/tiny-random-weights_table_{phase}/report");
-        for picture in ["lines.svg", "lines_throughput.svg", "index.html"] {
-            assert!(place.path(&report).join(picture).is_file(), "{phase} {picture}");
         }
     }
 }

@@ -14,7 +14,7 @@ fn flamegraph(place: &Place, threads: &str) -> String {
     bench.args(["--profile-time", "2", "--threads", threads, "total/summary"]);
     let text = succeed(&mut bench);
     assert!(text.contains("samples in"), "{text}");
-    let folder = place.path("criterion/tiny-random-weights/quick_total/summary/profile");
+    let folder = place.path("criterion/tiny-random-weights_quick/total/summary/profile");
     std::fs::read_to_string(folder.join("flamegraph.svg")).expect("drawn")
 }
 
@@ -54,9 +54,9 @@ fn a_filter_chooses_the_phase_whose_folder_gets_the_picture() {
     let _turn = turn();
     let place = Place::new();
     succeed(quick(&place).args(["--profile-time", "1", "decode/question"]));
-    let folder = place.path("criterion/tiny-random-weights/quick_decode/question/profile");
+    let folder = place.path("criterion/tiny-random-weights_quick/decode/question/profile");
     assert!(folder.join("flamegraph.svg").is_file());
-    assert!(!place.path("criterion/tiny-random-weights/quick_total").exists());
+    assert!(!place.path("criterion/tiny-random-weights_quick/total").exists());
 }
 
 #[test]

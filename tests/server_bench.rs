@@ -162,7 +162,7 @@ fn a_suite_is_measured_recorded_replayed_reported_and_gated() {
     }
     assert!(
         place
-            .path("criterion/model-a/server-quick_decode/question/new/estimates.json")
+            .path("criterion/model-a_server-quick/decode/question/new/estimates.json")
             .is_file()
     );
     let paths: Vec<PathBuf> = std::fs::read_dir(place.path("runs"))

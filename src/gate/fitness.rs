@@ -1,5 +1,7 @@
 //! What a gate can decide, from repeated runs of an unchanged program.
 
+use std::collections::BTreeSet;
+
 use super::{Deviation, Limits, sides};
 use crate::metrics::{self, Metric};
 use crate::record::RunRecord;
@@ -55,14 +57,18 @@ impl Fitness {
 pub(crate) fn fitness(runs: &[&RunRecord], limits: &Limits) -> Vec<Fitness> {
     let scope = sides::in_all(runs.iter());
     let of_metric = |(metric, values): (Metric, Vec<_>)| {
-        let limit = limits.of(metric.measure)?;
+        let limit = limits.of_metric(&metric)?;
         let variation = stats::variation(&[&values])?;
         (values.len() == runs.len()).then(|| Fitness::of(metric, limit, &variation, runs, limits.alpha))
     };
-    sides::values(runs, &scope)
-        .into_iter()
-        .filter_map(of_metric)
-        .collect()
+    let mut values = sides::values(runs, &scope);
+    let whole: BTreeSet<Metric> = values
+        .iter()
+        .filter(|(_, values)| values.len() == runs.len())
+        .map(|(metric, _)| metric.clone())
+        .collect();
+    metrics::without_twins(&mut values, |metric| whole.contains(metric));
+    values.into_iter().filter_map(of_metric).collect()
 }
 
 /// The fewest runs a side with which each metric is decided at its own bound; absent where [`MOST_RUNS`] do not do.
@@ -97,15 +103,15 @@ mod tests {
     #[test]
     fn by_hand() {
         let metrics = fitness_of(&runs(&[50_000, 52_000]), &Limits::new(0.05));
-        let ttft = find(&metrics, "m/quick/ttft/a");
+        let prefill = find(&metrics, "m/quick/prefill/a");
         let bound = |runs: f64| ((12.706_205 + 3.077_684) * 0.027_733_2 * (2.0 / runs).sqrt()).exp_m1();
         for runs in [1_u8, 3, 5, 10] {
-            let decidable = ttft.decidable(usize::from(runs)).expect("carried");
+            let decidable = prefill.decidable(usize::from(runs)).expect("carried");
             assert!((decidable - bound(f64::from(runs))).abs() < 1e-5, "{decidable}");
         }
-        assert!((ttft.deviation.between - 0.027_733_2).abs() < 1e-6);
-        assert_eq!(ttft.decidable(0), None);
-        assert_eq!(ttft.decidable(MOST_RUNS + 1), None);
+        assert!((prefill.deviation.between - 0.027_733_2).abs() < 1e-6);
+        assert_eq!(prefill.decidable(0), None);
+        assert_eq!(prefill.decidable(MOST_RUNS + 1), None);
         assert_eq!(runs_needed(&metrics), None);
     }
 

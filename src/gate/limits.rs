@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::Measure;
+use crate::metrics::{Measure, Metric};
 
 /// How much worse a metric may get, and how sure a verdict is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +44,31 @@ impl Limits {
             Some(limit) => *limit,
             None => Some(self.max_regression.max(own)),
         }
+    }
+
+    /// The bound of a metric. Where TTFT and prefill are one measurement, a bound given for either is its bound, and the
+    /// tighter one counts.
+    pub(crate) fn of_metric(&self, metric: &Metric) -> Option<f64> {
+        match self.given_for(metric) {
+            Some(measure) => self.of(measure),
+            None => self.of(metric.measure),
+        }
+    }
+
+    /// The measure by whose name the bound of a metric was given, if it was.
+    pub(crate) fn given_for(&self, metric: &Metric) -> Option<Measure> {
+        let bound = |measure: &Measure| self.per_phase.get(measure).copied().flatten();
+        let twin = metric.twin().map(|twin| twin.measure);
+        let bounded = [Some(metric.measure), twin].into_iter().flatten();
+        let bounded = bounded.filter_map(|measure| Some((measure, bound(&measure)?)));
+        let tightest = bounded
+            .min_by(|a, b| a.1.total_cmp(&b.1))
+            .map(|(measure, _)| measure);
+        tightest.or_else(|| {
+            self.per_phase
+                .contains_key(&metric.measure)
+                .then_some(metric.measure)
+        })
     }
 }
 

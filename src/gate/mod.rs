@@ -25,7 +25,7 @@ pub use limits::{Limits, PerPhase, Percent};
 pub use verdict::{Absent, Comparison, Design, Deviation, Estimate, Judged, Overall, Verdict};
 
 pub(crate) use self::sides::Sides;
-use crate::metrics::{Metric, Worse};
+use crate::metrics::Worse;
 use crate::record::RunRecord;
 use crate::stats::{self, Change, RunValue, Variation};
 use crate::summary;
@@ -126,7 +126,7 @@ fn judge(input: &sides::Input, design: Design) -> Comparison {
 pub(crate) fn judge_sides(sides: Vec<Sides>, design: Design, limits: &Limits) -> Vec<Judged> {
     let mut tested = Vec::new();
     for sides in sides {
-        if let Some(limit) = limits.of(sides.metric.measure) {
+        if let Some(limit) = limits.of_metric(&sides.metric) {
             let (change, variation) = change_of(&sides, design);
             tested.push(Tested {
                 sides,
@@ -185,37 +185,15 @@ fn verdicts(tested: &[Tested], design: Design, alpha: f64) -> Vec<Judged> {
         .collect()
 }
 
-/// p-values adjusted over all hypotheses. Metrics that come from one measurement and have one bound are one hypothesis.
+/// p-values adjusted over all metrics.
 fn adjusted(tested: &[Tested], p: impl Fn(&Change, f64) -> f64) -> Vec<Option<f64>> {
-    let key = |tested: &Tested| {
-        let metric = Metric {
-            measure: tested.sides.metric.measured_as(),
-            ..tested.sides.metric.clone()
-        };
-        (metric, tested.limit.to_bits())
-    };
-    let known: Vec<_> = tested
-        .iter()
-        .filter_map(|tested| Some((key(tested), p(tested.change.as_ref()?, tested.limit.ln_1p()))))
-        .collect();
-    let mut hypotheses: Vec<(_, f64)> = Vec::new();
-    for (key, p) in known {
-        // By rounding alone, the two differ in the last bits.
-        match hypotheses.iter_mut().find(|(other, _)| *other == key) {
-            Some((_, other)) => *other = other.max(p),
-            None => hypotheses.push((key, p)),
-        }
-    }
-    let p_values: Vec<f64> = hypotheses.iter().map(|(_, p)| *p).collect();
-    let adjusted = stats::holm(&p_values);
-    let of = |tested: &Tested| {
-        let key = key(tested);
-        let index = hypotheses.iter().position(|(other, _)| *other == key)?;
-        Some(adjusted[index])
-    };
-    tested
-        .iter()
-        .map(|tested| tested.change.as_ref().and_then(|_| of(tested)))
+    let of_metric = |tested: &Tested| Some(p(tested.change.as_ref()?, tested.limit.ln_1p()));
+    let p_values: Vec<Option<f64>> = tested.iter().map(of_metric).collect();
+    let known: Vec<f64> = p_values.iter().copied().flatten().collect();
+    let mut adjusted = stats::holm(&known).into_iter();
+    p_values
+        .into_iter()
+        .map(|p| p.and_then(|_| adjusted.next()))
         .collect()
 }
 

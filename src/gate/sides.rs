@@ -89,8 +89,15 @@ impl Suite<'_> {
                 reason: self.reason(model, prompt),
             });
         }
-        let baseline = values(&self.baseline, &everywhere);
+        let mut baseline = values(&self.baseline, &everywhere);
         let candidate = values(&self.candidate, &everywhere);
+        let whole = |of_side: &BTreeMap<Metric, Vec<RunValue>>, metric: &Metric, runs: usize| {
+            of_side.get(metric).is_some_and(|values| values.len() == runs)
+        };
+        let known = baseline.clone();
+        metrics::without_twins(&mut baseline, |metric| {
+            whole(&known, metric, self.baseline.len()) && whole(&candidate, metric, self.candidate.len())
+        });
         let calibration = values(&self.calibration, &everywhere);
         for (metric, of_baseline) in baseline {
             let carried = |runs: &[&RunRecord]| metrics::carries(&metric, runs.iter().copied());

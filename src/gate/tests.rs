@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::engine::scripted;
+use crate::metrics::{Measure, Metric};
 use crate::record::fixtures;
 
 const MS: u64 = 1_000_000;
@@ -32,7 +33,7 @@ fn a_slower_prefill_is_found_and_named_and_nothing_else() {
     let candidate = side("cand", &[55_000, 55_100, 55_200, 55_050]);
     let comparison = compare(&baseline, &candidate, &[], &[], &Limits::new(0.05));
     assert_eq!(comparison.overall, Overall::Regression);
-    for id in ["m/quick/prefill/a", "m/quick/ttft/b", "m/quick/ttft"] {
+    for id in ["m/quick/prefill/a", "m/quick/prefill/b", "m/quick/prefill"] {
         assert_eq!(verdict_of(&comparison, id), Verdict::Regressed, "{id}");
     }
     for id in [
@@ -43,14 +44,15 @@ fn a_slower_prefill_is_found_and_named_and_nothing_else() {
     ] {
         assert_eq!(verdict_of(&comparison, id), Verdict::Equivalent, "{id}");
     }
-    let ttft = comparison
+    let prefill = comparison
         .metrics
         .iter()
-        .find(|judged| judged.id == "m/quick/ttft/a")
+        .find(|judged| judged.id == "m/quick/prefill/a")
         .expect("judged");
-    let worse_by = ttft.worse_by.expect("known");
+    let worse_by = prefill.worse_by.expect("known");
     assert!((worse_by.estimate - 5.0 / 50.0875).abs() < 1e-4, "{worse_by:?}");
-    assert!((ttft.baseline - 50.087).abs() < 1e-2 && ttft.unit == "ms");
+    // 100 tokens in 50.0875 ms.
+    assert!((prefill.baseline - 1996.51).abs() < 0.1 && prefill.unit == "tok/s");
     let back = compare(&candidate, &baseline, &[], &[], &Limits::new(0.05));
     assert_eq!(back.overall, Overall::NoRegression);
     assert_eq!(verdict_of(&back, "m/quick/prefill/a"), Verdict::Improved);
@@ -72,17 +74,70 @@ fn a_higher_bound_lets_the_same_change_pass() {
     let baseline = side("base", &[50_000, 50_100, 50_200, 50_050]);
     let candidate = side("cand", &[55_000, 55_100, 55_200, 55_050]);
     let mut limits = Limits::new(0.05);
-    limits.per_phase.insert(crate::metrics::Measure::Ttft, Some(0.2));
-    limits.per_phase.insert(crate::metrics::Measure::Prefill, None);
+    for measure in [Measure::Ttft, Measure::Prefill] {
+        limits.per_phase = [(measure, Some(0.2))].into();
+        let comparison = compare(&baseline, &candidate, &[], &[], &limits);
+        assert_eq!(comparison.overall, Overall::NoRegression);
+        assert_eq!(verdict_of(&comparison, "m/quick/prefill/a"), Verdict::Equivalent);
+    }
+    limits.per_phase.insert(Measure::Decode, None);
     let comparison = compare(&baseline, &candidate, &[], &[], &limits);
-    assert_eq!(comparison.overall, Overall::NoRegression);
-    assert_eq!(verdict_of(&comparison, "m/quick/ttft/a"), Verdict::Equivalent);
     assert!(
         comparison
             .metrics
             .iter()
-            .all(|judged| !judged.id.contains("/prefill"))
+            .all(|judged| !judged.id.contains("/decode"))
     );
+}
+
+#[test]
+fn prefill_and_ttft_share_a_bound_where_they_are_one_measurement() {
+    let metric = |suite: &str, measure| Metric {
+        model: "m".into(),
+        suite: suite.into(),
+        measure,
+        prompt: None,
+    };
+    let prefill = metric("quick", Measure::Prefill);
+    let bound = |given: &[(Measure, Option<f64>)], metric: &Metric| {
+        let mut limits = Limits::new(0.05);
+        limits.per_phase = given.iter().copied().collect();
+        limits.of_metric(metric)
+    };
+    assert_eq!(bound(&[], &prefill), Some(0.05));
+    assert_eq!(bound(&[(Measure::Ttft, Some(0.2))], &prefill), Some(0.2));
+    assert_eq!(
+        bound(
+            &[(Measure::Ttft, Some(0.2)), (Measure::Prefill, Some(0.1))],
+            &prefill
+        ),
+        Some(0.1)
+    );
+    assert_eq!(
+        bound(&[(Measure::Ttft, Some(0.2)), (Measure::Prefill, None)], &prefill),
+        Some(0.2)
+    );
+    assert_eq!(bound(&[(Measure::Prefill, None)], &prefill), None);
+    // Prefill goes on being judged: TTFT has no row of its own here that could be meant.
+    assert_eq!(bound(&[(Measure::Ttft, None)], &prefill), Some(0.05));
+    let of_server = metric("server-quick", Measure::Prefill);
+    assert_eq!(bound(&[(Measure::Ttft, Some(0.2))], &of_server), Some(0.05));
+}
+
+#[test]
+fn ttft_is_judged_where_a_side_has_no_prefill() {
+    let baseline = side("base", &[50_000, 50_100, 50_200, 50_050]);
+    let mut candidate = side("cand", &[55_000, 55_100, 55_200, 55_050]);
+    for run in &mut candidate {
+        for prompt in &mut run.models[0].prompts {
+            prompt.prompt_tokens = None;
+        }
+    }
+    let comparison = compare(&baseline, &candidate, &[], &[], &Limits::new(0.05));
+    assert_eq!(verdict_of(&comparison, "m/quick/ttft/a"), Verdict::Regressed);
+    let of_prefill = |judged: &&Judged| judged.id.contains("/prefill");
+    assert_eq!(comparison.metrics.iter().filter(of_prefill).count(), 0);
+    assert_eq!(comparison.absent, []);
 }
 
 #[test]
@@ -102,7 +157,7 @@ fn too_much_noise_says_how_many_runs_more() {
     let candidate = side("cand", &[51_000, 47_000, 50_000, 52_000]);
     let comparison = compare(&baseline, &candidate, &[], &[], &Limits::new(0.05));
     assert_eq!(comparison.overall, Overall::CannotTell);
-    let Verdict::CannotTell { more } = verdict_of(&comparison, "m/quick/ttft/a") else {
+    let Verdict::CannotTell { more } = verdict_of(&comparison, "m/quick/prefill/a") else {
         panic!("{comparison:#?}");
     };
     // The baseline's four runs alone are too few, however many the candidate has.
@@ -110,7 +165,7 @@ fn too_much_noise_says_how_many_runs_more() {
     let pairs = compare_pairs(&baseline, &candidate, &[], &Limits::new(0.05));
     assert_eq!(pairs.overall, Overall::CannotTell);
     assert!(matches!(
-        verdict_of(&pairs, "m/quick/ttft/a"),
+        verdict_of(&pairs, "m/quick/prefill/a"),
         Verdict::CannotTell { more: Some(1..) }
     ));
 }
@@ -125,10 +180,10 @@ fn pairs_see_through_what_both_runs_share() {
         .collect();
     let (baseline, candidate) = (side("base", &base), side("cand", &slower));
     let comparison = compare_pairs(&baseline, &candidate, &[], &Limits::new(0.05));
-    assert_eq!(verdict_of(&comparison, "m/quick/ttft/a"), Verdict::Regressed);
+    assert_eq!(verdict_of(&comparison, "m/quick/prefill/a"), Verdict::Regressed);
     let unpaired = compare(&baseline, &candidate, &[], &[], &Limits::new(0.05));
     assert!(matches!(
-        verdict_of(&unpaired, "m/quick/ttft/a"),
+        verdict_of(&unpaired, "m/quick/prefill/a"),
         Verdict::CannotTell { .. }
     ));
 }
@@ -246,16 +301,9 @@ fn metrics_of_one_measurement_are_one_hypothesis() {
         &[],
         &Limits::new(0.01),
     );
-    let p = |id: &str| {
-        comparison
-            .metrics
-            .iter()
-            .find(|judged| judged.id == id)
-            .expect("judged")
-            .p_worse
-    };
-    assert_eq!(p("m/quick/prefill/a"), p("m/quick/ttft/a"));
-    // ttft, decode, total for a, b and both; load, memory, worst gap.
+    let of_ttft = |judged: &&Judged| judged.id.contains("/ttft");
+    assert_eq!(comparison.metrics.iter().filter(of_ttft).count(), 0);
+    // prefill, decode, total for a, b and both; load, memory, worst gap.
     let hypotheses = 12.0;
     let smallest = comparison
         .metrics
@@ -301,7 +349,7 @@ fn limits_on_the_command_line() {
         assert!(wrong.parse::<Percent>().is_err(), "{wrong}");
     }
     let decode = PerPhase {
-        measure: crate::metrics::Measure::Decode,
+        measure: Measure::Decode,
         limit: Some(0.03),
     };
     assert_eq!("decode=3%".parse(), Ok(decode));

@@ -53,16 +53,15 @@ impl Task {
     }
 
     pub(super) fn run(self) -> Result<()> {
+        // Criterion's arguments are ours too.
+        let options = Options::parse();
+        let selects = options.selects()?;
         match self {
             Self::Replay { record, quick } => {
-                replay::replay(&record, quick);
+                replay::replay(&record, quick, &*selects);
                 Ok(())
             }
-            Self::Profile { record, plans } => {
-                // Criterion's arguments are ours too.
-                let options = Options::parse();
-                profile::profile(&record, &plans, &*options.selects()?)
-            }
+            Self::Profile { record, plans } => profile::profile(&record, &plans, &*selects),
         }
     }
 }

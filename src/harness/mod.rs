@@ -24,7 +24,7 @@ use crate::options::{Mode, Options};
 use crate::progress::Progress;
 use crate::prompts::{Suite, Sweep};
 use crate::record::{Faults, RunRecord};
-use crate::replay::{self, MIN_SAMPLES, Phase, QUICK_SAMPLES};
+use crate::replay::{self, MIN_SAMPLES, QUICK_SAMPLES};
 use crate::report::terminal::{self, TimeSpent};
 use crate::report::{ModelReport, benchmark};
 use crate::run::Run;
@@ -130,7 +130,11 @@ fn one_run(options: &Options, run: &Run) -> Result<(ExitCode, Option<RunRecord>)
     }
     let _locks = lock::take_all()?;
     match mode {
-        Mode::LoadBaseline => alone(criterion::start(options, &Task::replay(record, false))?),
+        Mode::LoadBaseline => {
+            let code = criterion::start(options, &Task::replay(record.clone(), false))?;
+            report::pages::write(&paths::criterion_home(), &record)?;
+            alone(code)
+        }
         Mode::Profile => {
             let plans = record.models.iter().map(|model| run.plan(model)).collect();
             alone(criterion::start(options, &Task::Profile { record, plans })?)
@@ -222,7 +226,11 @@ fn measure(
         replay_and_check(options, replayable(&record, fewest(options)), selects)
     };
     let mut reports = Ok(Vec::new());
+    let mut pages = Ok(Vec::new());
     if options.mode() == Mode::Bench {
+        if !options.records_only() {
+            pages = report::pages::write(&paths::criterion_home(), &record);
+        }
         let spent = TimeSpent {
             waiting: part.waited(),
             settling: settler.map_or(Duration::ZERO, |settler| settler.waited()),
@@ -235,6 +243,7 @@ fn measure(
             &models,
             file.path(),
             reports.as_deref().unwrap_or_default(),
+            pages.as_deref().unwrap_or_default(),
             spent,
         );
     }
@@ -245,7 +254,7 @@ fn measure(
     let code = match file.trouble() {
         Some(error) => Err(error),
         None if faults.are_fatal() => Ok(ExitCode::from(exit::FAILED)),
-        None => reports.and(code),
+        None => pages.and(reports).and(code),
     };
     code.map(|code| (code, record))
 }
@@ -302,24 +311,16 @@ fn replay_and_check(
 /// The selected benchmarks of a record: identifier, and criterion's folder.
 fn benchmarks(record: &RunRecord, selects: &dyn Fn(&str) -> bool) -> Vec<(String, PathBuf)> {
     let home = paths::criterion_home();
-    let mut found = Vec::new();
-    for model in &record.models {
-        for prompt in &model.prompts {
-            for phase in Phase::ALL
-                .into_iter()
-                .filter(|phase| replay::is_replayed(*phase, prompt))
-            {
-                let id = replay::identifier(&model.name, &record.suite.name, phase, &prompt.id);
-                if selects(&id) {
-                    found.push((
-                        id,
-                        home.join(replay::folder(&model.name, &record.suite, phase, &prompt.id)),
-                    ));
-                }
-            }
-        }
-    }
-    found
+    let suite = &record.suite.name;
+    let place = |benchmark: replay::Benchmark| {
+        let (model, phase, prompt) = (&benchmark.model.name, benchmark.phase, &benchmark.prompt.id);
+        let folder = home.join(replay::folder(model, suite, phase, prompt));
+        (replay::identifier(model, suite, phase, prompt), folder)
+    };
+    replay::benchmarks(record, selects)
+        .into_iter()
+        .map(place)
+        .collect()
 }
 
 /// Samples of a prompt from which on criterion can do something with them.
@@ -369,18 +370,20 @@ fn print_figures(
     models: &[ModelReport],
     path: &Path,
     reports: &[benchmark::Files],
+    pages: &[PathBuf],
     spent: TimeSpent,
 ) {
     let figures = terminal::figures(models, console::width());
     let files = terminal::files(reports);
-    let report = if options.records_only() {
-        String::new()
-    } else {
+    let chart = |page: &PathBuf| format!("charts: {}\n", page.display());
+    let mut criterions: Vec<String> = pages.iter().map(chart).collect();
+    if !options.records_only() {
         let page = paths::criterion_home().join("report/index.html");
-        format!("report: {}\n", page.display())
-    };
+        criterions.push(format!("report: {}\n", page.display()));
+    }
     print(&format!(
-        "\n{figures}{files}record: {}\n{report}{spent}\n",
-        path.display()
+        "\n{figures}{files}record: {}\n{}{spent}\n",
+        path.display(),
+        criterions.concat()
     ));
 }

@@ -9,7 +9,7 @@ use criterion::BenchmarkId;
 
 use super::pool::{PHASES, Run};
 use crate::error::{Error, Result};
-use crate::replay::{self, TokenTime};
+use crate::replay;
 
 /// Names the file with the durations that criterion's process is to replay: nanoseconds by benchmark.
 const DURATIONS_VARIABLE: &str = "RKLLM_BENCH_OPERATING_CURVE_DURATIONS";
@@ -27,7 +27,7 @@ pub(crate) fn serve_if_criterion() -> Option<ExitCode> {
     let path = std::env::var_os(DURATIONS_VARIABLE)?;
     let durations = std::fs::read(path).ok()?;
     let durations: BTreeMap<String, Vec<u64>> = serde_json::from_slice(&durations).ok()?;
-    let mut criterion = replay::criterion(TokenTime::default());
+    let mut criterion = replay::criterion();
     let mut group = criterion.benchmark_group("pool");
     for (id, durations) in &durations {
         let durations: Vec<Duration> = durations.iter().copied().map(Duration::from_nanos).collect();

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::gate::Sides;
-use crate::metrics::{self, Metric};
+use crate::metrics::{self, Measure, Metric};
 use crate::record::{PromptRecord, RunRecord};
 use crate::replay::Phase;
 use crate::stats::RunValue;
@@ -167,6 +167,8 @@ impl Pool {
         self.metrics
             .iter()
             .enumerate()
+            // TTFT stands for both of the twins.
+            .filter(|(_, metric)| metric.measure != Measure::Prefill)
             .filter(|(_, metric)| carried(baseline, metric) && carried(candidate, metric))
             .map(|(index, metric)| Sides {
                 metric: metric.clone(),

@@ -66,8 +66,7 @@ fn flags_that_do(metrics: &[Fitness], limits: &Limits) -> String {
     // By the phase whose bound was given for itself; `None` is the bound of all.
     let mut bounds = BTreeMap::<Option<Measure>, f64>::new();
     for metric in metrics.iter().filter(|metric| !metric.is_decided(MOST_RUNS)) {
-        let measure = metric.metric.measure;
-        let own = limits.per_phase.contains_key(&measure).then_some(measure);
+        let own = limits.given_for(&metric.metric);
         let bound = bounds.entry(own).or_default();
         *bound = bound.max(metric.decidable(MOST_RUNS).unwrap_or_default());
     }
@@ -111,12 +110,21 @@ mod tests {
     fn steady_runs_are_fit_and_the_table_says_from_which_bound_on() {
         let (table, verdict) = said(&[50_000, 50_100, 50_050, 49_990, 50_020], &Limits::new(0.05));
         assert_eq!(verdict, "fit to gate at --max-regression 5% with 1 run or more\n");
-        let row = table.lines().find(|line| line.contains("m/quick/ttft/a"));
+        let row = table.lines().find(|line| line.contains("m/quick/prefill/a"));
         let words: Vec<&str> = row.expect("a row").split_whitespace().collect();
         // By hand: s = 0.0887 %, t = 2.776 and 1.533 with 4 degrees of freedom.
         assert_eq!(
             words,
-            ["m/quick/ttft/a", "5", "0.09", "0", "0.54", "0.31", "0.24", "0.17"]
+            [
+                "m/quick/prefill/a",
+                "5",
+                "0.09",
+                "0",
+                "0.54",
+                "0.31",
+                "0.24",
+                "0.17"
+            ]
         );
     }
 
@@ -128,7 +136,10 @@ mod tests {
             verdict.starts_with("not fit to gate at --max-regression 5%"),
             "{verdict}"
         );
-        assert!(verdict.contains("m/quick/ttft/b: its bound is 5 %"), "{verdict}");
+        assert!(
+            verdict.contains("m/quick/prefill/b: its bound is 5 %"),
+            "{verdict}"
+        );
         let flag = |verdict: &str| {
             let last = verdict.lines().last().expect("a line").to_owned();
             last.strip_prefix("it would be with ").expect("flags").to_owned()

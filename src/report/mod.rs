@@ -13,6 +13,7 @@ pub(crate) mod levels;
 mod markup;
 mod numbers;
 pub(crate) mod overhead;
+pub(crate) mod pages;
 pub(crate) mod pin;
 pub mod reference;
 pub mod terminal;

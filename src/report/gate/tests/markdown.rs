@@ -56,7 +56,7 @@ fn a_regression_is_a_heading_a_table_and_a_fold() {
     let markdown = markdown(&regression());
     assert!(
         markdown.starts_with(
-            "## ❌ regression: 6 of 15 metrics got worse by more than their bound\n\n\
+            "## ❌ regression: 3 of 12 metrics got worse by more than their bound\n\n\
              4 runs of the baseline, 4 of the candidate\n"
         ),
         "{markdown}"

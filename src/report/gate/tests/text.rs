@@ -7,7 +7,7 @@ fn a_regression_comes_first() {
     assert_eq!(
         text(&regression()),
         "\
-regression: 6 of 15 metrics got worse by more than their bound
+regression: 3 of 12 metrics got worse by more than their bound
 4 runs of the baseline, 4 of the candidate
 
 m/quick
@@ -15,9 +15,6 @@ metric          baseline → candidate  worse by                 bound  verdict
 prefill         1997 → 1815 tok/s     +9.98 % [+9.67, +10.29]    5 %  regressed
 prefill/a       1997 → 1815 tok/s     +9.98 % [+9.67, +10.29]    5 %  regressed
 prefill/b       1997 → 1815 tok/s     +9.98 % [+9.67, +10.29]    5 %  regressed
-ttft            50.09 → 55.09 ms      +9.98 % [+9.67, +10.29]    5 %  regressed
-ttft/a          50.09 → 55.09 ms      +9.98 % [+9.67, +10.29]    5 %  regressed
-ttft/b          50.09 → 55.09 ms      +9.98 % [+9.67, +10.29]    5 %  regressed
 decode          100.0 → 100.0 tok/s   0.00 % [-0.02, +0.02]      5 %  equivalent
 decode/a        100.0 → 100.0 tok/s   0.00 % [-0.02, +0.02]      5 %  equivalent
 decode/b        100.0 → 100.0 tok/s   0.00 % [-0.02, +0.02]      5 %  equivalent
@@ -44,17 +41,12 @@ fn what_it_cannot_tell_of_comes_with_what_would_help() {
         tail(&comparison, "cannot tell:"),
         "  - prefill (3 metrics): more runs of the candidate alone would not decide, more
     of the baseline may; with a bound of 10 % this would have passed:
-    --per-phase prefill=10%
-  - ttft (3 metrics): more runs of the candidate alone would not decide, more of
-    the baseline may; with a bound of 10 % this would have passed: --per-phase
-    ttft=10%"
+    --per-phase prefill=10%"
     );
     assert_eq!(
         tail(&pairs, "cannot tell:"),
         "  - prefill (3 metrics): about 29 further pairs would be likely to decide; with
     a bound of 16 % this would have passed: --per-phase prefill=16%
-  - ttft (3 metrics): about 29 further pairs would be likely to decide; with a
-    bound of 16 % this would have passed: --per-phase ttft=16%
   - total (3 metrics): about 1 further pair would be likely to decide; with a
     bound of 5.5 % this would have passed: --per-phase total=5.5%"
     );
@@ -94,13 +86,12 @@ fn one_run_a_side_and_a_prompt_given_up() {
     assert_eq!(
         text(&absent()),
         "\
-absent: the candidate lacks 1 prompt of the baseline (cannot tell: 7)
+absent: the candidate lacks 1 prompt of the baseline (cannot tell: 6)
 1 run of the baseline, 1 of the candidate
 
 m/quick
 metric          baseline → candidate  worse by  bound  verdict
 prefill/a       2000 → 1996 tok/s     unknown     5 %  cannot tell
-ttft/a          50.00 → 50.10 ms      unknown     5 %  cannot tell
 decode/a        100.0 → 100.0 tok/s   unknown     5 %  cannot tell
 total/a         140.0 → 140.1 ms      unknown     5 %  cannot tell
 load            1.000 → 1.000 ms      unknown    25 %  cannot tell
@@ -108,7 +99,7 @@ peak_memory     100.0 → 100.0 MB      unknown     5 %  cannot tell
 worst_gap       10.00 → 10.00 ms      unknown   100 %  cannot tell
 
 cannot tell:
-  - 7 metrics: the variation between processes is unknown: take a further run on
+  - 6 metrics: the variation between processes is unknown: take a further run on
     a side, or runs of one program with rkllm-bench calibrate
 
 absent:

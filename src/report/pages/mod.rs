@@ -1,0 +1,79 @@
+//! What stands beside criterion's pages of single benchmarks, in criterion's folder: the index, a page for each model
+//! and suite, and a chart for each phase.
+//!
+//! Criterion's own index puts a group's cells under other headings where a benchmark of the group is missing, and its summaries
+//! draw all phases of a group in one picture. Those pages are replaced.
+
+mod chart;
+mod html;
+mod index;
+
+use std::path::{Path, PathBuf};
+
+use crate::atomic::{self, Existing};
+use crate::error::Result;
+use crate::record::{ModelRecord, RunRecord};
+use crate::replay::{self, Phase};
+
+use self::html::{escape, href, page};
+
+/// Writes the index of all benchmarks below `home`, criterion's folder, and the pages and charts of the record's models.
+/// Gives the pages of the models. Writes nothing where criterion wrote no index (`--noplot`).
+///
+/// # Errors
+/// [`Error::Io`](crate::Error::Io) for what cannot be read or written.
+pub(crate) fn write(home: &Path, record: &RunRecord) -> Result<Vec<PathBuf>> {
+    let index = home.join("report/index.html");
+    if !index.is_file() {
+        return Ok(Vec::new());
+    }
+    let mut pages = Vec::new();
+    for model in &record.models {
+        if model.prompts.iter().any(|prompt| !prompt.samples.is_empty()) {
+            let folder = replay::group_folder(&model.name, &record.suite.name);
+            pages.push(write_group(home, &folder, record, model)?);
+        }
+    }
+    write_text(&index, &index::html(&index::groups(home)))?;
+    Ok(pages)
+}
+
+/// Writes the page of one model and suite, and its charts beside it.
+fn write_group(home: &Path, folder: &Path, record: &RunRecord, model: &ModelRecord) -> Result<PathBuf> {
+    let report = home.join(folder).join("report");
+    let mut charts = Vec::new();
+    for phase in Phase::ALL {
+        let Some(svg) = chart::of_phase(record, model, phase) else {
+            continue;
+        };
+        let name = format!("{}.svg", phase.name());
+        write_text(&report.join(&name), &svg)?;
+        charts.push(format!(
+            "<h2>{phase}</h2>\n<a href=\"{name}\"><img src=\"{name}\" alt=\"chart of {phase}\"></a>\n",
+            phase = phase.name(),
+        ));
+    }
+    let title = format!("{}/{}", model.name, record.suite.name);
+    let groups = index::groups(home);
+    let cells = groups
+        .iter()
+        .find(|group| group.folder == folder)
+        .map(|group| group.table("../.."))
+        .unwrap_or_default();
+    let body = format!(
+        "<p>Run {run}. A large point is the median of a prompt's samples, a bar its 95 % interval, a small point a sample.</p>\n\
+         {charts}<h2>benchmarks</h2>\n{cells}<p><a href=\"{index}\">all benchmarks</a></p>\n",
+        run = escape(&record.run_id),
+        charts = charts.concat(),
+        index = href("../..", Path::new("report/index.html")),
+    );
+    let path = report.join("index.html");
+    write_text(&path, &page(&title, &body))?;
+    Ok(path)
+}
+
+fn write_text(path: &Path, text: &str) -> Result<()> {
+    atomic::write(path, Existing::Replace, |writer| {
+        writer.write_all(text.as_bytes())
+    })
+}
