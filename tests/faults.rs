@@ -228,10 +228,15 @@ fn a_second_run_on_one_folder_is_refused_with_the_holders_process() {
 fn killed_at_any_moment_a_run_leaves_records_that_are_whole() {
     let _turn = turn();
     let mut most = 0;
-    for moment in 0..20 {
+    for moment in 0.. {
+        // A loaded machine takes longer until the first sample.
+        if moment >= 20 && most > 0 {
+            break;
+        }
+        assert!(moment < 200, "none of the runs got as far as a sample");
         let place = Place::new();
         let mut child = long_run(&place).stderr(Stdio::null()).spawn().expect("started");
-        // Spread over the first second: start, load, warm-up, samples.
+        // Spread over the first seconds: start, load, warm-up, samples.
         std::thread::sleep(Duration::from_millis(moment * 53));
         send("KILL", child.id());
         child.wait().expect("ended");
@@ -241,7 +246,6 @@ fn killed_at_any_moment_a_run_leaves_records_that_are_whole() {
             most = most.max(record.models[0].prompts[0].samples.len());
         }
     }
-    assert!(most > 0, "none of the runs got as far as a sample");
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn a_regression_is_a_heading_a_table_and_a_fold() {
             "regressed"
         ]
     );
-    assert_eq!((noteworthy.len(), rest.len()), (1 + 6, 1 + 9));
+    assert_eq!((noteworthy.len(), rest.len()), (1 + 3, 1 + 9));
     let fold = markdown.find("<details>").expect("a fold");
     assert!(markdown[..fold].contains("regressed") && !markdown[..fold].contains("equivalent"));
 }
