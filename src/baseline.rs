@@ -361,7 +361,7 @@ mod tests {
                 "runs[1].models: no model was run",
             ),
             (
-                with_run(|run| run.models[0].prompts[1].samples[0].phases.ttft_ns = 5),
+                with_run(|run| run.models[0].prompts[1].samples[0].phases.ttft_ns = Some(5)),
                 "runs[1].models[0].prompts[1].samples[0].phases.ttft_ns: 5 ns, but",
             ),
             (
@@ -417,7 +417,7 @@ mod tests {
             ),
             (
                 with("/runs/1/schema_version", json!(2)),
-                "runs[1].schema_version: it has version 2, older than 5",
+                "runs[1].schema_version: it has version 2, older than 6",
             ),
             (
                 with("/runs/1", json!(5)),

@@ -71,19 +71,20 @@ fn level(model: &ModelRecord, clients: u16) -> Level {
     let busy = busy(&samples, clients);
     let seconds = busy.map(|(from, to)| float(to - from) / NS_PER_S);
     let within = |at_ns: u64| busy.is_some_and(|(from, to)| (from..=to).contains(&at_ns));
-    let tokens: f64 = samples.iter().map(|sample| tokens_within(sample, &within)).sum();
+    // Where nobody knows the tokens of one answer, nobody knows the sum.
+    let tokens: Option<f64> = samples.iter().map(|sample| tokens_within(sample, &within)).sum();
     let answers = samples
         .iter()
         .filter(|sample| within(sample.inference.return_ns))
         .count();
     let ttft: Vec<f64> = samples
         .iter()
-        .map(|sample| float(sample.phases.ttft_ns) / NS_PER_MS)
+        .filter_map(|sample| Some(float(sample.phases.ttft_ns?) / NS_PER_MS))
         .collect();
     let gaps: Vec<f64> = samples
         .iter()
         .filter(|sample| sample.phases.worst_gap_ns.is_some())
-        .flat_map(|sample| sample.inference.tokens.windows(2))
+        .flat_map(|sample| sample.inference.own_tokens().windows(2))
         .map(|pair| float(pair[1].at_ns.saturating_sub(pair[0].at_ns)) / NS_PER_MS)
         .collect();
     Level {
@@ -94,24 +95,24 @@ fn level(model: &ModelRecord, clients: u16) -> Level {
             .map(|prompt| prompt.rejected.len() + prompt.failures.len())
             .sum(),
         seconds,
-        tokens_per_second: seconds.map(|seconds| tokens / seconds),
+        tokens_per_second: seconds.zip(tokens).map(|(seconds, tokens)| tokens / seconds),
         requests_per_second: seconds.map(|seconds| crate::stats::float(answers) / seconds),
         ttft_ms: Percentiles::of(&ttft, samples.len()),
         inter_token_ms: Percentiles::of(&gaps, samples.len()),
     }
 }
 
-/// New tokens of a sample that came within a time. A chunk of several stands for its share of the answer's.
-fn tokens_within(sample: &Sample, within: &impl Fn(u64) -> bool) -> f64 {
+/// New tokens of a sample that came within a time; absent where nobody knows how many there were. A chunk of several stands for its share of the answer's.
+fn tokens_within(sample: &Sample, within: &impl Fn(u64) -> bool) -> Option<f64> {
     let inference = &sample.inference;
     let chunks = inference
-        .tokens
+        .own_tokens()
         .iter()
         .filter(|token| within(token.at_ns))
         .count();
-    let share =
-        crate::stats::float(inference.token_count().tokens) / crate::stats::float(inference.tokens.len());
-    crate::stats::float(chunks) * share
+    let tokens = crate::stats::float(inference.token_count().tokens?);
+    let share = tokens / crate::stats::float(inference.own_tokens().len());
+    Some(crate::stats::float(chunks) * share)
 }
 
 /// When all clients were busy, ns: the time in which as many requests were under way as there are clients, from the first such

@@ -59,7 +59,7 @@
 //! let inference = engine.infer(&Request::new(Input::Text("Why is the sky blue?".into()), 8))?;
 //! let phases = inference.phases().ok_or("no token came")?;
 //! assert_eq!(inference.tokens.len(), 8);
-//! println!("{}: first token after {} ns", loaded.runtime.name(), phases.ttft_ns);
+//! println!("{}: first token after {:?} ns", loaded.runtime.name(), phases.ttft_ns);
 //! # Ok(())
 //! # }
 //! # #[cfg(not(feature = "host"))]

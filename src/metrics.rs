@@ -263,7 +263,7 @@ pub(crate) fn of_sample(measure: Measure, prompt: &PromptRecord, sample: &Sample
     let phases = &sample.phases;
     match measure {
         Measure::Prefill => Some(f64::from(prompt.prompt_tokens?) * NS_PER_S / float(phases.prefill_ns?)),
-        Measure::Ttft => Some(float(phases.ttft_ns) / NS_PER_MS),
+        Measure::Ttft => Some(float(phases.ttft_ns?) / NS_PER_MS),
         Measure::Decode => Some(NS_PER_S / phases.decode_ns_per_token?),
         Measure::Total => Some(float(phases.total_ns) / NS_PER_MS),
         Measure::PeakMemory => Some(float(sample.inference.peak_rss_bytes?) / BYTES_PER_MB),
@@ -307,7 +307,9 @@ fn of_model(measure: Measure, model: &ModelRecord, prompts: &[&PromptRecord]) ->
 /// The gaps between neighbouring tokens over all samples of a prompt, ms.
 fn gaps(prompt: &PromptRecord) -> Vec<f64> {
     let of_sample = |sample: &Sample| {
-        let tokens = sample.inference.tokens.windows(2);
+        // Where there is no longest gap, chunks are no tokens.
+        let has_gaps = sample.phases.worst_gap_ns.is_some();
+        let tokens = sample.inference.own_tokens().windows(2).filter(|_| has_gaps);
         let gaps = tokens.map(|pair| float(pair[1].at_ns.saturating_sub(pair[0].at_ns)) / NS_PER_MS);
         gaps.collect::<Vec<_>>()
     };

@@ -13,6 +13,7 @@ use crate::record::{PromptRecord, RunRecord, Sample};
 use crate::recorder::{At, Observer, Outcome, Round, Stopped};
 use crate::run::Run;
 use crate::stats::{mean, paired};
+use crate::summary::{Marked, Summary};
 use crate::turns::threads::Turns;
 
 /// Confidence of the intervals.
@@ -27,6 +28,8 @@ pub(crate) struct Overhead {
     pub(crate) ttft: Option<Cost>,
     /// Over the pairs of all prompts, for each token after the first.
     pub(crate) per_token: Option<Cost>,
+    /// What marks of the server's samples mean for these figures.
+    pub(crate) notes: Vec<String>,
 }
 
 /// What a server adds to one prompt.
@@ -93,9 +96,9 @@ pub(crate) fn overhead(direct: &RunRecord, server: &RunRecord) -> Overhead {
                 .filter_map(|(direct, server)| Some((measure(direct)?, measure(server)?)))
                 .collect()
         };
-        let ttft = of(|sample| Some(float(sample.phases.ttft_ns) / NS_PER_MS));
+        let ttft = of(|sample| Some(float(sample.phases.ttft_ns?) / NS_PER_MS));
         let per_token = of(|sample| Some(sample.phases.decode_ns_per_token? / NS_PER_MS));
-        if !ttft.is_empty() {
+        if !ttft.is_empty() || !per_token.is_empty() {
             found.push(OfPrompt {
                 id: direct.id.clone(),
                 direct_tokens: direct.prompt_tokens,
@@ -111,7 +114,25 @@ pub(crate) fn overhead(direct: &RunRecord, server: &RunRecord) -> Overhead {
         prompts: found,
         ttft: Cost::of(&all_ttft),
         per_token: Cost::of(&all_tokens),
+        notes: notes(server),
     }
+}
+
+fn notes(server: &RunRecord) -> Vec<String> {
+    let summaries = server.models.iter().map(Summary::of);
+    let note = |all: usize, marked: Marked| {
+        let Marked { mark, samples, .. } = marked;
+        Some(format!("{mark}, {samples} of {all} samples: {}", marked.meaning?))
+    };
+    summaries
+        .flat_map(|summary| {
+            let all = summary.requests.successful;
+            summary
+                .marked
+                .into_iter()
+                .filter_map(move |marked| note(all, marked))
+        })
+        .collect()
 }
 
 /// Both runs, inference by inference in turns. Each record is saved to its file after each inference.

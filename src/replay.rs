@@ -63,7 +63,7 @@ impl Phase {
         let phases = &sample.phases;
         match self {
             Self::Prefill => phases.prefill_ns.map(Duration::from_nanos),
-            Self::Ttft => Some(Duration::from_nanos(phases.ttft_ns)),
+            Self::Ttft => phases.ttft_ns.map(Duration::from_nanos),
             Self::Decode => phases.decode_ns_per_token.map(whole_nanoseconds),
             Self::Total => Some(Duration::from_nanos(phases.total_ns)),
         }

@@ -207,7 +207,12 @@ impl Run {
 
     fn engine(&self) -> std::result::Result<Box<dyn Engine>, Failure> {
         Ok(match &self.server {
-            Some(target) => Box::new(Server::new(target.clone()).map_err(Failure::refused)?),
+            Some(target) => {
+                let of_run = self.parameters.server.as_ref();
+                let clients = of_run.and_then(|server| server.concurrency).unwrap_or(1);
+                let server = Server::new(target.clone()).map_err(Failure::refused)?;
+                Box::new(server.shared(clients > 1))
+            }
             None if self.parameters.in_process => Box::new(InProcess::new()),
             None => Box::new(Worker::of_executable(&self.worker)),
         })

@@ -42,6 +42,8 @@ pub struct Marked {
     pub samples: usize,
     /// Their share of all samples, as a ratio.
     pub share: f64,
+    /// What it means for the figures, by the first of them; absent where the name says all.
+    pub meaning: Option<String>,
 }
 
 /// Inferences, counted. Those that the ledger rejected failed, also where another one made them good.
@@ -60,14 +62,14 @@ pub struct Requests {
 pub struct Tokens {
     /// Of the prompts; absent where that of one is unknown.
     pub input: Option<u64>,
-    /// Generated.
-    pub output: u64,
+    /// Generated; absent where those of one answer are unknown.
+    pub output: Option<u64>,
 }
 
 impl Tokens {
     /// Both together; absent where a part is.
     pub fn total(&self) -> Option<u64> {
-        Some(self.input? + self.output)
+        Some(self.input? + self.output?)
     }
 }
 
@@ -145,7 +147,7 @@ fn tokens(model: &ModelRecord) -> Tokens {
     Tokens {
         input: input.sum(),
         output: samples(model)
-            .map(|sample| sample.inference.token_count().tokens as u64)
+            .map(|sample| Some(sample.inference.token_count().tokens? as u64))
             .sum(),
     }
 }
@@ -153,17 +155,25 @@ fn tokens(model: &ModelRecord) -> Tokens {
 /// By name. A sample with several marks of a kind counts once.
 #[expect(clippy::cast_precision_loss, reason = "samples fit the 52 bits of a float")]
 fn marked(model: &ModelRecord, of: usize) -> Vec<Marked> {
-    let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
+    let mut counts: BTreeMap<&'static str, (usize, Option<String>)> = BTreeMap::new();
     for sample in samples(model) {
-        let names: BTreeSet<_> = sample.marks.iter().map(Mark::name).collect();
-        for name in names {
-            *counts.entry(name).or_default() += 1;
+        let marks: BTreeMap<_, _> = sample
+            .marks
+            .iter()
+            .rev()
+            .map(|mark| (mark.name(), mark))
+            .collect();
+        for (name, mark) in marks {
+            let (count, meaning) = counts.entry(name).or_default();
+            *count += 1;
+            *meaning = meaning.take().or_else(|| mark.explanation());
         }
     }
-    let marked = |(mark, samples)| Marked {
+    let marked = |(mark, (samples, meaning))| Marked {
         mark,
         samples,
         share: samples as f64 / of as f64,
+        meaning,
     };
     counts.into_iter().map(marked).collect()
 }
@@ -252,7 +262,7 @@ mod tests {
                 summary.tokens.output,
                 summary.tokens.total()
             ),
-            (Some(400), 40, Some(440))
+            (Some(400), Some(40), Some(440))
         );
         let spread = |average, median, minimum, maximum| {
             Some(Spread {
@@ -281,7 +291,12 @@ mod tests {
         };
         prompts[0].samples[0].marks = vec![Mark::Throttled, lower("npu"), lower("ddr")];
         prompts[1].samples[1].marks = vec![Mark::Throttled];
-        let of = |mark, samples, share| Marked { mark, samples, share };
+        let of = |mark, samples, share| Marked {
+            mark,
+            samples,
+            share,
+            meaning: None,
+        };
         assert_eq!(
             Summary::of(&run.models[0]).marked,
             [of("lower_frequency", 1, 0.25), of("throttled", 2, 0.5)]
@@ -309,6 +324,6 @@ mod tests {
         run.models[0].prompts.clear();
         let summary = Summary::of(&run.models[0]);
         assert_eq!((summary.ttft_ms, summary.duration_s), (None, None));
-        assert_eq!((summary.tokens.input, summary.tokens.output), (Some(0), 0));
+        assert_eq!((summary.tokens.input, summary.tokens.output), (Some(0), Some(0)));
     }
 }

@@ -65,7 +65,9 @@ fn recorded(record: &RunRecord, phase: Phase, prompt: &str) -> Vec<f64> {
     #[expect(clippy::cast_precision_loss, reason = "below 2^52")]
     let whole = |ns: u64| ns as f64;
     match phase {
-        Phase::Ttft | Phase::Prefill => figures.map(|phases| whole(phases.ttft_ns)).collect(),
+        Phase::Ttft | Phase::Prefill => figures
+            .map(|phases| whole(phases.ttft_ns.expect("a token")))
+            .collect(),
         Phase::Total => figures.map(|phases| whole(phases.total_ns)).collect(),
         Phase::Decode => figures
             .map(|phases| phases.decode_ns_per_token.expect("decoded").round())

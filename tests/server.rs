@@ -150,7 +150,7 @@ fn token_ids_go_to_the_completions() {
     let inference = infer(&server, &request);
     assert_eq!(
         (inference.text.as_str(), inference.token_count().tokens),
-        ("ab", 2)
+        ("ab", Some(2))
     );
     assert_eq!(server.bodies(COMPLETIONS)[0]["prompt"], json!([5, 6, 7]));
 }
@@ -179,7 +179,7 @@ fn tokens_are_counted_by_the_rule_that_holds() {
         let server = with(move |_, to| send(to, &answer(&words, &of_reply)));
         let inference = infer(&server, &request(9));
         let count = inference.token_count();
-        assert_eq!((count.tokens, count.rule), (tokens, rule), "{usage}");
+        assert_eq!((count.tokens, count.rule), (Some(tokens), rule), "{usage}");
         let accepted = judge(&request(9), &inference).expect("a sample");
         let is_marked = accepted
             .marks
@@ -202,7 +202,7 @@ fn an_end_token_has_no_text() {
         send(to, &events)
     });
     let count = infer(&server, &request(8)).token_count();
-    assert_eq!((count.tokens, count.rule), (2, CountRule::UsageAndChunks));
+    assert_eq!((count.tokens, count.rule), (Some(2), CountRule::UsageAndChunks));
 }
 
 #[test]
@@ -540,7 +540,7 @@ fn how_bytes_are_cut_up_is_nothing_to_the_answer() {
         });
         let inference = infer(&server, &request(3));
         assert_eq!(inference.text, texts.concat(), "pieces of {size}");
-        assert_eq!(inference.token_count().tokens, 3, "pieces of {size}");
+        assert_eq!(inference.token_count().tokens, Some(3), "pieces of {size}");
     }
 }
 
@@ -829,4 +829,596 @@ fn a_connection_that_was_not_kept_after_all_costs_nothing() {
         engine.infer(&request(1)).expect("an inference");
     }
     assert!(server.connections() >= 20);
+}
+
+/// A chunk of a chat whose delta is `delta`.
+fn delta(delta: &Value) -> Vec<u8> {
+    event(&json!({"choices": [{"index": 0, "delta": delta, "finish_reason": null}]}))
+}
+
+/// The events of an answer with these chunks, which ends at its limit, has a usage where one is given, and `[DONE]`.
+fn of_chunks(chunks: Vec<Vec<u8>>, usage: Option<Value>) -> Vec<Vec<u8>> {
+    let mut events = vec![delta(&json!({"role": "assistant", "content": ""}))];
+    events.extend(chunks);
+    events.push(event(
+        &json!({"choices": [{"delta": {}, "finish_reason": "length"}]}),
+    ));
+    events.extend(usage.map(|usage| event(&json!({"choices": [], "usage": usage}))));
+    events.push(b"data: [DONE]\n\n".to_vec());
+    events
+}
+
+/// What the ledger says of one answer to a request for `asked` tokens.
+fn judged(asked: u32, events: Vec<Vec<u8>>) -> Result<Accepted, Rejection> {
+    let server = with(move |_, to| send(to, &events));
+    judge(&request(asked), &infer(&server, &request(asked)))
+}
+
+fn names(accepted: &Accepted) -> Vec<&'static str> {
+    accepted.marks.iter().map(Mark::name).collect()
+}
+
+#[test]
+fn a_thinking_models_tokens_count_under_each_name_of_its_thoughts() {
+    for name in ["reasoning_content", "reasoning", "thinking", "reasoning_text"] {
+        let thought = delta(&json!({"content": "", name: " t"}));
+        let chunks = [vec![thought; 12], vec![said(" t"); 4]].concat();
+        let accepted = judged(16, of_chunks(chunks, Some(usage(16)))).expect("a sample");
+        assert_eq!(accepted.marks, [], "{name}");
+        let phases = accepted.phases;
+        let ttft_ns = phases.ttft_ns.expect("known");
+        assert!(
+            ttft_ns < phases.total_ns / 2,
+            "{name}: the first thought is the first token"
+        );
+        assert!(
+            phases.decode_ns_per_token.is_some_and(|ns| ns >= 4e6),
+            "{name}: {phases:?}"
+        );
+    }
+}
+
+#[test]
+fn tokens_in_fields_that_are_not_read_leave_no_time_to_tell() {
+    let musing = |text: &str| delta(&json!({"content": "", "musing": text}));
+    let unread = |usage| Mark::UnreadDeltas {
+        chunks: 12,
+        fields: vec!["musing".into()],
+        with_text: 4,
+        usage,
+    };
+    for (of_stream, told) in [(Some(usage(16)), Some(16)), (None, None)] {
+        let chunks = [vec![musing(" t"); 12], vec![said(" t"); 4]].concat();
+        let accepted = judged(16, of_chunks(chunks, of_stream)).expect("a sample");
+        assert!(accepted.marks.contains(&unread(told)), "{:?}", accepted.marks);
+        let phases = accepted.phases;
+        assert_eq!(
+            (phases.ttft_ns, phases.decode_ns_per_token, phases.worst_gap_ns),
+            (None, None, None)
+        );
+        assert!(phases.total_ns > 0);
+        let why = accepted
+            .marks
+            .iter()
+            .find_map(Mark::explanation)
+            .expect("a reason");
+        assert!(
+            why.starts_with("no TTFT and no decode: 12 chunks held something"),
+            "{why}"
+        );
+    }
+    // Where the chunks with text are all that was counted, the others were none.
+    let chunks = [vec![musing("x"); 3], vec![said(" t"); 8]].concat();
+    let accepted = judged(8, of_chunks(chunks, Some(usage(8)))).expect("a sample");
+    assert_eq!(accepted.marks, []);
+    assert!(accepted.phases.ttft_ns.is_some());
+    // An answer of which nothing is read says so.
+    let error = judged(8, of_chunks(vec![musing("x"); 8], Some(usage(8)))).expect_err("no text");
+    assert!(error.to_string().contains("8 chunks held musing"), "{error}");
+}
+
+#[test]
+fn an_end_is_believed_by_its_word() {
+    let ended = |reason: Value, tokens: usize, is_done: bool| {
+        let mut events = vec![said(" t"); tokens];
+        events.push(event(
+            &json!({"choices": [{"delta": {}, "finish_reason": reason}]}),
+        ));
+        events.extend(is_done.then(|| b"data: [DONE]\n\n".to_vec()));
+        events
+    };
+    for (reason, is_done, expected) in [
+        ("abort", true, "finish_reason \"abort\" after 4 chunks"),
+        ("abort", false, "finish_reason \"abort\" after 4 chunks"),
+        ("error", true, "finish_reason \"error\""),
+        ("content_filter", true, "finish_reason \"content_filter\""),
+        ("cancelled", false, "finish_reason \"cancelled\""),
+        (
+            "banana",
+            true,
+            "after 4 of 8 tokens with the finish_reason \"banana\", which is no known end",
+        ),
+        (
+            "banana",
+            false,
+            "without [DONE] and without a known finish_reason",
+        ),
+        ("", false, "without [DONE] and without a known finish_reason"),
+    ] {
+        let error = judged(8, ended(json!(reason), 4, is_done))
+            .expect_err(reason)
+            .to_string();
+        assert!(error.contains(expected), "{reason}: {error}");
+    }
+    for (reason, tokens, mark) in [
+        (json!("stop"), 8, None),
+        (json!("eos_token"), 8, None),
+        (json!("banana"), 8, Some("unknown_end")),
+        (json!(""), 8, Some("no_finish_reason")),
+        (Value::Null, 8, Some("no_finish_reason")),
+    ] {
+        let accepted = judged(8, ended(reason.clone(), tokens, true)).expect("a sample");
+        let odd: Vec<_> = names(&accepted)
+            .into_iter()
+            .filter(|name| ["unknown_end", "no_finish_reason"].contains(name))
+            .collect();
+        assert_eq!(odd, mark.into_iter().collect::<Vec<_>>(), "{reason}");
+    }
+}
+
+#[test]
+fn a_connection_that_is_cut_after_an_end_is_a_failure_too() {
+    for reason in ["", "stop"] {
+        let server = with(move |_, to| {
+            begin_stream(to)?;
+            for _ in 0..4 {
+                let said = json!({"choices": [{"delta": {"content": " t"}, "finish_reason": reason}]});
+                chunk(to, &event(&said))?;
+            }
+            to.write_all(b"40\r\ndata: {\"cho")?;
+            Ok(false)
+        });
+        let inference = infer(&server, &request(4));
+        let error = judge(&request(4), &inference).expect_err("cut").to_string();
+        assert!(error.contains("4 chunks with text"), "{reason}: {error}");
+    }
+    let server = with(|_, to| {
+        begin_stream(to)?;
+        chunk(to, &said(" t"))?;
+        chunk(
+            to,
+            &event(&json!({"choices": [{"delta": {}, "finish_reason": "stop"}]})),
+        )?;
+        to.write_all(b"40\r\ndata: {\"usa")?;
+        Ok(false)
+    });
+    let error = judge(&request(1), &infer(&server, &request(1)))
+        .expect_err("cut")
+        .to_string();
+    assert!(
+        error.contains("cut after 1 chunks with text and the finish_reason \"stop\""),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_error_in_the_stream_keeps_the_servers_words_whatever_its_shape() {
+    for error in [
+        "event: error\ndata: {\"message\": \"NPU\\u001b[2J hang\"}\n\n",
+        "event: error\ndata: NPU\u{1b}[2J hang\n\n",
+        "error: {\"code\":500,\"message\":\"NPU\\u001b[2J hang\"}\n\n",
+        "data: {\"object\": \"error\", \"message\": \"NPU\\u001b[2J hang\", \"code\": 40303}\n\n",
+        "data: {\"detail\": \"NPU\\u001b[2J hang\"}\n\n",
+    ] {
+        for is_done in [false, true] {
+            let server = with(move |_, to| {
+                begin_stream(to)?;
+                chunk(to, &said("a"))?;
+                chunk(to, error.as_bytes())?;
+                if is_done {
+                    chunk(to, b"data: [DONE]\n\n")?;
+                }
+                end_stream(to)
+            });
+            let text = judge(&request(4), &infer(&server, &request(4)))
+                .expect_err(error)
+                .to_string();
+            assert_eq!(text, "the run failed: NPU\\u{1b}[2J hang", "{error}");
+        }
+    }
+}
+
+#[test]
+fn an_error_instead_of_a_stream_keeps_the_servers_words() {
+    for (status, body) in [
+        ("200 OK", json!({"message": "NPU hang", "code": 500})),
+        ("200 OK", json!({"object": "error", "message": "NPU hang"})),
+        ("200 OK", json!({"detail": "NPU hang"})),
+        (
+            "500 Internal Server Error",
+            json!({"errors": [{"message": "NPU hang"}]}),
+        ),
+        ("503 Service Unavailable", json!({"msg": "NPU hang"})),
+    ] {
+        let of_reply = body.clone();
+        let server = with(move |_, to| document(to, status, &of_reply));
+        let text = loaded(&server)
+            .infer(&request(4))
+            .expect_err("refused")
+            .to_string();
+        assert!(text.contains(": NPU hang"), "{body}: {text}");
+    }
+    // A stream by its kind, and a document by its content.
+    let server = with(|_, to| {
+        page(
+            to,
+            "200 OK",
+            "text/event-stream",
+            b"{\n  \"error\": {\"message\": \"NPU hang\"}\n}\n",
+        )
+    });
+    let error = judge(&request(4), &infer(&server, &request(4))).expect_err("an error");
+    assert_eq!(error.to_string(), "the run failed: NPU hang");
+}
+
+#[test]
+fn what_keeps_a_connection_open_is_ignored() {
+    let server = with(|_, to| {
+        let mut events = Vec::new();
+        for (keep, event) in [
+            "data: \n\n",
+            "event: ping\ndata: x\n\n",
+            ": hi\n\n",
+            "retry: 5\n\n",
+            "data: {}\n\n",
+            "\n",
+        ]
+        .iter()
+        .cycle()
+        .zip(answer(&["a", "b", "c", "d"], &usage(4)))
+        {
+            events.push([keep.as_bytes(), &event].concat());
+        }
+        send(to, &events)
+    });
+    let inference = infer(&server, &request(4));
+    assert_eq!(judge(&request(4), &inference).expect("a sample").marks, []);
+    assert_eq!(inference.text, "abcd");
+}
+
+/// A server that lists `listed`, takes `taken` as names of its model, and calls it `own` in its chunks.
+fn named(listed: &'static [&'static str], taken: &'static [&'static str], own: &'static str) -> Scripted {
+    Scripted::start(move |asked, to| {
+        if asked.page == "GET /v1/models" && !listed.is_empty() {
+            let list: Vec<Value> = listed.iter().map(|id| json!({"id": id})).collect();
+            return document(to, "200 OK", &json!({"object": "list", "data": list}));
+        }
+        if !is_stream(asked) || !taken.iter().any(|name| asked.body["model"] == *name) {
+            let words = format!("The model {} does not exist.", asked.body["model"]);
+            return document(to, "404 Not Found", &json!({"error": {"message": words}}));
+        }
+        let mut events = answer(&["a", "b"], &usage(2));
+        events[1] = event(&json!({"model": own, "choices": [{"delta": {"content": "a"}}]}));
+        send(to, &events)
+    })
+}
+
+const OWN: &str = "/llm/org/Kimi-K2";
+
+#[test]
+fn a_name_that_the_server_lists_is_taken_with_a_mark() {
+    let kimi = LoadSpec {
+        deadline: Duration::from_secs(30),
+        ..LoadSpec::new("kimi")
+    };
+    for (listed, taken, marked) in [
+        (&["kimi"][..], &["kimi"][..], true),
+        (&["gemma", "kimi"], &["gemma", "kimi"], true),
+        (&["kimi", "kimi-large"], &["kimi"], true),
+        // Without a list, or where the list is wrong: the server takes no other name.
+        (&[], &["kimi"], true),
+        (&[OWN, "kimi"], &["kimi"], true),
+    ] {
+        let server = named(listed, taken, OWN);
+        let mut engine = Server::new(target(&server.url)).expect("no key");
+        engine.load(&kimi).expect("taken");
+        let inference = engine.infer(&request(2)).expect("an inference");
+        let abilities = rkllm_bench::ffi::Abilities::of_header();
+        let accepted = Ledger::new(abilities, &kimi)
+            .judge(&request(2), None, &inference)
+            .expect("a sample");
+        let mark = Mark::AnsweredAs { name: OWN.into() };
+        assert_eq!(
+            accepted.marks.contains(&mark),
+            marked,
+            "{listed:?}: {:?}",
+            accepted.marks
+        );
+    }
+}
+
+#[test]
+fn advice_names_what_the_server_takes() {
+    for (asked, listed, taken, own, advice) in [
+        (
+            "kimi",
+            &["gemma", "kimi"][..],
+            &["gemma", "kimi"][..],
+            "gemma",
+            "as in --model gemma",
+        ),
+        ("kimi", &[], &["kimi", OWN], OWN, "as in --model /llm/org/Kimi-K2"),
+        (
+            "kimi",
+            &["kimi", "kimi-large"],
+            &["kimi", "kimi-large"],
+            "kimi-large",
+            "as in --model kimi-large",
+        ),
+        (
+            "x",
+            &["kimi"],
+            &["kimi", "x"],
+            OWN,
+            "name one that it lists with --model: kimi",
+        ),
+        (
+            OWN,
+            &["kimi"],
+            &["kimi"],
+            OWN,
+            "name one that it lists with --model: kimi",
+        ),
+    ] {
+        let server = named(listed, taken, own);
+        let mut engine = Server::new(target(&server.url)).expect("no key");
+        let text = engine
+            .load(&LoadSpec::new(asked))
+            .expect_err("refused")
+            .to_string();
+        assert!(text.contains(advice), "{asked} of {listed:?}: {text}");
+    }
+}
+
+#[test]
+fn a_model_that_changes_in_mid_run_is_no_sample() {
+    let answered = AtomicUsize::new(0);
+    let server = Scripted::start(move |asked, to| {
+        if !is_stream(asked) {
+            return document(to, "404 Not Found", &json!({}));
+        }
+        let name = if answered.fetch_add(1, Ordering::SeqCst) < PROBES {
+            "m"
+        } else {
+            "other"
+        };
+        let mut events = answer(&["a", "b"], &usage(2));
+        events[1] = event(&json!({"model": name, "choices": [{"delta": {"content": "a"}}]}));
+        send(to, &events)
+    });
+    let error = judge(&request(2), &infer(&server, &request(2)))
+        .expect_err("another")
+        .to_string();
+    assert!(
+        error.contains("the model other answered where m was asked for"),
+        "{error}"
+    );
+}
+
+/// A server that refuses requests with certain fields by their names.
+fn picky(refused: &'static [(&'static str, &'static str)]) -> Scripted {
+    Scripted::start(move |asked, to| {
+        if !is_stream(asked) {
+            return document(to, "404 Not Found", &json!({}));
+        }
+        for (field, words) in refused {
+            if !asked.body[field].is_null() {
+                return document(
+                    to,
+                    "400 Bad Request",
+                    &json!({"error": {"message": words, "param": field}}),
+                );
+            }
+        }
+        send(to, &answer(&["a", "b"], &usage(2)))
+    })
+}
+
+#[test]
+fn a_limit_by_another_name_is_asked_for_by_that() {
+    for (refused, name) in [
+        (
+            &[(
+                "max_tokens",
+                "max_tokens is not supported, use max_completion_tokens",
+            )][..],
+            "max_completion_tokens",
+        ),
+        (
+            &[("max_tokens", "Unsupported parameter")],
+            "max_completion_tokens",
+        ),
+        (
+            &[("max_tokens", "unknown; there is max_new_tokens")],
+            "max_new_tokens",
+        ),
+    ] {
+        let server = picky(refused);
+        let mut engine = loaded(&server);
+        let inference = engine.infer(&request(2)).expect("an inference");
+        assert_eq!(judge(&request(2), &inference).expect("a sample").marks, []);
+        let bodies = server.bodies(CHAT);
+        assert_eq!(bodies.len(), PROBES + 1 + 1, "it is refused once");
+        assert!(
+            bodies[1..]
+                .iter()
+                .all(|body| body["max_tokens"].is_null() && !body[name].is_null())
+        );
+        assert_eq!(bodies[PROBES + 1][name], 2);
+    }
+}
+
+#[test]
+fn a_limit_that_is_refused_for_its_value_is_the_servers_to_explain() {
+    let server = picky(&[(
+        "max_tokens",
+        "'max_tokens' or 'max_completion_tokens' is too large: 4",
+    )]);
+    let text = Server::new(target(&server.url))
+        .expect("no key")
+        .load(&spec())
+        .expect_err("refused")
+        .to_string();
+    assert!(text.contains("is too large: 4"), "{text}");
+    assert_eq!(server.bodies(CHAT).len(), 1);
+}
+
+#[test]
+fn an_answer_that_need_not_be_greedy_is_marked() {
+    let greedy = picky(&[("temperature", "temperature: 0 is not supported")]);
+    let open = picky(&[
+        ("temperature", "temperature: 0 is not supported"),
+        ("top_k", "unknown field top_k"),
+        ("stream_options", "unknown field stream_options"),
+    ]);
+    for (server, fields) in [(greedy, &[][..]), (open, &["temperature", "top_k"])] {
+        let inference = infer(&server, &request(2));
+        let marks = judge(&request(2), &inference).expect("a sample").marks;
+        let left_out = marks.iter().find_map(|mark| match mark {
+            Mark::LeftOut { fields } => Some(fields.clone()),
+            _ => None,
+        });
+        assert_eq!(left_out.unwrap_or_default(), fields);
+    }
+}
+
+#[test]
+fn characters_are_no_tokens() {
+    let text = "The sky is blue, since air scatters short waves more than long ones.";
+    let characters: Vec<Vec<u8>> = text
+        .chars()
+        .map(|character| said(&character.to_string()))
+        .collect();
+    let words: Vec<Vec<u8>> = [text, " ", text]
+        .concat()
+        .split_inclusive(' ')
+        .map(said)
+        .collect();
+    let by_rule = |chunks: &[Vec<u8>], of_stream: Option<Value>| {
+        judged(16, of_chunks(chunks.to_vec(), of_stream)).expect("a sample")
+    };
+    for (chunks, rule, of_stream) in [
+        (&characters, CountRule::ChunksAreCharacters, None),
+        (&characters, CountRule::ChunksAreCharacters, Some(usage(0))),
+        // What it counts are its own chunks, and the answer's words.
+        (&characters, CountRule::ChunksAreCharacters, Some(usage(68))),
+        (&characters, CountRule::ChunksAreCharacters, Some(usage(13))),
+        (&words, CountRule::ChunksAreWords, None),
+    ] {
+        let accepted = by_rule(chunks, of_stream.clone());
+        let is_counted = |mark: &Mark| matches!(mark, Mark::CountedBy { rule: by, .. } if *by == rule);
+        assert!(
+            accepted.marks.iter().any(is_counted),
+            "{of_stream:?}: {:?}",
+            accepted.marks
+        );
+        assert_eq!(accepted.phases.decode_ns_per_token, None, "{of_stream:?}");
+        assert!(
+            accepted
+                .phases
+                .ttft_ns
+                .is_some_and(|ns| ns < accepted.phases.total_ns)
+        );
+        let why = accepted
+            .marks
+            .iter()
+            .find_map(Mark::explanation)
+            .expect("a reason");
+        assert!(why.starts_with("no decode: each chunk is "), "{why}");
+    }
+    let accepted = by_rule(&characters, Some(usage(16)));
+    let counted = Mark::CountedBy {
+        rule: CountRule::Usage,
+        usage: Some(16),
+        chunks: 68,
+    };
+    assert_eq!(accepted.marks, [counted], "usage counts tokens");
+    assert!(accepted.phases.decode_ns_per_token.is_some());
+}
+
+#[test]
+fn a_first_chunk_of_the_answer_before_does_not_make_the_ttft() {
+    let server = with(|_, to| {
+        begin_stream(to)?;
+        for (wait, event) in [0, 20, 200, 10, 10, 10, 10, 10, 10, 0, 0, 0]
+            .iter()
+            .zip(answer(&["!", "a", "b", "c", "d", "e", "f", "g"], &usage(8)))
+        {
+            std::thread::sleep(Duration::from_millis(*wait));
+            chunk(to, &event)?;
+        }
+        end_stream(to)
+    });
+    let accepted = judge(&request(8), &infer(&server, &request(8))).expect("a sample");
+    assert_eq!(names(&accepted), ["stale_first_chunk"]);
+    let ttft_ns = accepted.phases.ttft_ns.expect("known");
+    assert!(ttft_ns >= 220_000_000, "{ttft_ns}");
+    let decode = accepted.phases.decode_ns_per_token.expect("known");
+    assert!(decode < 100e6, "{decode}: the prefill is no gap");
+}
+
+#[test]
+fn an_answer_longer_than_asked_is_a_sample_with_its_own_count() {
+    let accepted = judged(4, of_chunks(vec![said(" t"); 20], Some(usage(20)))).expect("a sample");
+    assert_eq!(accepted.marks, [Mark::LongerThanAsked { asked: 4, got: 20 }]);
+    assert!(accepted.phases.decode_ns_per_token.is_some_and(|ns| ns < 50e6));
+    let why = accepted.marks[0].explanation().expect("a reason");
+    assert!(
+        why.contains("--max-new-tokens 4: 20 tokens came") && why.contains("Set --max-new-tokens"),
+        "{why}"
+    );
+}
+
+#[test]
+fn a_refusal_with_a_good_status_is_one_on_all_pages() {
+    let refusal = json!({"success": false, "message": "NPU is busy"});
+    let server = Scripted::start(move |asked, to| match asked.page.as_str() {
+        "GET /v1/models/loaded" => document(
+            to,
+            "200 OK",
+            &json!({"loaded": false, "message": "no model is loaded"}),
+        ),
+        "POST /v1/models/load" => document(to, "200 OK", &refusal),
+        _ => document(to, "200 OK", &json!({"error": "no list for you"})),
+    });
+    let mut engine = Server::new(target(&server.url)).expect("no key");
+    let text = engine.load(&spec()).expect_err("refused").to_string();
+    assert!(
+        text.contains("loading m on the server: 200 OK: NPU is busy"),
+        "{text}"
+    );
+    let text = engine.models().expect_err("refused").to_string();
+    assert!(text.contains("no list for you"), "{text}");
+}
+
+#[test]
+fn lists_of_models_have_several_shapes() {
+    for list in [
+        json!({"data": [{"id": "a"}, {"id": "b"}]}),
+        json!({"models": [{"name": "a"}, {"model": "b"}]}),
+        json!({"models": ["a", "b"]}),
+        json!(["a", "b"]),
+        json!({"models": {"a": {}, "b": {"size": 5}}}),
+    ] {
+        let of_reply = list.clone();
+        let server = Scripted::start(move |asked, to| match asked.page.as_str() {
+            "GET /v1/models" => document(to, "200 OK", &of_reply),
+            _ => document(to, "404 Not Found", &json!({})),
+        });
+        let models = Server::new(target(&server.url))
+            .expect("no key")
+            .models()
+            .expect("listed");
+        assert_eq!(models.available, ["a", "b"], "{list}");
+    }
 }

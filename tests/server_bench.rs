@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, LazyLock};
 
-use common::http::{Asked, Scripted, answer, document, send};
+use common::http::{Asked, Scripted, answer, begin_stream, chunk, document, end_stream, event, said, send};
 use common::{Place, facade, host, run, succeed, text_of};
 use rkllm_bench::inference::Input;
 use rkllm_bench::levels::levels;
@@ -325,4 +325,235 @@ fn what_a_server_adds_is_told_with_intervals() {
     let document: Value = serde_json::from_slice(&output.stdout).expect("JSON alone on stdout");
     assert_eq!(document["kind"], "rkllm-bench overhead");
     assert_eq!(document["ttft"]["pairs"], 12);
+}
+
+/// A server that answers each request for an answer with `events`.
+fn answering(events: impl Fn(usize) -> Vec<Vec<u8>> + Send + Sync + 'static) -> Scripted {
+    Scripted::start(move |asked, to| match asked.page.as_str() {
+        "POST /v1/chat/completions" => {
+            let tokens = asked.body["max_tokens"].as_u64().expect("a number");
+            send(to, &events(usize::try_from(tokens).expect("few")))
+        }
+        _ => reply(&["m"], asked, to),
+    })
+}
+
+/// A row of the terminal's table of prompts, as its cells.
+fn row<'a>(text: &'a str, prompt: &str) -> Vec<&'a str> {
+    let mut lines = text
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    lines
+        .find(|cells| cells.len() == 8 && cells[0] == prompt)
+        .unwrap_or_else(|| panic!("{prompt}: {text}"))
+}
+
+/// The text without the breaks of its lines.
+fn unfolded(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn figures_that_nobody_knows_are_absent_with_the_reason() {
+    let place = Place::new();
+    let server = answering(|tokens| {
+        let musing =
+            event(&json!({"choices": [{"delta": {"content": "", "musing": " t"}, "finish_reason": null}]}));
+        let usage = json!({"prompt_tokens": 500, "completion_tokens": tokens, "prompt_tokens_details": {"cached_tokens": 0}});
+        let mut events = answer(&vec![" t"; tokens / 4], &usage);
+        let musings = std::iter::repeat_n(musing, tokens - tokens / 4);
+        events.splice(1..1, musings);
+        events
+    });
+    let output = run(bench(&place, &server)
+        .env("RKLLM_BENCH_MAX_NEW_TOKENS", "16")
+        .args(["--quick", "question"]));
+    let text = text_of(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    // prompt, tokens in and out, TTFT, prefill, decode, worst gap, memory.
+    assert_eq!(
+        row(&text, "question"),
+        ["question", "500", "16", "-", "-", "-", "-", "-"]
+    );
+    let reason =
+        "unread_deltas: no TTFT and no decode: 12 chunks held something in fields that are not read (musing)";
+    assert!(unfolded(&text).contains(reason), "{text}");
+    assert!(
+        text.lines()
+            .all(|line| !line.contains("unread_deltas") || line.chars().count() <= 80),
+        "{text}"
+    );
+    for absent in ["/ttft/", "/decode/"] {
+        assert!(!text.contains(&format!("m/server-quick{absent}")), "{text}");
+    }
+    let sample = &place.record().models[0].prompts[0].samples[0];
+    assert_eq!(
+        (sample.phases.ttft_ns, sample.phases.decode_ns_per_token),
+        (None, None)
+    );
+    let unread = sample
+        .inference
+        .stream
+        .as_ref()
+        .and_then(|stream| stream.unread.clone());
+    assert_eq!(unread.map(|unread| unread.chunks), Some(12));
+
+    let reports =
+        std::fs::read_dir(place.path("reports")).or_else(|_| std::fs::read_dir(place.path("runs/reports")));
+    for report in reports
+        .expect("reports")
+        .map(|file| file.expect("an entry").path())
+    {
+        let text = std::fs::read_to_string(&report).expect("text");
+        assert!(
+            unfolded(&text).contains("no TTFT and no decode: 12 chunks"),
+            "{}: {text}",
+            report.display()
+        );
+        if report.extension().is_some_and(|ending| ending == "json") {
+            let document: Value = serde_json::from_str(&text).expect("JSON");
+            assert_eq!(document["summary"]["avg_ttft_ms"], Value::Null);
+            assert_eq!(document["summary"]["avg_tokens_per_second"], Value::Null);
+        }
+    }
+    let record = std::fs::read_dir(place.path("runs")).expect("a folder");
+    let record = record
+        .map(|file| file.expect("an entry").path())
+        .find(|path| path.is_file())
+        .expect("a record");
+    for (format, unwanted) in [
+        ("csv", ",0,"),
+        ("bencher", "ttft"),
+        ("github-action-benchmark", "ttft"),
+    ] {
+        let text = succeed(
+            host::tool(&place)
+                .args(["export", "--to", format, "--runs"])
+                .arg(&record),
+        );
+        assert!(
+            !text.contains(unwanted) || (format == "csv" && text.contains(",16,,,,")),
+            "{format}: {text}"
+        );
+    }
+}
+
+#[test]
+fn characters_have_a_ttft_and_no_rate() {
+    let place = Place::new();
+    let server = answering(|_| {
+        let text = "The sky is blue, since air scatters short waves more than long ones.";
+        let end = event(&json!({"choices": [{"delta": {}, "finish_reason": "stop"}]}));
+        let said = text.chars().map(|character| said(&character.to_string()));
+        said.chain([end, b"data: [DONE]\n\n".to_vec()]).collect()
+    });
+    let output = run(bench(&place, &server).args(["--quick", "question"]));
+    let text = text_of(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    let cells = row(&text, "question");
+    assert!(cells[2] == "-" && cells[3] != "-" && cells[5] == "-", "{cells:?}");
+    assert!(
+        unfolded(&text)
+            .contains("counted_by: no decode: each chunk is one character, and the server sends no usage"),
+        "{text}"
+    );
+    assert!(
+        text.contains("m/server-quick/ttft/question") && !text.contains("m/server-quick/decode/question"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_server_that_ignores_the_limit_is_measured_and_the_flag_is_named() {
+    let place = Place::new();
+    let server = answering(|_| {
+        let usage = json!({"prompt_tokens": 500, "completion_tokens": 13, "prompt_tokens_details": {"cached_tokens": 0}});
+        answer(&[" t"; 13], &usage)
+    });
+    let output = run(bench(&place, &server).args(["--quick", "question"]));
+    let text = text_of(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert_eq!(row(&text, "question")[2], "13");
+    let reason = "longer_than_asked: the server does not keep to --max-new-tokens 4: 13 tokens came";
+    assert!(unfolded(&text).contains(reason), "{text}");
+}
+
+#[test]
+fn answers_that_the_server_aborts_fail_with_its_word() {
+    let place = Place::new();
+    let requests = std::sync::atomic::AtomicUsize::new(0);
+    let server = answering(move |tokens| {
+        let usage = json!({"prompt_tokens": 500, "completion_tokens": tokens, "prompt_tokens_details": {"cached_tokens": 0}});
+        let mut events = answer(&vec![" t"; tokens], &usage);
+        if requests.fetch_add(1, std::sync::atomic::Ordering::SeqCst) >= 2 {
+            events = vec![
+                said(" t"),
+                event(&json!({"choices": [{"delta": {}, "finish_reason": "abort"}]})),
+                b"data: [DONE]\n\n".to_vec(),
+            ];
+        }
+        events
+    });
+    let output = run(bench(&place, &server).args(["--quick", "question"]));
+    let text = text_of(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        unfolded(&text).contains("finish_reason \"abort\" after 1 chunks"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_a_server_adds_is_not_that_of_the_answer_before() {
+    let place = Place::new();
+    let server = Scripted::start(|asked, to| {
+        if asked.page != "POST /v1/chat/completions" {
+            return document(to, "404 Not Found", &json!({}));
+        }
+        begin_stream(to)?;
+        let usage = json!({"prompt_tokens": 500, "completion_tokens": 8, "prompt_tokens_details": {"cached_tokens": 0}});
+        for (number, event) in answer(&["!", "a", "b", "c", "d", "e", "f", "g"], &usage)
+            .iter()
+            .enumerate()
+        {
+            std::thread::sleep(std::time::Duration::from_millis(if number == 2 {
+                400
+            } else {
+                8
+            }));
+            chunk(to, event)?;
+        }
+        end_stream(to)
+    });
+    let _turn = host::turn();
+    let mut command = host::tool(&place);
+    command
+        .args([
+            "overhead",
+            "--url",
+            &server.url,
+            "--model",
+            "tiny-random-weights",
+            "--pairs",
+            "2",
+            "--threads",
+            "1",
+        ])
+        .args(["--max-new-tokens", "8", "--models"])
+        .arg(&*host::MODEL)
+        .args(["--output".as_ref(), place.path("runs").as_os_str()]);
+    let text = succeed(&mut command);
+    assert!(
+        unfolded(&text).contains("stale_first_chunk, 6 of 6 samples: the first chunk came after"),
+        "{text}"
+    );
+    let server_record = &records(&place)[1];
+    for prompt in &server_record.models[0].prompts {
+        for sample in &prompt.samples {
+            assert!(
+                sample.phases.ttft_ns.is_some_and(|ns| ns >= 400_000_000),
+                "{sample:?}"
+            );
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The check that needs no entry wherever answers may end by themselves: that they did.
 
 use super::{Outcome, summed_up};
-use crate::inference::Finish;
+use crate::inference::{End, Finish};
 use crate::ledger::Mark;
 use crate::record::{PromptRecord, Sample};
 
@@ -10,7 +10,8 @@ pub(super) fn outcome(prompt: &PromptRecord) -> Outcome {
         .samples
         .iter()
         .map(|sample| {
-            let tokens = sample.inference.token_count().tokens;
+            let count = sample.inference.token_count().tokens;
+            let tokens = count.map_or_else(|| "an unknown number of".into(), |count| count.to_string());
             let finding = if is_cut(sample, prompt.max_new_tokens) {
                 Err(format!(
                     "cut off after {tokens} tokens, the most that were asked for"
@@ -37,7 +38,13 @@ fn is_cut(sample: &Sample, limit: u32) -> bool {
         .marks
         .iter()
         .any(|mark| matches!(mark, Mark::ReachedLimit { .. }));
-    marked || sample.inference.token_count().tokens >= limit as usize
+    if let Some(tokens) = sample.inference.token_count().tokens {
+        return marked || tokens >= limit as usize;
+    }
+    // The server says so, or nobody.
+    let stream = sample.inference.stream.as_ref();
+    let reason = stream.and_then(|stream| stream.finish_reason.as_deref());
+    reason.is_some_and(|reason| End::of(reason) == End::AtLimit)
 }
 
 #[cfg(test)]

@@ -51,7 +51,8 @@ fn row(
     sample: &Sample,
 ) -> [String; 18] {
     let phases = &sample.phases;
-    let (ttft_ns, total_ns) = (float(phases.ttft_ns), float(phases.total_ns));
+    let total_ns = float(phases.total_ns);
+    let count = |count: Option<String>| count.unwrap_or_default();
     let loaded = model.loaded.as_ref();
     let runtime = loaded.map_or("", |loaded| loaded.runtime.name());
     [
@@ -64,11 +65,15 @@ fn row(
         number_of.to_string(),
         prompt.depth.to_string(),
         prompt.cache_start.name().to_owned(),
-        prompt
-            .prompt_tokens
-            .map_or_else(String::new, |tokens| tokens.to_string()),
-        sample.inference.token_count().tokens.to_string(),
-        number(Some(ttft_ns / NS_PER_MS)),
+        count(prompt.prompt_tokens.map(|tokens| tokens.to_string())),
+        count(
+            sample
+                .inference
+                .token_count()
+                .tokens
+                .map(|tokens| tokens.to_string()),
+        ),
+        number(phases.ttft_ns.map(|ns| float(ns) / NS_PER_MS)),
         number(
             prompt
                 .prompt_tokens

@@ -161,10 +161,10 @@ fn decodes(prompt: &PromptRecord) -> Vec<Test> {
 
 fn steps(sample: &Sample) -> Option<(u32, u64)> {
     sample.phases.decode_ns_per_token?;
-    let tokens = &sample.inference.tokens;
+    let tokens = sample.inference.own_tokens();
     let (first, last) = (tokens.first()?, tokens.last()?);
     let ns = last.at_ns.checked_sub(first.at_ns).filter(|ns| *ns > 0)?;
-    let steps = sample.inference.token_count().tokens.checked_sub(1)?;
+    let steps = sample.inference.token_count().tokens?.checked_sub(1)?;
     let steps = u32::try_from(steps).ok().filter(|steps| *steps > 0)?;
     Some((steps, ns))
 }

@@ -14,7 +14,7 @@ use crate::engine::server::{Api, Identity};
 use crate::engine::{Runtime, scripted};
 use crate::export;
 use crate::gate::{self, Limits};
-use crate::inference::{Input, RuntimeStats, Stream, Usage};
+use crate::inference::{Input, Pieces, RuntimeStats, Stream, Unread, Usage};
 use crate::ledger::{Mark, Rejection};
 use crate::prompts::Check;
 use crate::record::{Rejected, RunRecord, ServerParameters, fixtures};
@@ -159,6 +159,13 @@ fn of_server() -> RunRecord {
             }),
             finish_reason: Some("length".into()),
             model: Some("m".into()),
+            pieces: Pieces::Words,
+            unread: Some(Unread {
+                chunks: 1,
+                fields: vec!["musing".into()],
+            }),
+            left_out: vec!["top_k".into()],
+            shared: true,
         });
         sample.phases = sample.inference.phases().expect("tokens came");
     }

@@ -1,6 +1,9 @@
 //! What one call of the model is asked and what it gave: plain data, without a clock and without a runtime.
 
 mod cache_start;
+mod ends;
+mod first_chunk;
+mod pieces;
 mod stream;
 
 use std::time::Duration;
@@ -9,7 +12,10 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::ffi::{Finish, Sampling, TokenEvent};
 pub use cache_start::{COLD, CacheSetUp, CacheStart, PrefixSource};
-pub use stream::{CountRule, Stream, TokenCount, Usage, is_word_count};
+pub use ends::End;
+pub use pieces::Pieces;
+pub(crate) use stream::is_same_model;
+pub use stream::{CountRule, Stream, TokenCount, Unread, Usage, is_word_count};
 
 /// What a prompt is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,13 +151,14 @@ pub struct Inference {
 /// The phases of one inference, from our own stamps, in nanoseconds.
 ///
 /// TTFT = first callback - call. Decode, the time per output token (TPOT) = (last - first) / (tokens - 1), absent
-/// below two tokens, and where a server did not stream. Total = return - call. With a runtime in the same process nothing
+/// below two tokens, where a server did not stream, and where nobody knows how many tokens there were. Total = return - call. With a runtime in the same process nothing
 /// lies between call and prefill, so prefill is the TTFT; the runtime's own `prefill_time_ms` stands beside it. Between a
 /// client and a server's prefill lies all that the server adds, so there prefill is what the server says of it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Phases {
-    /// Time to the first token, ns.
-    pub ttft_ns: u64,
+    /// Time to the first token, ns; absent where a server's first tokens may have come in fields that are not read.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub ttft_ns: Option<u64>,
     /// Time of the prompt's computation, ns; absent where a server does not tell it.
     pub prefill_ns: Option<u64>,
     /// Mean time per output token after the first, ns.
@@ -165,38 +172,48 @@ pub struct Phases {
 impl Inference {
     /// The phases; absent when no token came or the stamps run backwards.
     pub fn phases(&self) -> Option<Phases> {
-        let first = self.tokens.first()?.at_ns;
-        let last = self.tokens.last()?.at_ns;
-        let gaps = self
-            .tokens
-            .windows(2)
-            .map(|pair| pair[1].at_ns.checked_sub(pair[0].at_ns));
-        let worst_gap_ns = gaps.collect::<Option<Vec<_>>>()?.into_iter().max();
-        let ttft_ns = first.checked_sub(self.call_ns)?;
-        let is_streamed = self.is_streamed();
+        self.tokens.first()?.at_ns.checked_sub(self.call_ns)?;
+        let in_order = |pair: &[TokenEvent]| pair[0].at_ns <= pair[1].at_ns;
+        if !self.tokens.windows(2).all(in_order) {
+            return None;
+        }
+        let own = self.own_tokens();
+        let (first, last) = (own.first()?.at_ns, own.last()?.at_ns);
+        let count = self.token_count();
+        let ttft_ns = (count.rule != CountRule::UnreadDeltas).then_some(first - self.call_ns);
+        let has_pace = self.is_streamed() && ttft_ns.is_some() && count.tokens.is_some();
+        let gaps = own.windows(2).map(|pair| pair[1].at_ns - pair[0].at_ns);
         Some(Phases {
             ttft_ns,
             prefill_ns: match self.stream {
-                None => Some(ttft_ns),
+                None => ttft_ns,
                 Some(_) => self.told_prefill_ns(),
             },
-            decode_ns_per_token: self.decode_ns_per_token(last - first).filter(|_| is_streamed),
+            decode_ns_per_token: self
+                .steps(count)
+                .filter(|_| has_pace)
+                .map(|steps| float(last - first) / float(steps)),
             total_ns: self.return_ns.checked_sub(self.call_ns)?,
-            worst_gap_ns: worst_gap_ns.filter(|_| is_streamed),
+            worst_gap_ns: gaps.max().filter(|_| has_pace),
         })
     }
 
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a run's nanoseconds fit the 52 bits of a float"
-    )]
-    fn decode_ns_per_token(&self, decode_ns: u64) -> Option<f64> {
-        let steps = match &self.stream {
-            None => self.tokens.len() - 1,
-            Some(_) => self.token_count().tokens.checked_sub(1)?,
+    /// Computations of a token between the first and the last stamp; absent where there are none, or nobody knows.
+    fn steps(&self, count: TokenCount) -> Option<u64> {
+        let tokens = match count.rule {
+            CountRule::Callbacks | CountRule::UsageAndChunks => self.own_tokens().len(),
+            _ => count.tokens?,
         };
-        (steps > 0).then(|| decode_ns as f64 / steps as f64)
+        Some(tokens.checked_sub(1)? as u64).filter(|steps| *steps > 0)
     }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a run's nanoseconds fit the 52 bits of a float"
+)]
+fn float(value: u64) -> f64 {
+    value as f64
 }
 
 #[cfg(test)]
@@ -210,7 +227,7 @@ mod tests {
         assert_eq!(
             inference.phases(),
             Some(Phases {
-                ttft_ns: 5_000,
+                ttft_ns: Some(5_000),
                 prefill_ns: Some(5_000),
                 decode_ns_per_token: Some(1_000.0),
                 total_ns: 8_200,

@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Inference, Input};
+use super::pieces::{Pieces, is_in_letters};
+use super::{End, Inference, Input};
 
 /// What a server told beside the text.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +17,27 @@ pub struct Stream {
     pub finish_reason: Option<String>,
     /// The model that the server says it answered with; absent where it says none.
     pub model: Option<String>,
+    /// What its chunks with text are, by that text.
+    #[serde(default)]
+    pub pieces: Pieces,
+    /// Chunks that held something, but no text in a field that is read; absent where there were none.
+    #[serde(default)]
+    pub unread: Option<Unread>,
+    /// Fields of the request that the server refuses by name and that were left out.
+    #[serde(default)]
+    pub left_out: Vec<String>,
+    /// Whether the server may have served other requests of the run at the same time.
+    #[serde(default)]
+    pub shared: bool,
+}
+
+/// What of a stream is not read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unread {
+    /// Chunks.
+    pub chunks: usize,
+    /// Names of the fields, the first few.
+    pub fields: Vec<String>,
 }
 
 impl Stream {
@@ -39,10 +61,23 @@ pub struct Usage {
 /// How many new tokens there were, and by what that is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TokenCount {
-    /// New tokens.
-    pub tokens: usize,
+    /// New tokens; absent where nobody knows.
+    pub tokens: Option<usize>,
     /// How they were counted.
     pub rule: CountRule,
+}
+
+impl TokenCount {
+    const fn of(tokens: usize, rule: CountRule) -> Self {
+        Self {
+            tokens: Some(tokens),
+            rule,
+        }
+    }
+
+    const fn unknown(rule: CountRule) -> Self {
+        Self { tokens: None, rule }
+    }
 }
 
 /// How new tokens were counted.
@@ -63,6 +98,15 @@ pub enum CountRule {
     ChunksUsageIsWords,
     /// By the chunks with text: `usage` counts fewer than those.
     ChunksUsageTooFew,
+    /// Not at all: each chunk is one character, and no count of tokens is there.
+    ChunksAreCharacters,
+    /// Not at all: each chunk is a word, and no count of tokens is there.
+    ChunksAreWords,
+    /// Not at all: the chunks are pieces of one size, and no count of tokens is there.
+    ChunksArePieces,
+    /// By `usage`, where that is there: chunks between those with text held something in fields that are not read, so that
+    /// nobody knows when the tokens came.
+    UnreadDeltas,
 }
 
 impl CountRule {
@@ -84,46 +128,79 @@ const WORDS_AROUND: usize = 2;
 impl Inference {
     /// How many new tokens there were.
     pub fn token_count(&self) -> TokenCount {
-        let seen = self.tokens.len() + self.overflow as usize;
         let Some(stream) = &self.stream else {
-            return TokenCount {
-                tokens: seen,
-                rule: CountRule::Callbacks,
-            };
+            return TokenCount::of(self.tokens.len() + self.overflow as usize, CountRule::Callbacks);
         };
-        let usage = stream.usage.and_then(|usage| usage.completion_tokens);
-        let by_chunks = match usage {
-            None => CountRule::ChunksNoUsage,
-            Some(told) if self.agrees(told as usize, seen) => CountRule::UsageAndChunks,
-            Some(told) if is_word_count(told, &self.text, 0) => CountRule::ChunksUsageIsWords,
-            Some(told) if told as usize > seen => {
-                return TokenCount {
-                    tokens: told as usize,
-                    rule: CountRule::Usage,
-                };
-            }
-            Some(_) => CountRule::ChunksUsageTooFew,
-        };
+        let chunks = self.own_tokens().len();
+        let counted = self.counted_by_stream(stream, chunks);
+        if counted.rule == CountRule::UsageAndChunks {
+            return counted;
+        }
         // The runtime counts the callbacks, or one less.
-        match self.told_new_tokens() {
-            Some(told) if by_chunks != CountRule::UsageAndChunks && told > seen => TokenCount {
-                tokens: told,
-                rule: CountRule::RuntimeStatistics,
-            },
-            _ => TokenCount {
-                tokens: seen,
-                rule: by_chunks,
-            },
+        let of_runtime = self.told_new_tokens();
+        let is_all = |told| told == chunks || told + 1 == chunks;
+        if stream.unread.is_some() && !of_runtime.is_some_and(is_all) {
+            let tokens = of_runtime.filter(|told| *told > chunks);
+            let of_usage = counted.tokens.filter(|_| counted.rule == CountRule::Usage);
+            return TokenCount {
+                tokens: tokens.or(of_usage),
+                rule: CountRule::UnreadDeltas,
+            };
+        }
+        match of_runtime {
+            Some(told) if told > chunks || counted.tokens.is_none() => {
+                TokenCount::of(told, CountRule::RuntimeStatistics)
+            }
+            _ => counted,
         }
     }
 
-    /// Whether the server's count is that of the chunks, with an end token or without.
+    /// The count by `usage` and the chunks.
+    fn counted_by_stream(&self, stream: &Stream, chunks: usize) -> TokenCount {
+        let by_chunks = |rule| match stream.pieces {
+            Pieces::Tokens => TokenCount::of(chunks, rule),
+            Pieces::Characters => TokenCount::unknown(CountRule::ChunksAreCharacters),
+            Pieces::Words => TokenCount::unknown(CountRule::ChunksAreWords),
+            Pieces::FixedSize => TokenCount::unknown(CountRule::ChunksArePieces),
+        };
+        let usage = stream.usage.and_then(|usage| usage.completion_tokens);
+        // Some servers send a usage without having counted.
+        let Some(told) = usage.filter(|told| *told > 0 || chunks == 0) else {
+            return by_chunks(CountRule::ChunksNoUsage);
+        };
+        let count = told as usize;
+        if self.agrees(count, chunks) {
+            // Some servers count what they send.
+            let is_letters = stream.pieces == Pieces::Characters && is_in_letters(&self.text);
+            let tokens = if self.is_first_chunk_stale() {
+                count
+            } else {
+                chunks
+            };
+            return if is_letters {
+                by_chunks(CountRule::ChunksNoUsage)
+            } else {
+                TokenCount::of(tokens, CountRule::UsageAndChunks)
+            };
+        }
+        if is_word_count(told, &self.text, 0) {
+            return by_chunks(CountRule::ChunksUsageIsWords);
+        }
+        if count > chunks || stream.pieces != Pieces::Tokens {
+            return TokenCount::of(count, CountRule::Usage);
+        }
+        TokenCount::of(chunks, CountRule::ChunksUsageTooFew)
+    }
+
+    /// Whether the server's count is that of the chunks: with an end token or without, and without a token that the server
+    /// keeps for the next answer.
     fn agrees(&self, told: usize, chunks: usize) -> bool {
         let reason = self
             .stream
             .as_ref()
             .and_then(|stream| stream.finish_reason.as_deref());
-        told == chunks || (reason == Some("stop") && told == chunks + 1)
+        let ends_by_itself = reason.is_some_and(|word| End::of(word) == End::ByItself);
+        told == chunks || (told == chunks + 1 && (ends_by_itself || self.is_first_chunk_stale()))
     }
 
     fn told_new_tokens(&self) -> Option<usize> {
@@ -140,7 +217,8 @@ impl Inference {
             .filter(|told| match input {
                 Input::Text(text) => {
                     !is_word_count(*told, text, WORDS_AROUND)
-                        && self.token_count().rule != CountRule::ChunksUsageIsWords
+                        && ![CountRule::ChunksUsageIsWords, CountRule::ChunksAreWords]
+                            .contains(&self.token_count().rule)
                 }
                 Input::Tokens(_) => true,
             });
@@ -179,3 +257,30 @@ impl Inference {
 
 /// Less time a token than any model needs, ns: 20,000 tokens a second.
 const FASTEST_NS: u64 = 50_000;
+
+/// Whether a server's name of a model is the wanted one: servers take a short name for a whole one.
+pub(crate) fn is_same_model(name: &str, wanted: &str) -> bool {
+    let bare = |name: &str| name.trim_end_matches(".rkllm").to_lowercase();
+    let (name, wanted) = (bare(name), bare(wanted));
+    name == wanted || (!wanted.is_empty() && name.starts_with(&wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_one_model() {
+        for (name, wanted, same) in [
+            ("kimi", "kimi", true),
+            ("Qwen3-0.6B-w8a8.rkllm", "qwen3-0.6b", true),
+            ("llama3:latest", "llama3", true),
+            ("/llm/org/Kimi-K2", "kimi", false),
+            ("a/kimi", "b/kimi", false),
+            ("gemma", "kimi", false),
+            ("kimi", "", false),
+        ] {
+            assert_eq!(is_same_model(name, wanted), same, "{name} for {wanted}");
+        }
+    }
+}

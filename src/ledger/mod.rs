@@ -5,6 +5,8 @@
 
 mod cache_start;
 mod disturbance;
+mod explain;
+mod stream;
 mod verdict;
 
 use std::cmp::Ordering;
@@ -43,6 +45,8 @@ pub struct Ledger {
     /// Whether prompts vary, since the KV cache cannot be cleared.
     varies_prompts: bool,
     max_context: u32,
+    /// The model, by the name that a server is asked for.
+    model: String,
     last_stats: Option<RuntimeStats>,
     late_callbacks: u64,
     fills_at_load: cache_start::FillsAtLoad,
@@ -59,6 +63,7 @@ impl Ledger {
             can_ignore_eos: can.ignore_eos,
             varies_prompts: !can.clear_kv_cache,
             max_context: spec.max_context,
+            model: spec.model_path.to_string_lossy().into_owned(),
             last_stats: None,
             late_callbacks: 0,
             fills_at_load: None,
@@ -96,7 +101,13 @@ impl Ledger {
         cache_start::judge(request, prompt_tokens, inference, &mut self.fills_at_load)?;
         let told = inference.told_prompt_tokens(&request.input);
         self.judge_count(request, prompt_tokens.or(told), inference, &mut marks)?;
-        judge_stream(prompt_tokens.or(told), inference, &mut marks)?;
+        stream::judge(
+            request,
+            prompt_tokens.or(told),
+            &self.model,
+            inference,
+            &mut marks,
+        )?;
         if request.cache_start.is_cold() {
             judge_cache(request.depth, inference.kv_cache_before, &mut marks)?;
         }
@@ -132,7 +143,9 @@ impl Ledger {
         inference: &Inference,
         marks: &mut Vec<Mark>,
     ) {
-        let counted = inference.token_count().tokens;
+        let Some(counted) = inference.token_count().tokens else {
+            return;
+        };
         let by_itself = counted < request.max_new_tokens as usize;
         let known = &mut self.uncounted[usize::from(by_itself)];
         let reported = usize::try_from(stats.generate_tokens).ok();
@@ -153,12 +166,18 @@ impl Ledger {
         marks: &mut Vec<Mark>,
     ) -> Result<(), Rejection> {
         let asked = request.max_new_tokens;
-        let got = inference.token_count().tokens;
+        let Some(got) = inference.token_count().tokens else {
+            return Ok(());
+        };
         match got.cmp(&(asked as usize)) {
             Ordering::Equal => {
                 if !self.fixed_length {
                     marks.push(Mark::ReachedLimit { limit: asked });
                 }
+                return Ok(());
+            }
+            Ordering::Greater if inference.stream.is_some() => {
+                marks.push(Mark::LongerThanAsked { asked, got });
                 return Ok(());
             }
             Ordering::Greater => return Err(Rejection::TokenCount { asked, got }),
@@ -186,38 +205,6 @@ impl Ledger {
             (false, _) => Ok(()),
         }
     }
-}
-
-/// What a server's stream says of itself: whether the prompt was computed whole, how its tokens were counted, and whether
-/// they came as they were made.
-fn judge_stream(
-    prompt_tokens: Option<u32>,
-    inference: &Inference,
-    marks: &mut Vec<Mark>,
-) -> Result<(), Rejection> {
-    let Some(stream) = &inference.stream else {
-        return Ok(());
-    };
-    let cached = stream.usage.and_then(|usage| usage.cached_tokens).unwrap_or(0);
-    if cached > 0 {
-        let prompt = prompt_tokens.unwrap_or(cached);
-        return Err(Rejection::WarmPrefill {
-            computed: i32::try_from(prompt.saturating_sub(cached)).unwrap_or(i32::MAX),
-            prompt,
-        });
-    }
-    let count = inference.token_count();
-    if !count.rule.is_certain() {
-        marks.push(Mark::CountedBy {
-            rule: count.rule,
-            usage: stream.usage.and_then(|usage| usage.completion_tokens),
-            chunks: inference.tokens.len(),
-        });
-    }
-    if !inference.is_streamed() {
-        marks.push(Mark::NotStreamed);
-    }
-    Ok(())
 }
 
 /// What is odd about the callbacks themselves.
@@ -282,6 +269,9 @@ fn judge_ending(request: &Request, inference: &Inference) -> Result<(), Rejectio
             reason: reason.clone(),
         });
     }
+    if let Some(reason) = stream::failure(inference) {
+        return Err(Rejection::RunFailed { reason });
+    }
     match inference.finish {
         Finish::Error => Err(Rejection::RunFailed {
             reason: "the runtime reported an error".into(),
@@ -336,7 +326,9 @@ fn judge_stats(
         stats.generate_tokens,
     )?;
 
-    fits("prefill", prefill_ms, ms(phases.ttft_ns))?;
+    if let Some(ttft_ns) = phases.ttft_ns {
+        fits("prefill", prefill_ms, ms(ttft_ns))?;
+    }
     fits(
         "prefill and decode",
         prefill_ms + generate_ms,

@@ -35,10 +35,24 @@ pub enum Rejection {
         tokens: usize,
     },
     /// A server's stream ended in its middle.
-    #[error("the stream ended after {tokens} chunks with text, without [DONE] and without a finish_reason")]
+    #[error(
+        "the stream ended after {tokens} chunks with text, without [DONE] and without a known finish_reason"
+    )]
     StreamCut {
         /// Chunks that came.
         tokens: usize,
+    },
+    /// A server ended the answer early, for a reason that is not known.
+    #[error(
+        "the server ended the answer after {got} of {asked} tokens with the finish_reason {reason:?}, which is no known end"
+    )]
+    UnknownEnd {
+        /// The server's word.
+        reason: String,
+        /// Tokens asked for.
+        asked: u32,
+        /// Tokens or, where those are not known, chunks that came.
+        got: usize,
     },
     /// Stamps of our own clock are out of order.
     #[error("the stamps of call, tokens and return are out of order")]
@@ -237,6 +251,49 @@ pub enum Mark {
     },
     /// The server made the whole answer before it sent the first of it, so decode has no time.
     NotStreamed,
+    /// Chunks came with something in fields that are not read, and the count of tokens is not that of the chunks with
+    /// text, so neither TTFT nor decode is known.
+    UnreadDeltas {
+        /// Such chunks.
+        chunks: usize,
+        /// The fields, the first few.
+        fields: Vec<String>,
+        /// Chunks with text.
+        with_text: usize,
+        /// `completion_tokens` of the server's `usage`; absent where it sent none.
+        usage: Option<u32>,
+    },
+    /// The server answered under another name of the model than the one asked for, which its list has.
+    AnsweredAs {
+        /// That name.
+        name: String,
+    },
+    /// The server refuses these fields of the request by name, so its own values for them were in use.
+    LeftOut {
+        /// The fields.
+        fields: Vec<String>,
+    },
+    /// The server went on past the limit that it was given.
+    LongerThanAsked {
+        /// Tokens asked for.
+        asked: u32,
+        /// Tokens that came.
+        got: usize,
+    },
+    /// The first chunk belongs to the answer before: TTFT goes to the second one.
+    StaleFirstChunk {
+        /// From the call to the first chunk, ms.
+        first_ms: f64,
+        /// From there to the second one, ms.
+        gap_ms: f64,
+    },
+    /// `[DONE]` came without a `finish_reason`.
+    NoFinishReason,
+    /// The server gave a reason for the end that is not known; all tokens that were asked for had come.
+    UnknownEnd {
+        /// The server's word.
+        reason: String,
+    },
     /// The kernel lowered clocks against heat.
     Throttled,
     /// A clock was lower than at the run's start, when it was held.
@@ -274,6 +331,13 @@ impl Mark {
             Self::EndedEarly { .. } => "ended_early",
             Self::CountedBy { .. } => "counted_by",
             Self::NotStreamed => "not_streamed",
+            Self::UnreadDeltas { .. } => "unread_deltas",
+            Self::AnsweredAs { .. } => "answered_as",
+            Self::LeftOut { .. } => "left_out",
+            Self::LongerThanAsked { .. } => "longer_than_asked",
+            Self::StaleFirstChunk { .. } => "stale_first_chunk",
+            Self::NoFinishReason => "no_finish_reason",
+            Self::UnknownEnd { .. } => "unknown_end",
             Self::Throttled => "throttled",
             Self::LowerFrequency { .. } => "lower_frequency",
             Self::OtherProcess { .. } => "other_process",

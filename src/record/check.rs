@@ -211,10 +211,10 @@ fn phases(stored: &Phases, stamped: &Phases) -> Checked {
             format!("{ns} ns: a token takes more than no time"),
         ));
     }
-    if stored.ttft_ns == 0 {
+    if stored.ttft_ns == Some(0) {
         return Err(Fault::altered("ttft_ns", "0 ns: no token comes in no time"));
     }
-    agree("ttft_ns", Some(stored.ttft_ns), Some(stamped.ttft_ns))?;
+    agree("ttft_ns", stored.ttft_ns, stamped.ttft_ns)?;
     agree("prefill_ns", stored.prefill_ns, stamped.prefill_ns)?;
     agree("total_ns", Some(stored.total_ns), Some(stamped.total_ns))?;
     agree("worst_gap_ns", stored.worst_gap_ns, stamped.worst_gap_ns)?;

@@ -23,7 +23,7 @@ pub(crate) use check::time as check_time;
 pub(crate) use read::{Document, Fault, document, record as of_document, typed};
 
 /// Version of the record's shape. A reader refuses any other.
-pub const SCHEMA_VERSION: u32 = 5;
+pub const SCHEMA_VERSION: u32 = 6;
 
 /// One run of one suite over one or more models.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -337,14 +337,14 @@ mod tests {
             (
                 json!(99),
                 [
-                    "schema_version: it has version 99, newer than 5",
+                    "schema_version: it has version 99, newer than 6",
                     "(0.0.0), or measure again",
                 ],
             ),
             (
                 json!(2),
                 [
-                    "schema_version: it has version 2, older than 5",
+                    "schema_version: it has version 2, older than 6",
                     "(0.0.0), or measure again",
                 ],
             ),

@@ -204,7 +204,7 @@ fn compared(
     let fewest = prompt
         .samples
         .iter()
-        .map(|sample| sample.inference.token_count().tokens)
+        .filter_map(|sample| sample.inference.token_count().tokens)
         .min();
     if let Some(fewest) = fewest.filter(|fewest| *fewest < row.new_tokens as usize) {
         doubts.push(format!(

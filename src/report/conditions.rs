@@ -1,8 +1,9 @@
 //! What disturbed samples, and what watching cost: one wording for all reports.
 
 use super::numbers::percent;
+use super::words::plain;
 use crate::sampler::SamplerRecord;
-use crate::summary::Summary;
+use crate::summary::{Marked, Summary};
 
 /// The share of marked samples of each kind.
 pub(super) fn marked(summary: &Summary) -> String {
@@ -19,6 +20,12 @@ pub(super) fn marked(summary: &Summary) -> String {
         [] => format!("marked samples: none of {all}"),
         kinds => format!("marked samples: {}", kinds.join(", ")),
     }
+}
+
+/// What marks mean for the figures, a line each.
+pub(super) fn meanings(summary: &Summary) -> impl Iterator<Item = String> {
+    let meaning = |marked: &Marked| Some(format!("{}: {}", marked.mark, plain(marked.meaning.as_ref()?)));
+    summary.marked.iter().filter_map(meaning)
 }
 
 /// What the sampler took; absent where none ran.

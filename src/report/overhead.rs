@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::overhead::{Cost, OfPrompt, Overhead};
 use crate::report::layout;
 use crate::report::numbers::value;
+use crate::report::words::plain;
 
 /// Version of the JSON document.
 const SCHEMA_VERSION: u32 = 1;
@@ -30,6 +31,9 @@ pub(crate) fn text(overhead: &Overhead, width: u16) -> String {
                 prompt.id
             );
         }
+    }
+    for note in &overhead.notes {
+        text += &layout::folded_to(width, &plain(note));
     }
     text
 }

@@ -13,7 +13,7 @@ use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Body, Timeout};
 
-use super::wire::complaint;
+use super::complaint;
 use crate::engine::Failure;
 use crate::error::{Error, Result};
 use crate::json::clip;
@@ -240,19 +240,21 @@ impl Client {
             return Ok(response);
         }
         let text = beginning(&mut response);
-        let words = serde_json::from_str::<Value>(&text).ok();
-        let complaint = words.and_then(|words| complaint(words.get("error").unwrap_or(&Value::Null)));
-        Err(Fault::Other(match complaint {
-            Some(complaint) => clip(&complaint),
-            None if kind == "application/json" => format!(
+        let document = serde_json::from_str::<Value>(&text).ok();
+        if let Some(words) = document.as_ref().and_then(complaint::in_event) {
+            return Err(Fault::Status(response.status().as_u16(), clip(&words)));
+        }
+        Err(Fault::Other(if kind == "application/json" {
+            format!(
                 "the whole answer came in one piece, though a stream was asked for: there is no first token to time: {}",
                 clip(&text)
-            ),
-            None => format!(
+            )
+        } else {
+            format!(
                 "no event stream but {}; is --url right? {}",
                 clip(&kind),
                 clip(&text)
-            ),
+            )
         }))
     }
 
@@ -283,12 +285,17 @@ impl Client {
         let mut response = self.successful(response)?;
         let text = response.body_mut().with_config().limit(MOST_BYTES).read_to_vec();
         let text = text.map_err(|error| self.in_words(error))?;
-        serde_json::from_slice(&text).map_err(|error| {
+        let document: Value = serde_json::from_slice(&text).map_err(|error| {
             Fault::Other(format!(
                 "no JSON: {error}: {}",
                 clip(&String::from_utf8_lossy(&text))
             ))
-        })
+        })?;
+        // Some servers refuse with a status of success.
+        match complaint::in_document(&document) {
+            Some(words) => Err(Fault::Status(response.status().as_u16(), clip(&words))),
+            None => Ok(document),
+        }
     }
 
     fn successful(&self, mut response: Response<Body>) -> std::result::Result<Response<Body>, Fault> {
@@ -306,10 +313,8 @@ impl Client {
             )));
         }
         let text = beginning(&mut response);
-        let words = serde_json::from_str::<Value>(&text).ok().and_then(|document| {
-            let of = |key| complaint(document.get(key)?);
-            of("error").or_else(|| of("detail")).or_else(|| of("message"))
-        });
+        let document = serde_json::from_str::<Value>(&text).ok();
+        let words = document.as_ref().map(complaint::of_refusal);
         Err(Fault::Status(
             status.as_u16(),
             clip(words.as_deref().unwrap_or(&text)),

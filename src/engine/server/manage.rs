@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::http::{Client, Fault};
 use crate::engine::{Failure, LoadSpec};
+use crate::inference::is_same_model;
 
 const LIST: &str = "/v1/models";
 const AVAILABLE: &str = "/v1/models/available";
@@ -17,7 +18,7 @@ const LOAD: &str = "/v1/models/load";
 const UNLOAD: &str = "/v1/models/unload";
 
 /// How long a page without a model may take.
-const PAGE: Duration = Duration::from_secs(10);
+pub(super) const PAGE: Duration = Duration::from_secs(10);
 /// How long unloading may take.
 const UNLOADING: Duration = Duration::from_mins(1);
 /// Between two looks whether a model is ready.
@@ -84,13 +85,17 @@ fn loaded_in(document: &Value) -> Option<Vec<String>> {
     }
 }
 
-/// The names in a list of models, of `OpenAI`'s shape or of the RKLLM servers'.
+/// The names in a list of models: of `OpenAI`'s shape, of the RKLLM servers', a bare list, or by name.
 fn names(document: &Value) -> Vec<String> {
-    let list = document
-        .get("models")
-        .or_else(|| document.get("data"))
-        .and_then(Value::as_array);
-    list.into_iter().flatten().filter_map(name).collect()
+    let list = ["models", "data"]
+        .into_iter()
+        .find_map(|key| document.get(key))
+        .unwrap_or(document);
+    match list {
+        Value::Array(entries) => entries.iter().filter_map(name).collect(),
+        Value::Object(fields) if fields.values().all(Value::is_object) => fields.keys().cloned().collect(),
+        _ => Vec::new(),
+    }
 }
 
 fn name(entry: &Value) -> Option<String> {
@@ -123,7 +128,7 @@ pub(super) fn load(
         .map_err(|fault| fault.of(&format!("loading {model} on the server")))?;
     loop {
         match loaded(client)? {
-            Some(names) if !names.iter().any(|name| is_of(name, model)) => {}
+            Some(names) if !names.iter().any(|name| is_same_model(name, model)) => {}
             _ => return Ok(()),
         }
         if stopped() {
@@ -137,13 +142,6 @@ pub(super) fn load(
         }
         std::thread::sleep(LOOK);
     }
-}
-
-/// Whether a loaded model of this name is the wanted one: servers take a short name for a whole one.
-pub(super) fn is_of(loaded: &str, wanted: &str) -> bool {
-    let bare = |name: &str| name.trim_end_matches(".rkllm").to_lowercase();
-    let (loaded, wanted) = (bare(loaded), bare(wanted));
-    loaded == wanted || (!wanted.is_empty() && loaded.starts_with(&wanted))
 }
 
 pub(super) fn unload(client: &Client, model: &str) -> Result<(), Failure> {

@@ -4,8 +4,11 @@
 //! response's body returns; what a chunk holds is looked at afterwards.
 
 pub(crate) mod answer;
+mod body;
+mod complaint;
 mod http;
 mod manage;
+mod stray;
 mod wire;
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -16,12 +19,13 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use self::body::Dialect;
 use self::http::{Client, Fault};
 use super::varied::varied;
 use super::{Engine, Failure, FailureKind, LoadSpec, Loaded, Runtime};
 use crate::error::Result as CrateResult;
 use crate::ffi::Abilities;
-use crate::inference::{Finish, Inference, Input, Request, Stream};
+use crate::inference::{Finish, Inference, Input, Request, Stream, is_same_model};
 use crate::signals;
 
 pub use self::http::{API_KEY, Address};
@@ -110,8 +114,10 @@ pub struct Server {
     client: Client,
     target: Target,
     model: Option<Model>,
-    /// Optional fields that the server does not take.
-    refused: Vec<&'static str>,
+    /// How it is to be asked.
+    dialect: Dialect,
+    /// Whether other clients of the run are served at the same time.
+    shared: bool,
     /// Requests made.
     requests: usize,
 }
@@ -119,6 +125,8 @@ pub struct Server {
 #[derive(Debug)]
 struct Model {
     name: String,
+    /// What the server calls it in its answers, where that is another name.
+    answers_as: Option<String>,
     ignore_eos: bool,
     /// Whether each prompt is to begin in another way.
     varies: bool,
@@ -142,9 +150,17 @@ impl Server {
             client: Client::new(target.address.clone())?,
             target,
             model: None,
-            refused: Vec::new(),
+            dialect: Dialect::default(),
+            shared: false,
             requests: 0,
         })
+    }
+
+    /// As one of several clients of a run.
+    #[must_use]
+    pub const fn shared(mut self, shared: bool) -> Self {
+        self.shared = shared;
+        self
     }
 
     /// The server's models.
@@ -167,7 +183,7 @@ impl Server {
         let Some(loaded) = apart(move || manage::loaded(&client))?? else {
             return Ok(false);
         };
-        if loaded.iter().any(|loaded| manage::is_of(loaded, name)) {
+        if loaded.iter().any(|loaded| is_same_model(loaded, name)) {
             return Ok(false);
         }
         if !self.target.manages_models {
@@ -220,24 +236,79 @@ impl Server {
         Ok(software)
     }
 
-    /// A server with one model answers with that, whatever is asked for.
-    fn refuse_another_model(&self, inference: &Inference) -> Result<(), Failure> {
+    /// A server with one model answers with that, whatever is asked for. One that lists the wanted name may have another for it.
+    fn refuse_another_model(&mut self, inference: &Inference) -> Result<(), Failure> {
         let asked = self
             .model
             .as_ref()
-            .map(|model| model.name.as_str())
+            .map(|model| model.name.clone())
             .unwrap_or_default();
-        let answered = inference
-            .stream
-            .as_ref()
-            .and_then(|stream| stream.model.as_deref());
-        match answered {
-            Some(answered) if !manage::is_of(answered, asked) => Err(Failure::refused(format!(
-                "{} answered by the model {answered} where {asked} was asked for: name that one with --model",
-                self.target.address
-            ))),
-            _ => Ok(()),
+        let Some(answered) = answered_as(inference).filter(|answered| !answered.eq_ignore_ascii_case(&asked))
+        else {
+            return Ok(());
+        };
+        let Models { available, loaded } = self.models().unwrap_or_default();
+        let listed: Vec<String> = available.into_iter().chain(loaded.unwrap_or_default()).collect();
+        let is_listed = |name: &str| listed.iter().any(|listed| listed.eq_ignore_ascii_case(name));
+        // A longer name is the whole one, unless the list has both.
+        if is_same_model(&answered, &asked) && !(is_listed(&asked) && is_listed(&answered)) {
+            return Ok(());
         }
+        if is_listed(&asked) && !is_listed(&answered) {
+            return self.take_name(answered);
+        }
+        let instead = if is_listed(&answered) || listed.is_empty() {
+            // The name is good advice only where the server takes it.
+            if !self.takes(&answered) {
+                return self.take_name(answered);
+            }
+            format!("name that one with --model, as in --model {answered}")
+        } else {
+            format!("name one that it lists with --model: {}", listed.join(", "))
+        };
+        Err(Failure::refused(format!(
+            "{} answered by the model {answered} where {asked} was asked for: {instead}",
+            self.target.address
+        )))
+    }
+
+    /// From now on this is the model's name in answers.
+    #[expect(clippy::unnecessary_wraps, reason = "the end of what may be refused")]
+    fn take_name(&mut self, answered: String) -> Result<(), Failure> {
+        if let Some(model) = &mut self.model {
+            model.answers_as = Some(answered);
+        }
+        Ok(())
+    }
+
+    /// Whether the server answers a request for a model of this name.
+    fn takes(&mut self, name: &str) -> bool {
+        let Some(model) = &mut self.model else {
+            return false;
+        };
+        let asked = std::mem::replace(&mut model.name, name.to_owned());
+        let request = Request {
+            deadline: manage::PAGE,
+            ..Request::new(Input::Text("Say one word.".into()), PROBE_TOKENS)
+        };
+        let outcome = self.ask(&request);
+        if let Some(model) = &mut self.model {
+            model.name = asked;
+        }
+        matches!(outcome, Ok(Ok(seen)) if trouble(&seen.inference).is_none())
+    }
+
+    /// An answer by another model than the load's first ones: somebody else has had it loaded.
+    fn another_model(&self, inference: &Inference) -> Option<String> {
+        let model = self.model.as_ref()?;
+        let answered = answered_as(inference)?;
+        let is_known = is_same_model(&answered, &model.name) || model.answers_as.as_ref() == Some(&answered);
+        (!is_known).then(|| {
+            format!(
+                "the model {answered} answered where {} was asked for: another client may have had it loaded meanwhile",
+                model.name
+            )
+        })
     }
 
     /// A server that is still loading says 503.
@@ -269,7 +340,7 @@ impl Server {
             Input::Tokens(_) => Api::Completions,
         };
         loop {
-            let body = wire::body(api, &model.name, &request, model.ignore_eos, &self.refused);
+            let body = self.dialect.body(api, &model.name, &request, model.ignore_eos);
             let client = self.client.clone();
             let most_bytes = MOST_BYTES_BESIDE + u64::from(request.max_new_tokens) * MOST_BYTES_A_TOKEN;
             let deadline = request.deadline;
@@ -277,21 +348,22 @@ impl Server {
                 stream(&client, api.path(), &body, deadline, most_bytes, answered);
             })?;
             match outcome {
-                Err(Fault::Status(400 | 422, words)) => match self.unknown_field(&words) {
-                    Some(field) => self.refused.push(field),
-                    None => return Ok(Err(Fault::Status(400, words))),
-                },
+                Err(Fault::Status(status, words)) => {
+                    let is_of_the_request = [200, 400, 422, 501].contains(&status);
+                    if !is_of_the_request || !self.dialect.learn(&words) {
+                        return Ok(Err(Fault::Status(status, words)));
+                    }
+                }
+                Ok(mut seen) => {
+                    if let Some(stream) = &mut seen.inference.stream {
+                        stream.left_out = self.dialect.left_out();
+                        stream.shared = self.shared;
+                    }
+                    return Ok(Ok(seen));
+                }
                 outcome => return Ok(outcome),
             }
         }
-    }
-
-    /// The optional field that a refusal is about.
-    fn unknown_field(&self, words: &str) -> Option<&'static str> {
-        let mut sent = wire::OPTIONAL
-            .into_iter()
-            .filter(|field| !self.refused.contains(field));
-        sent.find(|field| words.contains(field))
     }
 
     /// A refused request, with what loads the model where that is the matter.
@@ -302,12 +374,18 @@ impl Server {
             .map(|model| model.name.as_str())
             .unwrap_or_default();
         if let Fault::Status(..) = fault {
-            let client = self.client.clone();
-            if let Ok(Ok(Some(loaded))) = apart(move || manage::loaded(&client))
-                && !loaded.iter().any(|loaded| manage::is_of(loaded, name))
+            let Models { available, loaded } = self.models().unwrap_or_default();
+            if let Some(loaded) =
+                loaded.filter(|loaded| !loaded.iter().any(|loaded| is_same_model(loaded, name)))
             {
                 let hint = self.not_loaded(name, &loaded);
                 return Failure::refused(format!("{fault}; {hint}"));
+            }
+            if !available.is_empty() && !available.iter().any(|listed| is_same_model(listed, name)) {
+                return Failure::refused(format!(
+                    "{fault}; the server does not list {name}: name one that it lists with --model: {}",
+                    available.join(", ")
+                ));
             }
         }
         Failure::refused(fault)
@@ -322,6 +400,7 @@ impl Engine for Server {
         let is_ours = self.have_loaded(&name, spec)?;
         self.model = Some(Model {
             name,
+            answers_as: None,
             ignore_eos: spec.ignore_eos,
             varies: false,
             is_ours,
@@ -364,7 +443,13 @@ impl Engine for Server {
             )));
         }
         match self.ask(request)? {
-            Ok(seen) => Ok(seen.inference),
+            Ok(Seen { mut inference, .. }) => {
+                inference.refusal = inference
+                    .refusal
+                    .take()
+                    .or_else(|| self.another_model(&inference));
+                Ok(inference)
+            }
             Err(fault) => Err(self.failure(&fault)),
         }
     }
@@ -397,16 +482,27 @@ const fn abilities(varies: bool) -> Abilities {
     }
 }
 
+/// The model that a server says it answered with.
+fn answered_as(inference: &Inference) -> Option<String> {
+    inference.stream.as_ref()?.model.clone()
+}
+
 /// Why an answer is none.
 fn trouble(inference: &Inference) -> Option<String> {
     if inference.aborted {
         return Some("no answer in the time that loading may take (--load-timeout)".into());
     }
     inference.refusal.clone().or_else(|| {
+        let fields = inference
+            .stream
+            .as_ref()
+            .and_then(|stream| stream.unread.as_ref());
+        let unread =
+            fields.map(|unread| format!(" in a field that is read, but {}", unread.fields.join(", ")));
         inference
             .tokens
             .is_empty()
-            .then(|| "its answer held no text".into())
+            .then(|| format!("its answer held no text{}", unread.unwrap_or_default()))
     })
 }
 
@@ -505,6 +601,9 @@ fn inference_of(call_ns: u64, response_ns: u64, answer: answer::Answer) -> Infer
             usage: answer.usage,
             finish_reason: answer.finish_reason,
             model: answer.model,
+            pieces: answer.pieces,
+            unread: answer.unread,
+            ..Stream::default()
         }),
     }
 }

@@ -100,7 +100,7 @@ fn what_was_not_measured_has_no_verdict() {
     let sample = &mut lacking.models[0].prompts[0].samples[0];
     sample.inference.peak_rss_bytes = None;
     sample.phases.decode_ns_per_token = None;
-    sample.phases.ttft_ns = 0;
+    sample.phases.ttft_ns = Some(0);
     let (_, figures, checks) = compared(&lacking);
     assert!(
         figures

@@ -64,7 +64,7 @@ struct OldSummary<'a> {
     median_tokens_per_second: Option<f64>,
     avg_input_tokens_per_second: Option<f64>,
     total_input_tokens: Option<u64>,
-    total_output_tokens: u64,
+    total_output_tokens: Option<u64>,
     total_tokens: Option<u64>,
     avg_memory_mb: Option<f64>,
     max_memory_mb: Option<f64>,
@@ -192,8 +192,11 @@ impl<'a> DetailedResult<'a> {
         Self {
             prefill_time_ms: inference.stats.and_then(|stats| finite(stats.prefill_time_ms)),
             generate_time_ms: inference.stats.and_then(|stats| finite(stats.generate_time_ms)),
-            output_tokens: Some(output),
-            total_tokens: prompt.prompt_tokens.map(|input| u64::from(input) + output as u64),
+            output_tokens: output,
+            total_tokens: prompt
+                .prompt_tokens
+                .zip(output)
+                .map(|(input, output)| u64::from(input) + output as u64),
             memory_usage_mb: inference.peak_rss_bytes.map(megabytes),
             response_text: Some(&inference.text),
             token_times_ms: Some(TokenTimes(inference)),

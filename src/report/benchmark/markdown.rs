@@ -66,13 +66,12 @@ fn summary(summary: &Summary) -> String {
         counted(requests.total, "request"),
         requests.successful,
         requests.failed,
-        match summary.tokens.input.zip(summary.tokens.total()) {
-            Some((input, total)) =>
-                format!("{total} tokens: {input} read, {} written", summary.tokens.output),
-            None => format!(
-                "{} tokens written; how many were read is unknown",
-                summary.tokens.output
-            ),
+        match (summary.tokens.input, summary.tokens.output) {
+            (Some(input), Some(output)) =>
+                format!("{} tokens: {input} read, {output} written", input + output),
+            (None, Some(output)) => format!("{output} tokens written; how many were read is unknown"),
+            (Some(input), None) => format!("{input} tokens read; how many were written is unknown"),
+            (None, None) => "How many tokens were read and written is unknown".into(),
         }
     );
     text += "| | average | median | minimum | maximum |\n| --- | ---: | ---: | ---: | ---: |\n";
@@ -99,9 +98,12 @@ fn summary(summary: &Summary) -> String {
 /// Whether the machine was fit, what disturbed samples, and what watching cost.
 fn machine(run: &RunRecord, model: &ModelRecord) -> String {
     let fit = (!run.doctor.is_empty()).then(|| doctor::line(&run.doctor));
-    let marked = conditions::marked(&Summary::of(model));
+    let summary = Summary::of(model);
+    let marked = [conditions::marked(&summary)]
+        .into_iter()
+        .chain(conditions::meanings(&summary));
     let cost = conditions::sampler(run.sampler.as_ref());
-    let lines = [fit, Some(marked), cost].into_iter().flatten();
+    let lines = fit.into_iter().chain(marked).chain(cost);
     lines.fold("\n".to_owned(), |text, line| text + "- " + &prose(&line) + "\n")
 }
 

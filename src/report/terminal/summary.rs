@@ -2,7 +2,7 @@
 
 use super::table::show;
 use crate::report::conditions;
-use crate::report::layout::{fold_first, lines, table_of};
+use crate::report::layout::{fold_first, folded_to, lines, table_of};
 use crate::summary::{Requests, Spread, Summary, Tokens};
 
 /// Counts, and how the figures spread over all samples.
@@ -19,12 +19,14 @@ pub(super) fn text(summary: &Summary, width: u16) -> String {
         table.add_row(row(name, spread));
     }
     fold_first(&mut table, 10, 1..5);
+    let meanings = conditions::meanings(summary).map(|meaning| folded_to(width, &meaning));
     format!(
-        "{}{}\n{}\n{}\n",
+        "{}{}\n{}\n{}\n{}",
         lines(&table),
         requests(summary.requests),
         tokens(summary.tokens),
-        conditions::marked(summary)
+        conditions::marked(summary),
+        meanings.collect::<String>()
     )
 }
 
@@ -48,7 +50,11 @@ fn requests(requests: Requests) -> String {
 
 fn tokens(tokens: Tokens) -> String {
     match tokens.input.zip(tokens.total()) {
-        Some((input, total)) => format!("tokens: {total} = {input} in + {} out", tokens.output),
-        None => format!("tokens: {} out; those of the prompts are unknown", tokens.output),
+        Some((input, total)) => format!("tokens: {total} = {input} in + {} out", total - input),
+        None => match (tokens.input, tokens.output) {
+            (_, Some(output)) => format!("tokens: {output} out; those of the prompts are unknown"),
+            (Some(input), None) => format!("tokens: {input} in; those of the answers are unknown"),
+            (None, None) => "tokens: unknown".into(),
+        },
     }
 }

@@ -59,8 +59,11 @@ fn row(prompt: &PromptRecord) -> [String; 8] {
 /// New tokens of a sample, or of the shortest and the longest one.
 fn output(prompt: &PromptRecord) -> String {
     let samples = || prompt.samples.iter();
-    let counts = || samples().map(|sample| sample.inference.token_count().tokens);
-    match (counts().min(), counts().max()) {
+    let counts: Option<Vec<usize>> = samples()
+        .map(|sample| sample.inference.token_count().tokens)
+        .collect();
+    let counts = counts.unwrap_or_default();
+    match (counts.iter().min(), counts.iter().max()) {
         (Some(least), Some(most)) if least == most => most.to_string(),
         (Some(least), Some(most)) => format!("{least}-{most}"),
         _ => "-".into(),
