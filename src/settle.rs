@@ -106,10 +106,17 @@ fn away(start: &Board, now: &Board) -> Option<String> {
         let name = crate::json::clip(&zone.name);
         return Some(format!("{name} at {now_c:.1} °C, at the start {first_c:.1} °C"));
     }
+    if hottest(now).is_none() {
+        return Some("no temperature can be read any more".to_owned());
+    }
     let clocks_now = clocks(now);
     clocks(start).into_iter().find_map(|first| {
-        let clock = clocks_now.iter().find(|clock| clock.node == first.node)?;
-        lower(first, clock).map(|why| format!("{} {why}", first.node))
+        let clock = clocks_now.iter().find(|clock| clock.node == first.node);
+        let why = match clock {
+            Some(clock) => lower(first, clock),
+            None => Some("cannot be read any more".to_owned()),
+        };
+        why.map(|why| format!("{} {why}", first.node))
     })
 }
 
@@ -185,6 +192,17 @@ mod tests {
                 "dmc at 1560 MHz, at the start 2112 MHz",
             ]
         );
+    }
+
+    #[test]
+    fn what_cannot_be_read_any_more_is_not_settled() {
+        let start = board(|fake| fake);
+        let cold = board(|fake| fake.remove("sys/class/thermal"));
+        let why = "no temperature can be read any more";
+        assert_eq!(away(&start, &cold).as_deref(), Some(why));
+        let without_ddr = board(|fake| fake.remove("sys/class/devfreq/dmc"));
+        let why = "dmc cannot be read any more";
+        assert_eq!(away(&start, &without_ddr).as_deref(), Some(why));
     }
 
     #[test]

@@ -74,6 +74,42 @@ fn an_unfit_board_ends_with_1_and_names_the_fault() {
 }
 
 #[test]
+fn of_a_machine_that_shows_nothing_it_cannot_tell() {
+    let empty = tempfile::tempdir().expect("a folder");
+    let output = of_copy(empty.path(), false);
+    let text = text_of(&output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(
+        text.starts_with("unknown machine: cannot tell whether it is fit to measure\n"),
+        "{text}"
+    );
+    let output = of_copy(empty.path(), true);
+    assert_eq!(output.status.code(), Some(2));
+    let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(
+        (&document["fit"], &document["fitness"]),
+        (&Value::Null, &"cannot_tell".into())
+    );
+    assert_eq!(named(&output, "ok"), [""; 0]);
+    assert!(named(&output, "unknown").contains(&"npu_frequency".to_owned()));
+}
+
+#[test]
+fn the_codes_are_in_help_and_readme() {
+    let help = text_of(&run(doctor().arg("--help")));
+    let readme = include_str!("../README.md");
+    let paragraph = readme.split("rkllm-bench doctor ").nth(1).expect("a command");
+    for code in ["0", "1", "2", "64"] {
+        assert!(
+            help.lines()
+                .any(|line| line.trim_start().starts_with(&format!("{code}  "))),
+            "{help}"
+        );
+        assert!(paragraph.contains(&format!("`{code}`")), "{code}");
+    }
+}
+
+#[test]
 fn what_root_alone_may_read_is_unknown_and_no_fault() {
     let root = Fake::rk3588().written();
     let debug = root.path().join("sys/kernel/debug");
@@ -89,7 +125,7 @@ fn what_root_alone_may_read_is_unknown_and_no_fault() {
     };
     let (text, document) = (as_user(&[]), as_user(&["--json"]));
     set_permissions(&debug, Permissions::from_mode(0o755)).expect("set");
-    assert_eq!(text.status.code(), Some(0), "{text:?}");
+    assert_eq!(text.status.code(), Some(2), "{text:?}");
     let text = text_of(&text);
     assert!(
         text.contains("unknown  npu_driver") && text.contains("sudo cat /sys/kernel/debug/rknpu/version"),
@@ -134,9 +170,14 @@ fn what_cannot_be_looked_at_ends_with_64() {
 #[test]
 fn this_machine_is_judged() {
     let output = run(doctor().arg("--json"));
-    assert!(matches!(output.status.code(), Some(0 | 1)), "{output:?}");
+    assert!(matches!(output.status.code(), Some(0..=2)), "{output:?}");
     let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(document["fit"], output.status.code() == Some(0));
+    let fit = match output.status.code() {
+        Some(0) => true.into(),
+        Some(1) => false.into(),
+        _ => Value::Null,
+    };
+    assert_eq!(document["fit"], fit);
     assert!(document["board"]["cores"].as_u64().is_some_and(|cores| cores > 0));
 }
 
@@ -154,7 +195,10 @@ fn a_bench_says_it_before_it_measures_and_records_the_board() {
     assert_eq!(lines.len(), 1, "{text}");
     assert!(
         lines[0] == "board: fit to measure"
-            || lines[0].starts_with("board: not fit: ") && lines[0].ends_with(" (rkllm-bench doctor)"),
+            || ["not fit", "cannot tell"]
+                .iter()
+                .any(|word| lines[0].starts_with(&format!("board: {word}: ")))
+                && lines[0].ends_with(" (rkllm-bench doctor)"),
         "{text}"
     );
     let record = place.record();

@@ -96,7 +96,12 @@ impl Fake {
         fake.put("proc/sys/kernel/arch", "x86_64\n");
         for cpu in 0..8 {
             fake.cpu_policy(cpu, cpu, 4_000_000, "performance");
+            fake.put(
+                &format!("sys/devices/system/cpu/cpu{cpu}/thermal_throttle/core_throttle_count"),
+                "0\n",
+            );
         }
+        fake.zone(0, "x86_pkg_temp", 45_000, &[]);
         fake
     }
 

@@ -26,6 +26,8 @@ pub struct Share {
     pub allowed_cpus: Vec<u16>,
     /// CPUs' worth of time that its control group may use; absent: no limit, or unknown.
     pub quota_cpus: Option<f64>,
+    /// Whether all limits of its control groups could be read, so that an absent quota is none.
+    pub quota_is_known: bool,
     /// Mean number of runnable tasks over the last minute.
     pub load_1min: Option<f64>,
     /// Share of CPU time since boot that the hypervisor gave to others, percent.
@@ -71,11 +73,13 @@ impl Share {
         let status = files.text("proc/self/status").unwrap_or_default();
         let allowed = field(&status, "Cpus_allowed_list");
         let online = files.value("sys/devices/system/cpu/online");
+        let quota = quota_cpus(files);
         let first_line = |path| Some(files.text(path)?.lines().next()?.to_owned());
         Self {
             online_cpus: online.and_then(|text| cpu_list(&text)).unwrap_or_default(),
             allowed_cpus: allowed.and_then(|text| cpu_list(&text)).unwrap_or_default(),
-            quota_cpus: quota_cpus(files),
+            quota_cpus: quota.ok().flatten(),
+            quota_is_known: quota.is_ok(),
             load_1min: first_line("proc/loadavg").and_then(|line| finite(line.split(' ').next()?)),
             steal_percent: first_line("proc/stat").and_then(|line| steal_percent(&line)),
         }
@@ -120,49 +124,84 @@ fn steal_percent(line: &str) -> Option<f64> {
     (all > 0.0).then(|| steal / all * 100.0)
 }
 
-/// The tightest CPU limit of this process's control group and of those above it, in either version of cgroups.
-fn quota_cpus(files: &Files) -> Option<f64> {
-    let text = files.text("proc/self/cgroup")?;
-    let lines = text.lines().take(64).filter_map(|line| {
+/// A limit could not be read.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Unreadable;
+
+/// The tightest CPU limit of this process's control group and of those above it, in either version of cgroups; absent where
+/// none of them has one.
+fn quota_cpus(files: &Files) -> Result<Option<f64>, Unreadable> {
+    let text = files.text("proc/self/cgroup").ok_or(Unreadable)?;
+    if !files.exists("sys/fs/cgroup") {
+        return Err(Unreadable);
+    }
+    let mut tightest: Option<f64> = None;
+    let mut unreadable = false;
+    for line in text.lines().take(64) {
         let mut parts = line.splitn(3, ':').skip(1);
-        Some((parts.next()?, parts.next()?))
-    });
-    let limits = lines.flat_map(|(controllers, path)| {
+        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else {
+            continue;
+        };
         let is_cpu = controllers.split(',').any(|name| name == "cpu");
         let folders: &[&str] = match (controllers, is_cpu) {
             ("", _) => &["sys/fs/cgroup", "sys/fs/cgroup/unified"],
             (_, true) => &["sys/fs/cgroup/cpu", "sys/fs/cgroup/cpu,cpuacct"],
             _ => &[],
         };
-        folders.iter().flat_map(move |folder| {
+        for folder in folders {
             // In a container the path can be that of the machine outside: its last ancestor is the container's own root.
-            relative(path)
-                .ancestors()
-                .take(64)
-                .filter_map(|group| quota_of(files, &format!("{folder}/{}", group.display())))
-                .collect::<Vec<_>>()
-        })
-    });
-    limits.reduce(f64::min)
+            for group in relative(path).ancestors().take(64) {
+                match quota_of(files, &format!("{folder}/{}", group.display())) {
+                    Ok(quota) => tightest = tightest.into_iter().chain(quota).reduce(f64::min),
+                    Err(Unreadable) => unreadable = true,
+                }
+            }
+        }
+    }
+    // A limit that was read stands, whatever else was not.
+    if unreadable && tightest.is_none() {
+        return Err(Unreadable);
+    }
+    Ok(tightest)
 }
 
 /// The limit in a control group's folder: `cpu.max` of version 2 (`<quota> <period>` or `max <period>`), or the two files of
-/// version 1, where a quota of -1 is none. Both are in microseconds.
-fn quota_of(files: &Files, folder: &str) -> Option<f64> {
+/// version 1, where a quota of -1 is none. Both are in microseconds. Without either file there is none.
+fn quota_of(files: &Files, folder: &str) -> Result<Option<f64>, Unreadable> {
     let folder = folder.trim_end_matches('/');
     let v2 = format!("{folder}/cpu.max");
+    let v1 = format!("{folder}/cpu.cfs_quota_us");
     let (quota, period) = if files.exists(&v2) {
-        let value = files.value(&v2)?;
-        let (quota, period) = value.split_once(' ')?;
-        (finite(quota)?, finite(period)?)
+        let value = files.value(&v2).ok_or(Unreadable)?;
+        let (quota, period) = value.split_once(' ').ok_or(Unreadable)?;
+        if quota == "max" {
+            return Ok(None);
+        }
+        (
+            finite(quota).ok_or(Unreadable)?,
+            finite(period).ok_or(Unreadable)?,
+        )
+    } else if files.exists(&v1) {
+        let quota: i64 = files.number(&v1).ok_or(Unreadable)?;
+        if quota < 0 {
+            return Ok(None);
+        }
+        let period: u32 = files
+            .number(&format!("{folder}/cpu.cfs_period_us"))
+            .ok_or(Unreadable)?;
+        (
+            f64::from(u32::try_from(quota).map_err(|_| Unreadable)?),
+            f64::from(period),
+        )
     } else {
-        let quota: i64 = files.number(&format!("{folder}/cpu.cfs_quota_us"))?;
-        let period: u32 = files.number(&format!("{folder}/cpu.cfs_period_us"))?;
-        (f64::from(u32::try_from(quota).ok()?), f64::from(period))
+        return Ok(None);
     };
-    (quota > 0.0 && period > 0.0)
-        .then(|| quota / period)
-        .filter(|cpus| cpus.is_finite())
+    let cpus = quota / period;
+    if quota > 0.0 && cpus.is_finite() {
+        Ok(Some(cpus))
+    } else {
+        Err(Unreadable)
+    }
 }
 
 #[cfg(test)]

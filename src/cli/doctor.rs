@@ -5,13 +5,14 @@ use std::process::ExitCode;
 
 use crate::board::Board;
 use crate::console::{self, print};
-use crate::doctor::{ModelFacts, RuntimeFacts, examine, is_fit};
+use crate::doctor::{Fitness, ModelFacts, RuntimeFacts, examine};
 use crate::error::{Error, Result};
 use crate::ffi::library::IS_HOST;
-use crate::{exit, models, report};
+use crate::{models, report};
 
 /// Say whether this machine is fit to measure on, and what would make it so
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(super) struct Arguments {
     /// Print a JSON document, with the board as it was read
     #[arg(long)]
@@ -23,6 +24,13 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
 }
+
+const EXIT_CODES: &str = "Exit codes:
+  0    fit to measure: all that matters was seen, and none of it is bad
+  1    not fit: something is bad
+  2    cannot tell: nothing is bad, but something that matters could not be seen
+  64   usage: no such folder or model
+  70   an error, or stdout could not be written";
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let board = match &arguments.root {
@@ -45,11 +53,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     } else {
         report::doctor::text(&board, &items, console::width())
     });
-    Ok(if is_fit(&items) {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(exit::FAILED)
-    })
+    Ok(ExitCode::from(Fitness::of(&items).exit_code()))
 }
 
 fn facts_of_models(place: &Path) -> Result<Vec<ModelFacts>> {

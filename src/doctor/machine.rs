@@ -1,6 +1,7 @@
 //! Memory, heat, CPUs, and what others do on the machine.
 
 use super::{Item, ModelFacts, RuntimeFacts, Verdict};
+use crate::board::thermal::slows;
 use crate::board::{Board, ranges};
 
 /// Distance to the first trip below which a run is likely to reach it, °C: a choice of our own.
@@ -34,7 +35,14 @@ fn memory(board: &Board, models: &[ModelFacts]) -> Item {
     let largest = models.iter().max_by_key(|model| model.bytes);
     let too_large = largest.filter(|model| model.bytes.is_some_and(|bytes| bytes > available));
     let free = format!("{} MB of memory free", available / 1_000_000);
+    let of_unknown_size = models.iter().find(|model| model.bytes.is_none());
     match too_large {
+        // What is not known of a model is not known of the machine either, as with its conversion.
+        None if let Some(model) = of_unknown_size => Item::new(
+            NAME,
+            Verdict::Note,
+            format!("{free}; whether {} fits is unknown, as its size is", model.name),
+        ),
         None => Item::new(NAME, Verdict::Ok, free),
         Some(model) => Item::new(
             NAME,
@@ -77,12 +85,17 @@ fn thermal(board: &Board) -> Item {
     });
     let nearest = zones.min_by(|a, b| (a.2 - a.1).total_cmp(&(b.2 - b.1)));
     let Some((zone, now, trip)) = nearest else {
-        // Virtual machines have none.
-        return Item::new(
-            NAME,
-            Verdict::Note,
-            "no temperature with a trip that lowers clocks",
-        );
+        let known = board.thermal_zones.iter().filter_map(|zone| zone.temperature_c);
+        return match known.reduce(f64::max) {
+            Some(hottest) => Item::new(
+                NAME,
+                Verdict::Note,
+                format!("{hottest:.0} °C at most; no zone says from where on clocks fall"),
+            ),
+            None => Item::new(NAME, Verdict::Unknown, "temperatures unknown").recommending(
+                "/sys/class/thermal with readable zones; of a virtual machine its host has them",
+            ),
+        };
     };
     let found = format!("{} at {now:.0} °C, clocks fall from {trip:.0} °C on", zone.name);
     if trip - now >= HEADROOM_C {
@@ -101,11 +114,11 @@ fn throttling(board: &Board) -> Item {
         )
         .recommending("a fan, or time to cool down");
     }
+    // A fan is no sign that clocks are not lowered.
+    let shows_it = board.cooling.iter().any(|device| slows(&device.kind));
     match board.throttle_count {
-        None if board.cooling.is_empty() => Item::new(
-            NAME,
-            Verdict::Note,
-            "neither cooling devices nor counters that would show it",
+        None if !shows_it => Item::new(NAME, Verdict::Unknown, "throttling unknown").recommending(
+            "cooling devices in /sys/class/thermal, or counters of the CPUs; of a virtual machine its host has them",
         ),
         Some(count) if count > 0 => Item::new(
             NAME,
@@ -120,10 +133,20 @@ fn big_cores(board: &Board, runtime: RuntimeFacts) -> Item {
     const NAME: &str = "big_cores";
     let (big, share) = (&board.big_cpus, &board.share);
     if big.is_empty() {
-        return Item::new(NAME, Verdict::Note, "no CPUs that are faster than others");
+        return if are_alike(board) {
+            Item::new(NAME, Verdict::Note, "no CPUs that are faster than others")
+        } else {
+            Item::new(NAME, Verdict::Unknown, "fast CPUs unknown").recommending(
+                "cpu_capacity and cpufreq of each CPU in /sys/devices/system/cpu; of a virtual machine its host has them",
+            )
+        };
+    }
+    if share.online_cpus.is_empty() || share.allowed_cpus.is_empty() {
+        return Item::new(NAME, Verdict::Unknown, "CPUs that can be used unknown")
+            .recommending("/sys/devices/system/cpu/online and /proc/self/status readable");
     }
     let missing = |among: &[u16]| -> Vec<u16> {
-        let cpus = big.iter().filter(|cpu| !among.is_empty() && !among.contains(cpu));
+        let cpus = big.iter().filter(|cpu| !among.contains(cpu));
         cpus.copied().collect()
     };
     let offline = missing(&share.online_cpus);
@@ -164,6 +187,19 @@ fn big_cores(board: &Board, runtime: RuntimeFacts) -> Item {
     )
 }
 
+/// Whether all CPUs are seen to be of one speed.
+fn are_alike(board: &Board) -> bool {
+    let mut speeds = board
+        .cpu_clusters
+        .iter()
+        .map(|cluster| (cluster.capacity, cluster.clock.highest_hz));
+    let Some(first) = speeds.next() else {
+        return board.share.online_cpus.len() == 1;
+    };
+    let is_known = first.0.is_some() || first.1.is_some();
+    is_known && speeds.all(|other| other == first)
+}
+
 fn mask_of(cpus: &[u16]) -> u32 {
     cpus.iter()
         .filter(|cpu| **cpu < 32)
@@ -183,6 +219,8 @@ fn quota(board: &Board) -> Item {
         Some(quota) => Item::new(NAME, Verdict::Bad, format!("CPU quota of {quota:.2} CPUs")).recommending(
             "a container without a CPU limit: a quota stops all threads for parts of each tenth of a second",
         ),
+        None if !share.quota_is_known => Item::new(NAME, Verdict::Unknown, "CPU quota unknown")
+            .recommending("/proc/self/cgroup and /sys/fs/cgroup readable"),
         None => Item::new(NAME, Verdict::Ok, "no CPU quota"),
     }
 }

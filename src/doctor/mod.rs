@@ -68,9 +68,9 @@ pub enum Verdict {
     Ok,
     /// Figures will be wrong, slow or not repeatable.
     Bad,
-    /// It could not be read; the remedy makes it readable.
+    /// It could not be seen, so it is not known whether the machine is fit; the remedy makes it visible.
     Unknown,
-    /// Worth knowing, or not applicable here.
+    /// Worth knowing and no part of the verdict, or not applicable here.
     Note,
 }
 
@@ -139,9 +139,48 @@ pub fn examine(board: &Board, models: &[ModelFacts], runtime: RuntimeFacts) -> V
     items
 }
 
-/// Whether a machine with these findings is fit to measure on: none of them is bad.
-pub fn is_fit(items: &[Item]) -> bool {
-    items.iter().all(|item| item.verdict != Verdict::Bad)
+/// Whether a machine is fit to measure on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fitness {
+    /// All that matters was seen, and none of it is bad.
+    Fit,
+    /// Something is bad.
+    NotFit,
+    /// Nothing that was seen is bad, but not all that matters was seen.
+    CannotTell,
+}
+
+impl Fitness {
+    /// Of a machine with these findings.
+    pub fn of(items: &[Item]) -> Self {
+        let has = |verdict| items.iter().any(|item| item.verdict == verdict);
+        if has(Verdict::Bad) {
+            Self::NotFit
+        } else if has(Verdict::Unknown) || items.is_empty() {
+            Self::CannotTell
+        } else {
+            Self::Fit
+        }
+    }
+
+    /// In words.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fit => "fit to measure",
+            Self::NotFit => "not fit to measure",
+            Self::CannotTell => "cannot tell whether it is fit to measure",
+        }
+    }
+
+    /// The exit code of a program that gives this verdict; as the gate has it, 2 is that it cannot tell.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Fit => 0,
+            Self::NotFit => 1,
+            Self::CannotTell => 2,
+        }
+    }
 }
 
 #[cfg(test)]

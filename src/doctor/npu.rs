@@ -20,8 +20,11 @@ pub(super) fn not_applicable(board: &Board, runtime: RuntimeFacts) -> Option<&'s
             "not applicable: no NPU"
         });
     }
-    (!has_npu(board)).then_some("not applicable: no NPU")
+    (!has_npu(board)).then_some(NO_NPU)
 }
+
+/// What is said of the NPU where an NPU runtime is to be judged and there is no sign of one.
+pub(super) const NO_NPU: &str = "no NPU is seen";
 
 fn has_npu(board: &Board) -> bool {
     board.soc.is_some() || board.npu.is_there()
@@ -55,9 +58,13 @@ fn driver(board: &Board) -> Item {
             .recommending("root, who can read it; or a kernel with Rockchip's driver rknpu")
             .by("sudo cat /sys/kernel/debug/rknpu/version");
     };
-    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
-    let number: [u16; 3] = std::array::from_fn(|_| parts.next().unwrap_or(0));
     let found = format!("driver {version}");
+    let parts: Result<Vec<u16>, _> = version.split('.').map(str::parse).collect();
+    let Ok(parts) = parts else {
+        return Item::new(NAME, Verdict::Unknown, format!("{found}, which is no version"))
+            .recommending("a kernel with Rockchip's driver rknpu");
+    };
+    let number: [u16; 3] = std::array::from_fn(|index| parts.get(index).copied().unwrap_or(0));
     if number < OLDEST_DRIVER {
         Item::new(NAME, Verdict::Bad, found)
             .recommending("0.9.8, at least 0.9.7: it comes with a newer image of the board's kernel")
@@ -95,10 +102,12 @@ fn users(board: &Board) -> Item {
     Item::new(NAME, Verdict::Ok, "nothing else has the NPU open")
 }
 
-/// The finding on what the models' names say: the first fault, or whether any says it at all.
+/// The finding on what the models' names say: the first fault, or whether any says it at all; `is_known`: whether there is something
+/// to hold it against.
 fn of_models<'a, T>(
     name: &'static str,
     models: &'a [ModelFacts],
+    is_known: bool,
     said: impl Fn(&'a ModelFacts) -> Option<T>,
     fault: impl Fn(&ModelFacts, T) -> Option<Item>,
 ) -> Item {
@@ -108,6 +117,12 @@ fn of_models<'a, T>(
     }
     let silent = models.iter().filter(|model| said(model).is_none()).count();
     match (models.len(), silent) {
+        (all, silent) if silent < all && !is_known => Item::new(
+            name,
+            Verdict::Unknown,
+            "the SoC is unknown that a model was converted for",
+        )
+        .recommending("/proc/device-tree readable: a container may hide it"),
         (0, _) => Item::new(name, Verdict::Note, "no model to look at"),
         (_, 0) => Item::new(name, Verdict::Ok, "as it should be for each model"),
         (all, silent) => Item::new(
@@ -123,6 +138,7 @@ fn platform(soc: Option<&Soc>, models: &[ModelFacts]) -> Item {
     of_models(
         NAME,
         models,
+        soc.is_some(),
         |model| model.platform.as_deref(),
         |model, platform| {
             let soc = soc?;
@@ -143,6 +159,7 @@ fn cores(soc: Option<&Soc>, models: &[ModelFacts]) -> Item {
     of_models(
         NAME,
         models,
+        soc.is_some(),
         |model| model.npu_cores,
         |model, cores| {
             let soc = soc?;
@@ -160,6 +177,7 @@ fn optimization_level(models: &[ModelFacts]) -> Item {
     of_models(
         NAME,
         models,
+        true,
         |model| model.optimization_level,
         |model, level| {
             (level != 0).then(|| {

@@ -55,10 +55,10 @@ fn healthy_machines_have_no_fault() {
         let items = examine(&board(&fake), &[model], NPU);
         assert_eq!(named(&items, Verdict::Bad), [""; 0]);
         assert_eq!(named(&items, Verdict::Unknown), [""; 0]);
-        assert!(is_fit(&items));
+        assert_eq!(Fitness::of(&items), Fitness::Fit);
     }
     let items = examine(&board(&Fake::x86()), &[], HOST);
-    assert!(is_fit(&items), "{items:?}");
+    assert_eq!(Fitness::of(&items), Fitness::Fit, "{items:?}");
     assert_eq!(named(&items, Verdict::Unknown), [""; 0]);
     let npu = items.iter().filter(|item| item.found == "not applicable: no NPU");
     assert_eq!(npu.count(), 6, "the NPU is no fault of a machine without one");
@@ -226,7 +226,7 @@ fn each_fault_is_found_by_its_name_and_no_other() {
         let items = of_changed(change);
         assert_eq!(named(&items, Verdict::Bad), [name], "{found}: {items:#?}");
         assert_eq!(named(&items, Verdict::Unknown), [""; 0], "{found}");
-        assert!(!is_fit(&items));
+        assert_eq!(Fitness::of(&items), Fitness::NotFit);
         let item = items.iter().find(|item| item.name == name).expect("there");
         assert_eq!(item.found, found);
         assert!(item.recommended.is_some(), "{name} says what to do");
@@ -288,8 +288,13 @@ fn where_nothing_tells_of_throttling_it_is_not_said_that_there_is_none() {
         item.map(|item| (item.verdict, item.found)).expect("there")
     };
     let mut fake = Fake::x86();
-    let unseen = "neither cooling devices nor counters that would show it";
-    assert_eq!(verdict(&fake), (Verdict::Note, unseen.to_owned()));
+    for cpu in 0..8 {
+        fake.remove(&format!("sys/devices/system/cpu/cpu{cpu}/thermal_throttle"));
+    }
+    let unseen = (Verdict::Unknown, "throttling unknown".to_owned());
+    assert_eq!(verdict(&fake), unseen);
+    fake.cooling(0, "pwm-fan", 1);
+    assert_eq!(verdict(&fake), unseen, "a fan shows nothing");
     let counter = "sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count";
     fake.put(counter, "0");
     assert_eq!(verdict(&fake), (Verdict::Ok, "nothing is throttled".to_owned()));
@@ -344,14 +349,18 @@ fn models_for_another_board_are_found() {
         assert!(items.iter().any(|item| item.found == found), "{items:#?}");
     }
     let items = examine(&board, &[ModelFacts::default()], NPU);
-    assert!(is_fit(&items), "a name that says nothing is no fault");
+    assert_eq!(
+        Fitness::of(&items),
+        Fitness::Fit,
+        "a name that says nothing is no fault"
+    );
 }
 
 #[test]
 fn what_root_alone_can_read_is_unknown_with_the_way_to_it() {
     let items = of_changed(|fake| fake.remove("sys/kernel/debug"));
     assert_eq!(named(&items, Verdict::Unknown), ["npu_driver"]);
-    assert!(is_fit(&items));
+    assert_eq!(Fitness::of(&items), Fitness::CannotTell);
     let driver = items
         .iter()
         .find(|item| item.name == "npu_driver")
@@ -407,12 +416,81 @@ fn the_host_runtime_on_a_board_needs_its_memory_and_not_its_npu() {
 }
 
 #[test]
-fn a_virtual_machine_without_frequencies_is_fit() {
+fn of_a_virtual_machine_without_frequencies_it_cannot_be_told() {
     let mut fake = Fake::x86();
     fake.remove("sys/devices/system/cpu/cpufreq");
     let items = examine(&board(&fake), &[], HOST);
-    assert_eq!(named(&items, Verdict::Unknown), ["cpu_frequency"]);
-    assert!(is_fit(&items));
+    assert_eq!(named(&items, Verdict::Unknown), ["cpu_frequency", "big_cores"]);
+    assert_eq!(Fitness::of(&items), Fitness::CannotTell);
+}
+
+/// What is taken away from a fit RK3588, and the findings that are then unknown.
+const UNSEEN: [(&[&str], &[&str]); 15] = [
+    (&["sys/class/devfreq"], &["ddr_frequency", "npu_frequency"]),
+    (&["sys/class/devfreq/dmc/governor"], &["ddr_frequency"]),
+    (&["sys/class/devfreq/dmc/cur_freq"], &["ddr_frequency"]),
+    (&["sys/class/devfreq/dmc/userspace"], &["ddr_frequency"]),
+    (&["sys/class/devfreq/fdab0000.npu/cur_freq"], &["npu_frequency"]),
+    (&["sys/devices/system/cpu/cpufreq"], &["cpu_frequency"]),
+    (&["sys/devices/system/cpu/cpufreq/policy4"], &["cpu_frequency"]),
+    (
+        &["sys/devices/system/cpu/cpufreq/policy6/scaling_governor"],
+        &["cpu_frequency"],
+    ),
+    (&["sys/kernel/debug/rknpu/version"], &["npu_driver"]),
+    (&["sys/class/drm"], &["npu_users"]),
+    (&["proc/meminfo"], &["memory", "swap"]),
+    (&["sys/class/thermal"], &["thermal", "throttling"]),
+    (&["sys/devices/system/cpu/online"], &["big_cores"]),
+    (&["proc/self/cgroup"], &["cpu_quota"]),
+    (&["proc/loadavg", "proc/stat"], &["load", "steal"]),
+];
+
+#[test]
+fn what_cannot_be_seen_is_unknown_and_never_good() {
+    for (gone, unknown) in UNSEEN {
+        let items = of_changed(|fake| gone.iter().fold(fake, |fake, start| fake.remove(start)));
+        assert_eq!(named(&items, Verdict::Unknown), unknown, "{gone:?}: {items:#?}");
+        assert_eq!(named(&items, Verdict::Bad), [""; 0], "{gone:?}: {items:#?}");
+        assert_eq!(Fitness::of(&items), Fitness::CannotTell);
+        let is_told_how = |item: &Item| item.verdict != Verdict::Unknown || item.recommended.is_some();
+        assert!(items.iter().all(is_told_how), "{gone:?}: {items:#?}");
+    }
+}
+
+#[test]
+fn a_machine_of_which_little_is_known_is_not_called_fit() {
+    let nothing = Fake::default();
+    let mut soc_alone = Fake::default();
+    soc_alone.put("proc/device-tree/compatible", "maker,board\0rockchip,rk3588\0");
+    for (fake, runtime) in [
+        (&nothing, NPU),
+        (&nothing, HOST),
+        (&soc_alone, NPU),
+        (&soc_alone, HOST),
+    ] {
+        for models in [&[][..], &[model("rk3588", 3)]] {
+            let items = examine(&board(fake), models, runtime);
+            assert_eq!(Fitness::of(&items), Fitness::CannotTell, "{items:#?}");
+            // What a model's name says of a known SoC is seen.
+            let by_name = ["model_platform", "npu_cores", "optimization_level"];
+            let good = named(&items, Verdict::Ok).into_iter();
+            assert_eq!(
+                good.filter(|name| !by_name.contains(name)).count(),
+                0,
+                "{items:#?}"
+            );
+        }
+    }
+    assert_eq!(Fitness::of(&[]), Fitness::CannotTell, "nothing was looked at");
+}
+
+#[test]
+fn a_limit_that_is_garbage_is_not_no_limit() {
+    for text in ["garbage", "", "max", "100000 garbage", "-1 100000"] {
+        let items = of_changed(|fake| fake.put("sys/fs/cgroup/user.slice/cpu.max", text));
+        assert_eq!(named(&items, Verdict::Unknown), ["cpu_quota"], "{text:?}");
+    }
 }
 
 #[test]

@@ -68,6 +68,11 @@ pub(crate) fn plan(board: &Board, knobs: &dyn Knobs) -> Plan {
         let hz = hz.ok_or("its highest frequency is unknown")?;
         hold(what, &node, hz, shows_current, knobs)
     };
+    if board.cpu_clusters.is_empty() {
+        let why =
+            "there is no /sys/devices/system/cpu/cpufreq/policy*: the kernel shows no frequencies of CPUs";
+        plan.add("CPU".to_owned(), Err(why.to_owned()));
+    }
     for cluster in &board.cpu_clusters {
         let what = format!("CPU {}", ranges(&cluster.cpus));
         let node = Node::of_policy(&cluster.clock.node);

@@ -447,7 +447,11 @@ fn a_board_without_ddr_scaling_or_npu_says_so_and_other_machines_have_none() {
     assert!(text[0].starts_with("NPU: there is no /sys/class/devfreq/*.npu"));
     assert!(text[1].starts_with("DDR: there is no /sys/class/devfreq/dmc"));
     assert_eq!(missing(&Fake::x86()), (8, Vec::new()));
-    assert_eq!(missing(&Fake::default()), (0, Vec::new()));
+    let (targets, text) = missing(Fake::rk3588().remove("sys/devices/system/cpu/cpufreq"));
+    assert_eq!(targets, 3);
+    assert!(text[0].starts_with("CPU: there is no "), "{text:?}");
+    let (targets, text) = missing(&Fake::default());
+    assert_eq!((targets, text.len()), (0, 1));
 }
 
 #[test]

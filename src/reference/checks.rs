@@ -166,11 +166,14 @@ fn least(by_script: Option<u64>, by_chip: Option<u64>) -> Option<u64> {
 /// Clocks at the run's start, and in how many samples one was lower; absent where no frequency is known.
 fn frequency(item: &'static str, clocks: &Targets, lowered: usize) -> Option<Check> {
     let mut is_fine = lowered == 0;
+    let mut is_known = true;
     let mut found = Vec::new();
     for (clock, target_hz) in clocks {
         let (fixed_hz, Some(hz)) = (clock.fixed_hz(), clock.fixed_hz().or(clock.current_hz)) else {
+            is_known = false;
             continue;
         };
+        is_known &= target_hz.is_some();
         // A clock divider can miss what was asked for by less than a hundredth.
         let is_high = target_hz.is_none_or(|target| hz >= target - target / 100);
         is_fine &= fixed_hz.is_some() && is_high;
@@ -181,7 +184,19 @@ fn frequency(item: &'static str, clocks: &Targets, lowered: usize) -> Option<Che
     if lowered > 0 {
         found.push(format!("lower in {}", counted(lowered, "sample")));
     }
-    (!found.is_empty()).then(|| known(item, is_fine, found.join(", ")))
+    (!found.is_empty()).then(|| {
+        let check = known(item, is_fine, found.join(", "));
+        // One clock that was not seen keeps the others from being all that there is.
+        if is_fine && !is_known {
+            Check {
+                state: CheckState::Unknown,
+                found: format!("{}; not all of it is known", check.found),
+                ..check
+            }
+        } else {
+            check
+        }
+    })
 }
 
 fn counted(count: usize, what: &str) -> String {
@@ -359,5 +374,31 @@ fn context(case: &Case) -> Check {
             case.run.parameters.max_context
         ),
         command: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_not_seen_is_not_fine() {
+        let held = |hz| Clock {
+            node: "policy0".into(),
+            governor: Some("userspace".into()),
+            set_hz: hz,
+            ..Clock::default()
+        };
+        let (seen, unseen) = (held(Some(1_000_000_000)), held(None));
+        let state = |clocks: Targets, lowered| frequency("x", &clocks, lowered).map(|check| check.state);
+        let target = Some(1_000_000_000);
+        assert_eq!(state(vec![(&seen, target)], 0), Some(CheckState::Fine));
+        assert_eq!(
+            state(vec![(&seen, target), (&unseen, target)], 0),
+            Some(CheckState::Unknown)
+        );
+        assert_eq!(state(vec![(&seen, None)], 0), Some(CheckState::Unknown));
+        assert_eq!(state(vec![(&seen, None)], 1), Some(CheckState::Suspect));
+        assert_eq!(state(vec![(&unseen, target)], 0), None);
     }
 }

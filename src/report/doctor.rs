@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::board::Board;
-use crate::doctor::{Item, Verdict, is_fit};
+use crate::doctor::{Fitness, Item, Verdict};
 use crate::json::clip;
 use crate::report::layout::{document, lines, table_of};
 
 /// Version of the JSON document's shape.
-const SCHEMA_VERSION: u32 = 1;
+const SCHEMA_VERSION: u32 = 2;
 /// What tells this JSON from others.
 const KIND: &str = "rkllm-bench doctor";
 /// Faults that one line names.
@@ -18,26 +18,27 @@ const MOST_NAMED: usize = 4;
 
 /// The verdict alone, without a line's end.
 pub fn line(items: &[Item]) -> String {
-    if is_fit(items) {
-        return "board: fit to measure".to_owned();
+    let (word, why) = match Fitness::of(items) {
+        Fitness::Fit => return "board: fit to measure".to_owned(),
+        Fitness::NotFit => ("not fit", Verdict::Bad),
+        Fitness::CannotTell => ("cannot tell", Verdict::Unknown),
+    };
+    let found: Vec<String> = with(items, why).map(|item| clip(&item.found)).collect();
+    if found.is_empty() {
+        return format!("board: {word}: nothing was looked at");
     }
-    let faults: Vec<String> = with(items, Verdict::Bad).map(|item| clip(&item.found)).collect();
-    let more = match faults.len().saturating_sub(MOST_NAMED) {
+    let more = match found.len().saturating_sub(MOST_NAMED) {
         0 => String::new(),
         more => format!(", and {more} more"),
     };
-    let named: Vec<String> = faults.into_iter().take(MOST_NAMED).collect();
-    format!("board: not fit: {}{more} (rkllm-bench doctor)", named.join(", "))
+    let named: Vec<String> = found.into_iter().take(MOST_NAMED).collect();
+    format!("board: {word}: {}{more} (rkllm-bench doctor)", named.join(", "))
 }
 
-/// All findings, the gravest first, and the commands that mend what is bad. Lines have `width` columns, but for commands,
+/// All findings, the gravest first, and the commands that fix what is bad. Lines have `width` columns, but for commands,
 /// which are to be copied.
 pub fn text(board: &Board, items: &[Item], width: u16) -> String {
-    let fit = if is_fit(items) {
-        "fit to measure"
-    } else {
-        "not fit to measure"
-    };
+    let fit = Fitness::of(items).name();
     let known = [board.name.as_ref().or(board.cpu.as_ref()), board.soc.as_ref()];
     let known: Vec<String> = known.into_iter().flatten().map(|name| clip(name)).collect();
     let named = if known.is_empty() {
@@ -81,12 +82,20 @@ pub fn text(board: &Board, items: &[Item], width: u16) -> String {
 pub fn json(board: &Board, items: &[Item]) -> String {
     #[derive(Serialize)]
     struct Content<'a> {
-        fit: bool,
+        /// Absent where that is not known.
+        fit: Option<bool>,
+        fitness: Fitness,
         items: &'a [Item],
         board: &'a Board,
     }
+    let fitness = Fitness::of(items);
     let content = Content {
-        fit: is_fit(items),
+        fit: match fitness {
+            Fitness::Fit => Some(true),
+            Fitness::NotFit => Some(false),
+            Fitness::CannotTell => None,
+        },
+        fitness,
         items,
         board,
     };
@@ -146,6 +155,12 @@ mod tests {
             line(&examined(&unfit()).1),
             "board: not fit: DDR frequency unknown, CPU 4-5 governor ondemand (rkllm-bench doctor)"
         );
+        let unseen = Fake::rk3588().remove("sys/kernel/debug").clone();
+        assert_eq!(
+            line(&examined(&unseen).1),
+            "board: cannot tell: driver version unknown (rkllm-bench doctor)"
+        );
+        assert_eq!(line(&[]), "board: cannot tell: nothing was looked at");
         let many = vec![Item::new("x", Verdict::Bad, "x"); 6];
         assert_eq!(
             line(&many),
@@ -213,7 +228,12 @@ bad   ddr_frequency       DDR frequency unknown
         assert_eq!(text, json(&board, &items));
         let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!(value["fit"], false);
+        assert_eq!(value["fitness"], "not_fit");
         assert_eq!(value["kind"], "rkllm-bench doctor");
+        let (board, items) = examined(&Fake::default());
+        let unknown: serde_json::Value = serde_json::from_str(&json(&board, &items)).expect("JSON");
+        assert_eq!(unknown["fit"], serde_json::Value::Null);
+        assert_eq!(unknown["fitness"], "cannot_tell");
         assert_eq!(value["items"][0]["name"], "ddr_frequency");
         assert_eq!(value["items"][0]["verdict"], "bad");
         assert_eq!(value["items"][0]["command"], serde_json::Value::Null);
