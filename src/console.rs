@@ -1,14 +1,25 @@
-//! All printing, but for progress bars. A reader that has left, as `head` does, is no error: what is measured goes on.
+//! All printing except progress bars.
 //!
-//! Text may have styles; they are taken out where there is no terminal, or `NO_COLOR` is set.
+//! A reader that has left, as `head` does, is no error: measuring goes on. Any other failure to write to stdout is kept until
+//! the program's end, where [`finish`] reports it: a result that nobody can read is not a success.
+//!
+//! Text may have styles; they are removed where there is no terminal, or `NO_COLOR` is set.
 
-use std::io::{Read, Write};
-use std::process::Child;
+use std::io::{IsTerminal as _, Read, Write};
+use std::process::{Child, ExitCode, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
+use crate::exit;
 use crate::report::WIDTH;
 
 /// Columns below which a table is not folded further: its figures would break within their digits.
 const NARROWEST: u16 = 60;
+
+/// The first failure to write to stdout.
+static TROUBLE: Mutex<Option<std::io::Error>> = Mutex::new(None);
+/// Whether stdout is kept for a document.
+static IS_RESERVED: AtomicBool = AtomicBool::new(false);
 
 /// Columns for tables on stdout: 80, or those of a narrower terminal.
 pub(crate) fn width() -> u16 {
@@ -20,6 +31,15 @@ pub(crate) fn width() -> u16 {
     }
 }
 
+/// Keeps stdout for the document that [`deliver`] writes: from now on [`print`] and [`pass_on`] write to stderr.
+pub(crate) fn reserve_stdout() {
+    IS_RESERVED.store(true, Ordering::Relaxed);
+}
+
+fn is_reserved() -> bool {
+    IS_RESERVED.load(Ordering::Relaxed)
+}
+
 /// Prints `text` and a line's end to stderr: messages.
 pub(crate) fn say(text: impl std::fmt::Display) {
     let _ = anstream::stderr()
@@ -29,19 +49,50 @@ pub(crate) fn say(text: impl std::fmt::Display) {
 
 /// Prints `text` as it is to stdout: results.
 pub(crate) fn print(text: &str) {
-    let mut stdout = anstream::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    if is_reserved() {
+        let _ = anstream::stderr().lock().write_all(text.as_bytes());
+    } else {
+        note(write(anstream::stdout().lock(), text.as_bytes()));
+    }
 }
 
-/// Writes `bytes` to stdout where they are what was asked for, a document: all of them, or an error.
-///
-/// # Errors
-/// What kept them from being written, but for a reader that has left.
-pub(crate) fn deliver(bytes: &[u8]) -> std::io::Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error),
-        _ => Ok(()),
+/// Writes `bytes` unchanged to stdout: a document.
+pub(crate) fn deliver(bytes: &[u8]) {
+    note(write(std::io::stdout().lock(), bytes));
+}
+
+fn write(mut to: impl Write, bytes: &[u8]) -> std::io::Result<()> {
+    to.write_all(bytes).and_then(|()| to.flush())
+}
+
+/// Keeps a failure to write to stdout, unless the reader has left.
+fn note(outcome: std::io::Result<()>) {
+    if let Err(error) = outcome
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        let mut trouble = TROUBLE.lock().unwrap_or_else(PoisonError::into_inner);
+        trouble.get_or_insert(error);
+    }
+}
+
+/// The exit code of a program that would end with `code`: another one where stdout did not take all that was printed. Each
+/// `main` ends with it.
+pub(crate) fn finish(code: ExitCode) -> ExitCode {
+    let trouble = TROUBLE.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Some(error) = trouble else {
+        return code;
+    };
+    say(format_args!("error: stdout: {error}; the output is incomplete"));
+    exit::of_lost_output(code)
+}
+
+/// Stdout of a child process that writes for people: a terminal directly, since the child may overwrite lines there, else a
+/// pipe for [`pass_on`].
+pub(crate) fn stdout_of_child() -> Stdio {
+    match is_reserved() {
+        false if std::io::stdout().is_terminal() => Stdio::inherit(),
+        true if std::io::stderr().is_terminal() => Stdio::from(std::io::stderr()),
+        _ => Stdio::piped(),
     }
 }
 
@@ -49,17 +100,27 @@ pub(crate) fn deliver(bytes: &[u8]) -> std::io::Result<()> {
 pub(crate) fn pass_on(child: &mut Child) {
     std::thread::scope(|scope| {
         if let Some(stderr) = child.stderr.take() {
-            scope.spawn(|| copy(stderr, std::io::stderr()));
+            scope.spawn(|| {
+                copy(stderr, |bytes| {
+                    let _ = write(std::io::stderr(), bytes);
+                });
+            });
         }
         if let Some(stdout) = child.stdout.take() {
-            copy(stdout, std::io::stdout());
+            copy(stdout, |bytes| {
+                if is_reserved() {
+                    let _ = write(std::io::stderr(), bytes);
+                } else {
+                    deliver(bytes);
+                }
+            });
         }
     });
 }
 
-fn copy(mut from: impl Read, mut to: impl Write) {
+fn copy(mut from: impl Read, mut to: impl FnMut(&[u8])) {
     let mut buffer = [0; 8192];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
-        let _ = to.write_all(&buffer[..count]).and_then(|()| to.flush());
+        to(&buffer[..count]);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use crate::console;
 use crate::error::Error;
 
 /// A bench target: something failed.
@@ -27,10 +28,22 @@ pub(crate) fn of_error(error: &Error) -> u8 {
 
 /// Prints what clap has to say, a mistake or the help that was asked for, and gives the code for it.
 pub(crate) fn of_arguments(error: &clap::Error) -> ExitCode {
-    let _ = error.print();
     if error.use_stderr() {
+        let _ = error.print();
         ExitCode::from(USAGE)
     } else {
+        console::print(&error.render().ansi().to_string());
         ExitCode::SUCCESS
+    }
+}
+
+/// The code for a program whose output was lost and that would have ended with `code`. A verdict that nobody could read
+/// counts for nothing; what kept the program from giving one, and a stop by the user, do.
+pub(crate) fn of_lost_output(code: ExitCode) -> ExitCode {
+    let kept = [USAGE, SIGNAL + 2, SIGNAL + 15].map(ExitCode::from);
+    if kept.contains(&code) {
+        code
+    } else {
+        ExitCode::from(INTERNAL)
     }
 }

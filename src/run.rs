@@ -16,7 +16,8 @@ use crate::inference::Request;
 use crate::models::{self, Model};
 use crate::prompts::{OF_SERVER, Prompt, Suite};
 use crate::record::{
-    ModelRecord, Parameters, PromptRecord, RunRecord, SCHEMA_VERSION, ServerParameters, Status, SuiteRecord,
+    self, Git, ModelRecord, Parameters, PromptRecord, RunRecord, SCHEMA_VERSION, ServerParameters, Status,
+    SuiteRecord,
 };
 use crate::recorder::{self, Observer, Plan, Stopped};
 use crate::replay::{self, MIN_SAMPLES};
@@ -43,6 +44,10 @@ pub struct Run {
     pub worker: PathBuf,
     /// The server that runs the models instead; see [`Run::of_server`].
     pub server: Option<Target>,
+    /// What the user calls it: one line of at most 100 characters.
+    pub label: Option<String>,
+    /// Folder of the package whose commit goes into the record; absent: none does.
+    pub package: Option<PathBuf>,
 }
 
 impl Run {
@@ -70,6 +75,8 @@ impl Run {
             trust_sdk_version: None,
             worker: "/proc/self/exe".into(),
             server: None,
+            label: None,
+            package: None,
         }
     }
 
@@ -95,7 +102,7 @@ impl Run {
     /// Takes all samples and gives the record. What failed is in it: see [`RunRecord::faults`].
     ///
     /// # Errors
-    /// [`Error::BadParameter`] for a prompt that the context has no room for.
+    /// [`Error::BadParameter`] for a prompt that the context has no room for, and for a label that is none.
     pub fn record(&self) -> Result<RunRecord> {
         struct Silent;
         impl Observer for Silent {}
@@ -110,6 +117,9 @@ impl Run {
     /// # Errors
     /// [`Error::BadParameter`] for a prompt that the context has no room for.
     pub(crate) fn begin(&self, selects: &dyn Fn(&str) -> bool) -> Result<RunRecord> {
+        if let Some(Err(what)) = self.label.as_deref().map(record::check_label) {
+            return Err(Error::BadParameter(format!("label: {what}")));
+        }
         let mut models = Vec::new();
         for model in &self.models {
             let record = self.model_record(model, selects)?;
@@ -123,6 +133,8 @@ impl Run {
             run_id: run_id(&self.suite.name),
             started_at: jiff::Timestamp::now().to_string(),
             status: Status::Running,
+            label: self.label.clone(),
+            git: self.package.as_deref().and_then(Git::of_work_tree),
             suite: SuiteRecord {
                 name: self.suite.name.clone(),
                 sha256: self.suite.sha256.clone(),

@@ -8,6 +8,7 @@ use crate::figures::median;
 use crate::ledger::Mark;
 use crate::metrics::{Measure, are_cold, float, of_sample};
 use crate::record::{ModelRecord, Sample};
+use crate::sampler::Conditions;
 use crate::stats;
 
 /// A model's run in a few numbers.
@@ -31,6 +32,8 @@ pub struct Summary {
     pub duration_s: Option<f64>,
     /// What is odd about samples, by kind; empty where nothing is.
     pub marked: Vec<Marked>,
+    /// Disturbances that could not be seen during some samples: without a mark of theirs these may have been disturbed all the same.
+    pub unseen: Vec<Marked>,
 }
 
 /// Samples with one kind of [`Mark`].
@@ -132,6 +135,7 @@ impl Summary {
             peak_memory_mb: spread(Measure::PeakMemory),
             duration_s: duration_s(model),
             marked: marked(model, successful),
+            unseen: unseen(model, successful),
         }
     }
 }
@@ -176,6 +180,26 @@ fn marked(model: &ModelRecord, of: usize) -> Vec<Marked> {
         meaning,
     };
     counts.into_iter().map(marked).collect()
+}
+
+/// What the machine does not show, as a virtual one its clocks and its heat.
+#[expect(clippy::cast_precision_loss, reason = "samples fit the 52 bits of a float")]
+fn unseen(model: &ModelRecord, of: usize) -> Vec<Marked> {
+    let kinds: [(&'static str, fn(&Conditions) -> bool); 3] = [
+        ("throttled", |seen| seen.throttled.is_some()),
+        ("lower_frequency", |seen| !seen.clocks.is_empty()),
+        ("other_process", |seen| seen.lost_percent().is_some()),
+    ];
+    let unseen = kinds.map(|(mark, is_seen)| {
+        let is_unseen = |sample: &&Sample| !sample.conditions.as_ref().is_some_and(is_seen);
+        let count = samples(model).filter(is_unseen).count();
+        (count > 0).then(|| Marked {
+            mark,
+            samples: count,
+            share: count as f64 / of as f64,
+        })
+    });
+    unseen.into_iter().flatten().collect()
 }
 
 /// How many samples of `models` heat, a lower clock or another process disturbed; absent where none was.

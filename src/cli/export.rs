@@ -51,7 +51,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Some(path) => atomic::write(path, Existing::Replace, |writer| {
             writer.write_all(text.as_bytes())
         })?,
-        None => deliver(text.as_bytes()).map_err(Error::io("stdout"))?,
+        None => deliver(text.as_bytes()),
     }
     Ok(ExitCode::SUCCESS)
 }

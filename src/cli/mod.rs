@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::console::say;
+use crate::console::{self, say};
 use crate::engine::serve_if_worker;
 use crate::error::Result;
 use crate::exit;
@@ -56,11 +56,12 @@ const EXIT_CODES: &str = "Exit codes:
   1    regression: a metric got worse by more than its bound; of doctor: not fit to measure;
        of pin, unpin: something did not take, or there is no such clock;
        of overhead: something failed
-  2    cannot tell: too noisy, or too few runs
+  2    cannot tell: too noisy, or too few runs; of doctor: something that matters could not be seen
   3    not comparable: the sides differ in what is no part of the experiment (--allow)
   4    a metric of the baseline is absent from the candidate
   64   usage: the command line, a file or a model cannot be used; of pin: there is no clock to hold
-  70   an error inside rkllm-bench or its surroundings, a bench process that left no record among them
+  70   an error inside rkllm-bench or its surroundings: a bench process that left no record, stdout that
+       cannot be written (a reader that has left is no error)
   130  stopped by Ctrl-C, 143 by SIGTERM; what was taken is kept
 pin with a command ends with the command's code, or with 1 where that is 0 and a value did not take.";
 
@@ -69,13 +70,13 @@ pub fn cli_main() -> ExitCode {
     if let Some(code) = serve_if_worker().or_else(serve_if_criterion) {
         return code;
     }
-    match Arguments::try_parse() {
+    console::finish(match Arguments::try_parse() {
         Ok(arguments) => run(arguments.command).unwrap_or_else(|error| {
             say(format_args!("error: {error}"));
             ExitCode::from(exit::of_error(&error))
         }),
         Err(error) => exit::of_arguments(&error),
-    }
+    })
 }
 
 fn run(command: Command) -> Result<ExitCode> {

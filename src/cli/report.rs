@@ -7,7 +7,9 @@ use super::selection::RunSelection;
 use crate::console::{self, print};
 use crate::error::Result;
 use crate::record::RunRecord;
-use crate::report::{benchmark, terminal};
+use crate::report::benchmark::{self, Unknown};
+use crate::report::result::Format;
+use crate::report::terminal;
 use crate::{paths, report};
 
 /// Make the reports of a run again: its tables, and for each model a JSON file and a page of Markdown
@@ -21,6 +23,13 @@ pub(super) struct Arguments {
     files: Vec<PathBuf>,
     #[command(flatten)]
     runs: RunSelection,
+    /// What stdout gets; with any format except text all else goes to stderr
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// In the JSON files, write 0 for each number of `summary` and `detailed_results` that is unknown: for programs that
+    /// compute with all of them
+    #[arg(long)]
+    nulls_as_zero: bool,
     /// Folder of the reports [default: rkllm-bench/reports in cargo's target folder]
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -35,15 +44,26 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         let loaded = arguments.files.iter().map(|path| RunRecord::load(path));
         loaded.collect::<Result<_>>()?
     };
+    if arguments.format != Format::Text {
+        console::reserve_stdout();
+    }
+    let unknown = if arguments.nulls_as_zero {
+        Unknown::Zero
+    } else {
+        Unknown::Null
+    };
     for run in &runs {
         let models = report::models(run);
-        let files = benchmark::write(&models, &folder)?;
+        let files = benchmark::write_with(&models, unknown, &folder)?;
         print(&format!(
             "{}{}\n{}",
             terminal::figures(&models, console::width()),
             terminal::faults(run),
             terminal::files(&files)
         ));
+    }
+    if let Some(document) = arguments.format.render(&runs) {
+        console::deliver(document.as_bytes());
     }
     Ok(ExitCode::SUCCESS)
 }

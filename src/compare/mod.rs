@@ -8,6 +8,8 @@
 mod notes;
 mod rows;
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use crate::metrics::{self, Measure, Prompts, Worse};
@@ -33,6 +35,8 @@ pub struct Subject {
     pub source: String,
     /// Runs of the source that have this model.
     pub runs: usize,
+    /// Their labels and commits, each once; empty where no run has any.
+    pub captions: Vec<String>,
 }
 
 /// Models and runs beside each other.
@@ -126,6 +130,12 @@ impl Over {
     }
 }
 
+/// The different labels and commits of some runs, in words; empty where none has any.
+pub(crate) fn captions<'a>(runs: impl Iterator<Item = &'a RunRecord>) -> Vec<String> {
+    let words: BTreeSet<String> = runs.filter_map(RunRecord::caption).collect();
+    words.into_iter().collect()
+}
+
 /// The models of one run beside each other.
 pub fn of_run(run: &RunRecord) -> Comparison {
     compare(&[Source {
@@ -188,6 +198,7 @@ impl<'a> Member<'a> {
             model: self.model.to_owned(),
             source: self.source.to_owned(),
             runs: self.runs.len(),
+            captions: captions(self.runs.iter().copied()),
         }
     }
 

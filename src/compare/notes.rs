@@ -111,6 +111,8 @@ fn bare(run: &RunRecord, model: &str) -> RunRecord {
         run_id: run.run_id.clone(),
         started_at: run.started_at.clone(),
         status: run.status,
+        label: None,
+        git: None,
         suite: run.suite.clone(),
         parameters: run.parameters.clone(),
         board: run.board.clone(),

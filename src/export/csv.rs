@@ -7,7 +7,7 @@ const NS_PER_S: f64 = 1e9;
 const NS_PER_MS: f64 = 1e6;
 const BYTES_PER_MB: f64 = 1e6;
 
-const HEADER: [&str; 18] = [
+const HEADER: [&str; 21] = [
     "run",
     "started_at",
     "suite",
@@ -26,6 +26,9 @@ const HEADER: [&str; 18] = [
     "worst_gap_ms",
     "load_ms",
     "peak_memory_mb",
+    "label",
+    "git_revision",
+    "git_clean",
 ];
 
 /// All samples, those of given-up prompts too; warm-up, rejected and failed inferences are in the record alone. Absent
@@ -49,7 +52,7 @@ fn row(
     prompt: &PromptRecord,
     number_of: usize,
     sample: &Sample,
-) -> [String; 18] {
+) -> [String; 21] {
     let phases = &sample.phases;
     let total_ns = float(phases.total_ns);
     let count = |count: Option<String>| count.unwrap_or_default();
@@ -90,6 +93,13 @@ fn row(
                 .peak_rss_bytes
                 .map(|bytes| float(bytes) / BYTES_PER_MB),
         ),
+        cell(run.label.as_deref().unwrap_or_default()).into_owned(),
+        run.git
+            .as_ref()
+            .map_or_else(String::new, |git| git.revision.clone()),
+        run.git
+            .as_ref()
+            .map_or_else(String::new, |git| git.clean.to_string()),
     ]
 }
 

@@ -38,12 +38,13 @@ const EMPTY: [&str; 18] = [
 ///
 /// Prompts whose KV cache held a part of them have none: the format cannot say so, and their rows would pass for cold ones.
 ///
-/// `commit` becomes `build_commit`, by which the script tells two sides apart; empty without one.
+/// `commit` becomes `build_commit`, by which the script distinguishes two sides; without one the run's own, with `-dirty` behind it where
+/// files differed from it; empty where the run has none.
 pub fn llama_bench_jsonl(runs: &[RunRecord], commit: Option<&str>) -> String {
     let mut lines = String::new();
     for run in runs {
         for model in &run.models {
-            let head = head(run, model, commit.unwrap_or_default());
+            let head = head(run, model, commit.map_or_else(|| own_commit(run), str::to_owned));
             for prompt in model.prompts.iter().filter(|prompt| is_told(prompt)) {
                 for test in [prefill(prompt)].into_iter().flatten().chain(decodes(prompt)) {
                     let mut row = head.clone();
@@ -57,12 +58,20 @@ pub fn llama_bench_jsonl(runs: &[RunRecord], commit: Option<&str>) -> String {
     lines
 }
 
+/// As `git describe --dirty` marks it.
+fn own_commit(run: &RunRecord) -> String {
+    run.git.as_ref().map_or_else(String::new, |git| {
+        let dirty = if git.clean { "" } else { "-dirty" };
+        format!("{}{dirty}", git.revision)
+    })
+}
+
 fn is_told(prompt: &PromptRecord) -> bool {
     prompt.given_up.is_none() && prompt.cache_start.is_cold()
 }
 
 /// What all rows of a model in a run have.
-fn head(run: &RunRecord, model: &ModelRecord, commit: &str) -> Map<String, Value> {
+fn head(run: &RunRecord, model: &ModelRecord, commit: String) -> Map<String, Value> {
     let mut head = Map::new();
     let mut set = |key: &str, value: Value| head.insert(key.to_owned(), value);
     for key in EMPTY {
@@ -70,7 +79,7 @@ fn head(run: &RunRecord, model: &ModelRecord, commit: &str) -> Map<String, Value
     }
     // No layer is on a GPU; the script wants a number.
     set("n_gpu_layers", json!(0));
-    set("build_commit", json!(commit));
+    set("build_commit", Value::String(commit));
     set("cpu_info", json!(run.board.cpu.as_deref().unwrap_or_default()));
     let runtime = model.loaded.as_ref().map(|loaded| loaded.runtime.name());
     set("backends", json!(runtime.unwrap_or_default()));

@@ -273,7 +273,7 @@ fn csv_is_a_row_a_sample() {
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(
         lines[2],
-        "1,2026-01-01T00:00:00Z,quick,m,scripted,a,2,0,cold,100,10,50,2000,100,140,10,1,100"
+        "1,2026-01-01T00:00:00Z,quick,m,scripted,a,2,0,cold,100,10,50,2000,100,140,10,1,100,,,"
     );
     let hostile = csv(&[hostile()]);
     let row = ::csv::Reader::from_reader(hostile.as_bytes())

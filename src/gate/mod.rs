@@ -25,6 +25,7 @@ pub use limits::{Limits, PerPhase, Percent};
 pub use verdict::{Absent, Comparison, Design, Deviation, Estimate, Judged, Overall, Verdict};
 
 pub(crate) use self::sides::Sides;
+use crate::compare;
 use crate::metrics::Worse;
 use crate::record::RunRecord;
 use crate::stats::{self, Change, RunValue, Variation};
@@ -87,14 +88,15 @@ struct Tested {
     variation: Option<Variation>,
 }
 
-/// What a reader of the verdict has to know of the samples.
+/// What a reader of the verdict has to know of each side: labels and commits, which it does not depend on, and its samples.
 fn notes(input: &sides::Input) -> Vec<String> {
     let sides = [("baseline", input.baseline), ("candidate", input.candidate)];
-    let of_side = |(name, runs): (&str, &[RunRecord])| {
-        let disturbed = summary::disturbed(runs.iter().flat_map(|run| &run.models))?;
-        Some(format!("{name}: {disturbed}"))
+    let of_side = |(name, runs): (&'static str, &[RunRecord])| {
+        let disturbed = summary::disturbed(runs.iter().flat_map(|run| &run.models));
+        let notes = compare::captions(runs.iter()).into_iter().chain(disturbed);
+        notes.map(|note| format!("{name}: {note}")).collect::<Vec<_>>()
     };
-    sides.into_iter().filter_map(of_side).collect()
+    sides.into_iter().flat_map(of_side).collect()
 }
 
 fn judge(input: &sides::Input, design: Design) -> Comparison {

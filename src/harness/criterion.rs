@@ -9,7 +9,7 @@ use std::process::{Command, ExitCode, Stdio};
 use clap::Parser as _;
 use serde::{Deserialize, Serialize};
 
-use crate::console::{pass_on, say};
+use crate::console::{pass_on, say, stdout_of_child};
 use crate::error::{Error, Result};
 use crate::exit;
 use crate::options::Options;
@@ -73,21 +73,18 @@ pub(super) fn start(options: &Options, task: &Task) -> Result<ExitCode> {
     let file = tempfile::NamedTempFile::new().map_err(|error| failed("no temporary file", error))?;
     serde_json::to_writer(std::io::BufWriter::new(&file), task)
         .map_err(|error| failed("its task", error.into()))?;
-    // On a terminal criterion writes for itself: it overwrites lines. Into a pipe its output goes through this
-    // process, since criterion would panic when the reader leaves.
-    let stream = |is_terminal: bool| {
-        if is_terminal {
-            Stdio::inherit()
-        } else {
-            Stdio::piped()
-        }
+    // Into a pipe its output goes through this process, since criterion would panic when the reader leaves.
+    let stderr = if std::io::stderr().is_terminal() {
+        Stdio::inherit()
+    } else {
+        Stdio::piped()
     };
     let mut child = Command::new("/proc/self/exe")
         .args(options.criterion_arguments())
         .env(TASK_VARIABLE, file.path())
         .env("CRITERION_HOME", paths::criterion_home())
-        .stdout(stream(std::io::stdout().is_terminal()))
-        .stderr(stream(std::io::stderr().is_terminal()))
+        .stdout(stdout_of_child())
+        .stderr(stderr)
         .spawn()
         .map_err(|error| failed("not started", error))?;
     pass_on(&mut child);

@@ -25,6 +25,7 @@ use crate::progress::Progress;
 use crate::prompts::{Suite, Sweep};
 use crate::record::{Faults, RunRecord};
 use crate::replay::{self, MIN_SAMPLES, QUICK_SAMPLES};
+use crate::report::result::Format;
 use crate::report::terminal::{self, TimeSpent};
 use crate::report::{ModelReport, benchmark};
 use crate::run::Run;
@@ -59,24 +60,26 @@ fn start(subject: &Subject, base: &str) -> ExitCode {
     let outcome = match Task::of_this_process() {
         Some(task) => task.and_then(Task::run).map(|()| ExitCode::SUCCESS),
         None => match Options::try_parse() {
-            // A copied executable runs where the folder it was built in does not exist.
-            Ok(options) => parent(&options, subject, existing(base)),
-            Err(error) => return exit::of_arguments(&error),
+            Ok(options) => parent(&options, subject, Path::new(base)),
+            Err(error) => return console::finish(exit::of_arguments(&error)),
         },
     };
-    outcome.unwrap_or_else(|error| {
+    console::finish(outcome.unwrap_or_else(|error| {
         say(format_args!("error: {error}"));
         ExitCode::from(exit::of_error(&error))
-    })
+    }))
 }
 
-fn existing(base: &str) -> &Path {
-    let base = Path::new(base);
-    if base.is_dir() { base } else { ".".as_ref() }
-}
-
-fn parent(options: &Options, subject: &Subject, base: &Path) -> Result<ExitCode> {
-    let runs = match (subject, options.server.target()?) {
+fn parent(options: &Options, subject: &Subject, package: &Path) -> Result<ExitCode> {
+    let format = options.result_format();
+    if format != Format::Text {
+        console::reserve_stdout();
+    }
+    // A copied executable runs where the folder it was built in does not exist. Nobody knows then what it was built from: the folder
+    // that it runs in may be another checkout.
+    let package = Some(package).filter(|folder| folder.is_dir());
+    let base = package.unwrap_or(".".as_ref());
+    let mut runs = match (subject, options.server.target()?) {
         (Subject::Runtime { suite }, None) => vec![set_up(options, suite, base)?],
         (Subject::Runtime { .. }, Some(_)) => {
             return Err(Error::BadParameter(
@@ -91,11 +94,27 @@ fn parent(options: &Options, subject: &Subject, base: &Path) -> Result<ExitCode>
             return Ok(ExitCode::SUCCESS);
         }
     };
-    let mut worst = ExitCode::SUCCESS;
+    for run in &mut runs {
+        run.label.clone_from(&options.label);
+        run.package = package.map(Path::to_owned);
+    }
     let mut measured = Vec::new();
+    let outcome = all_runs(options, &runs, &mut measured);
+    // A run that was stopped has no result; its record has what there is.
+    if !measured.is_empty()
+        && measured.iter().all(RunRecord::is_complete)
+        && let Some(document) = format.render(&measured)
+    {
+        console::deliver(document.as_bytes());
+    }
+    outcome
+}
+
+/// The exit code of the runs that were asked for; what was measured is added to `measured`.
+fn all_runs(options: &Options, runs: &[Run], measured: &mut Vec<RunRecord>) -> Result<ExitCode> {
+    let mut worst = ExitCode::SUCCESS;
     for run in runs {
-        let (code, record) = one_run(options, &run)?;
-        measured.extend(record);
+        let code = one_run(options, run, measured)?;
         if code != ExitCode::SUCCESS {
             worst = code;
         }
@@ -110,11 +129,11 @@ fn parent(options: &Options, subject: &Subject, base: &Path) -> Result<ExitCode>
     Ok(worst)
 }
 
-/// Its exit code, and what was measured, if anything was.
-fn one_run(options: &Options, run: &Run) -> Result<(ExitCode, Option<RunRecord>)> {
+/// Its exit code; what was measured, if anything was, is added to `measured`.
+fn one_run(options: &Options, run: &Run, measured: &mut Vec<RunRecord>) -> Result<ExitCode> {
     let mode = options.mode();
     let selects = options.selects()?;
-    let record = run.begin(&*selects)?;
+    let mut record = run.begin(&*selects)?;
     if record.models.is_empty() {
         say(format_args!(
             "{}: no identifier <model>/{}/<phase>/<prompt> matches the filter; --list shows them",
@@ -124,22 +143,25 @@ fn one_run(options: &Options, run: &Run) -> Result<(ExitCode, Option<RunRecord>)
     if let Some(baseline) = options.baseline.as_ref().filter(|_| mode != Mode::List) {
         check_baseline(baseline, &record, &*selects)?;
     }
-    let alone = |code| Ok((code, None));
     if mode == Mode::List {
-        return alone(criterion::start(options, &Task::replay(record, options.quick))?);
+        return criterion::start(options, &Task::replay(record, options.quick));
     }
     let _locks = lock::take_all()?;
     match mode {
         Mode::LoadBaseline => {
             let code = criterion::start(options, &Task::replay(record.clone(), false))?;
             report::pages::write(&paths::criterion_home(), &record)?;
-            alone(code)
+            Ok(code)
         }
         Mode::Profile => {
             let plans = record.models.iter().map(|model| run.plan(model)).collect();
-            alone(criterion::start(options, &Task::Profile { record, plans })?)
+            criterion::start(options, &Task::Profile { record, plans })
         }
-        _ => measure(options, run, record, &*selects).map(|(code, record)| (code, Some(record))),
+        _ => {
+            let outcome = measure(options, run, &mut record, &*selects);
+            measured.push(record);
+            outcome
+        }
     }
 }
 
@@ -187,16 +209,16 @@ fn suite_of(options: &Options, suite: &str, base: &Path) -> Result<Suite> {
 fn measure(
     options: &Options,
     run: &Run,
-    mut record: RunRecord,
+    record: &mut RunRecord,
     selects: &dyn Fn(&str) -> bool,
-) -> Result<(ExitCode, RunRecord)> {
+) -> Result<ExitCode> {
     let start = Instant::now();
     signals::listen().map_err(|error| Error::Worker(format!("no signal handlers: {error}")))?;
     let mut part = Part::take()?;
     let folder = options.output.clone().unwrap_or_else(paths::runs_dir);
     let mut file = RecordFile::new(folder.join(format!("{}.json", record.run_id)));
-    file.save(&record);
-    let verdict = verdict_on_board(run, &record);
+    file.save(record);
+    let verdict = verdict_on_board(run, record);
     if options.mode() == Mode::Bench {
         say(&verdict);
     }
@@ -206,37 +228,37 @@ fn measure(
         file: &mut file,
         part: &mut part,
         settler: settler.as_mut(),
-        progress: Progress::of(&record),
+        progress: Progress::of(record),
     };
-    let stopped = run.take(&mut record, &mut observer).is_err();
+    let stopped = run.take(record, &mut observer).is_err();
     drop(observer);
     record.end(stopped);
-    file.save(&record);
-    let by_now = verdict_on_board(run, &record);
+    file.save(record);
+    let by_now = verdict_on_board(run, record);
     if options.mode() == Mode::Bench && by_now != verdict {
         say(format_args!("with what loading told, {by_now}"));
     }
     if stopped {
-        return stopped_early(file, part).map(|code| (code, record));
+        return stopped_early(file, part);
     }
     let before_criterion = Instant::now();
     let code = if options.records_only() {
         Ok(ExitCode::SUCCESS)
     } else {
-        replay_and_check(options, replayable(&record, fewest(options)), selects)
+        replay_and_check(options, replayable(record, fewest(options)), selects)
     };
     let mut reports = Ok(Vec::new());
     let mut pages = Ok(Vec::new());
     if options.mode() == Mode::Bench {
         if !options.records_only() {
-            pages = report::pages::write(&paths::criterion_home(), &record);
+            pages = report::pages::write(&paths::criterion_home(), record);
         }
         let spent = TimeSpent {
             waiting: part.waited(),
             settling: settler.map_or(Duration::ZERO, |settler| settler.waited()),
-            ..TimeSpent::of_record(&record, before_criterion.elapsed(), start.elapsed())
+            ..TimeSpent::of_record(record, before_criterion.elapsed(), start.elapsed())
         };
-        let models = report::models(&record);
+        let models = report::models(record);
         reports = write_reports(options, &models);
         print_figures(
             options,
@@ -249,14 +271,13 @@ fn measure(
     }
     let faults = record.faults();
     if faults != Faults::default() {
-        say(terminal::faults(&record));
+        say(terminal::faults(record));
     }
-    let code = match file.trouble() {
+    match file.trouble() {
         Some(error) => Err(error),
         None if faults.are_fatal() => Ok(ExitCode::from(exit::FAILED)),
         None => pages.and(reports).and(code),
-    };
-    code.map(|code| (code, record))
+    }
 }
 
 /// Whether the machine is fit to measure on; the record has the findings, and the board that they rest on.

@@ -9,7 +9,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Parser, ValueEnum};
 use regex::Regex;
 
 use crate::board;
@@ -17,8 +18,9 @@ use crate::error::{Error, Result};
 use crate::extent::parse_time;
 use crate::ffi::library::IS_HOST;
 use crate::prompts::Sweep;
-use crate::record::Parameters;
+use crate::record::{Parameters, check_label};
 use crate::replay::{MIN_SAMPLES, QUICK_SAMPLES};
+use crate::report::result::Format;
 use crate::run::default_threads;
 
 pub(crate) use server::ServerOptions;
@@ -87,6 +89,13 @@ pub(crate) struct Options {
     /// folder]
     #[arg(long, value_name = "DIR", env = "RKLLM_BENCH_OUTPUT", help_heading = OURS)]
     pub(crate) output: Option<PathBuf>,
+    /// What tells this run apart from others: a line of up to 100 characters for record, tables and reports
+    #[arg(long, value_name = "TEXT", env = "RKLLM_BENCH_LABEL", value_parser = check_label, help_heading = OURS)]
+    pub(crate) label: Option<String>,
+    /// What stdout gets at the end of a measuring run; with any format except text all else goes to stderr
+    #[arg(long, value_name = "FORMAT", env = "RKLLM_BENCH_FORMAT", default_value = "text", value_parser = formats(),
+          help_heading = OURS)]
+    pub(crate) format: Format,
     /// Run the runtime in this process instead of a worker; a crash of the runtime then ends the run
     #[arg(long, env = "RKLLM_BENCH_IN_PROCESS", value_parser = clap::builder::FalseyValueParser::new(),
           help_heading = OURS)]
@@ -209,10 +218,20 @@ const EXIT_CODES: &str = "Exit codes:
   0    every inference that was wanted was made
   1    something failed: a model, an inference, a prompt (the last lines count them) or criterion
   64   the command line, a suite or a model cannot be used
-  70   an error inside rkllm-bench or its surroundings
+  70   an error inside rkllm-bench or its surroundings: a folder or stdout that cannot be written
   130  stopped by Ctrl-C, 143 by SIGTERM; what was recorded is saved
 
 Each option under \"rkllm-bench\" is also the environment variable shown beside it; a flag wins over its variable.";
+
+/// Our formats. Those of criterion, which cargo-nextest asks of a list, are taken too: a list has one format here.
+fn formats() -> impl TypedValueParser<Value = Format> {
+    let ours = Format::value_variants()
+        .iter()
+        .filter_map(ValueEnum::to_possible_value);
+    let of_lists = ["pretty", "terse"].map(|name| PossibleValue::new(name).hide(true));
+    PossibleValuesParser::new(ours.chain(of_lists))
+        .map(|name| Format::from_str(&name, false).unwrap_or_default())
+}
 
 /// Whether an identifier runs.
 pub(crate) type Selector = Box<dyn Fn(&str) -> bool>;
@@ -254,6 +273,15 @@ impl Options {
     /// profile) is criterion's with the option too: the variable may be set for all that a shell starts.
     pub(crate) fn records_only(&self) -> bool {
         self.record_only && self.mode() == Mode::Bench
+    }
+
+    /// The format of the result. What measures nothing has none: as with `record_only`, the variable may be set.
+    pub(crate) fn result_format(&self) -> Format {
+        if self.mode() == Mode::Bench {
+            self.format
+        } else {
+            Format::Text
+        }
     }
 
     /// The parameters of the run, with the defaults of the machine filled in.
@@ -542,7 +570,7 @@ mod tests {
             assert!(row.is_some_and(|row| row.contains(variable)), "--{flag}");
             count += 1;
         }
-        assert_eq!(count, 27);
+        assert_eq!(count, 29);
     }
 
     #[test]
@@ -625,6 +653,49 @@ mod tests {
         assert_eq!(options.model, ["a", "builtin:tiny", "b"]);
         assert_eq!(options.sweep().depth, [0, 512]);
         assert_eq!(options.sweep().prompt_tokens, [128]);
+    }
+
+    #[test]
+    fn a_result_has_a_format_where_something_is_measured() {
+        let format = |arguments: &[&str]| parse(arguments).result_format();
+        assert_eq!(format(&["--bench"]), Format::Text);
+        assert_eq!(format(&["--bench", "--format", "json"]), Format::Json);
+        for other in [["--list"], ["--test"], ["--profile-time=1"]] {
+            assert_eq!(
+                format(&[&["--bench", "--format", "md"], &other[..]].concat()),
+                Format::Text
+            );
+        }
+        assert_eq!(
+            format(&["--bench", "--list", "--format", "terse"]),
+            Format::Text,
+            "as nextest asks"
+        );
+        assert!(Options::try_parse_from(["bench", "--format", "xml"]).is_err());
+    }
+
+    #[test]
+    fn labels_are_short_lines() {
+        let label =
+            |text: &str| Options::try_parse_from(["bench", "--label", text]).map(|options| options.label);
+        let whole = |text: &str| label(text).ok().flatten();
+        assert_eq!(
+            whole(" after the fix | é 测 ").as_deref(),
+            Some("after the fix | é 测")
+        );
+        assert_eq!(whole(&"x".repeat(100)), Some("x".repeat(100)));
+        for wrong in [
+            "",
+            "  ",
+            "a\nb",
+            "a\u{1b}[31m",
+            "a\u{202e}b",
+            "a\u{2028}b",
+            &"x".repeat(101),
+        ] {
+            let error = label(wrong).expect_err("refused").to_string();
+            assert!(error.contains("--label"), "{error}");
+        }
     }
 
     #[test]

@@ -20,6 +20,15 @@ pub(super) fn record(record: &RunRecord) -> Checked {
     named("run_id", &record.run_id)?;
     named("suite.name", &record.suite.name)?;
     time("started_at", &record.started_at)?;
+    if let Some(what) = record.label.as_deref().and_then(|label| self::label(label).err()) {
+        return Err(Fault::altered("label", what));
+    }
+    if let Some(git) = &record.git
+        && !super::git::is_revision(&git.revision)
+    {
+        let what = format!("{} is no commit's hash", crate::json::clip(&git.revision));
+        return Err(Fault::altered("git.revision", what));
+    }
     distinct("models", "name", record.models.iter().map(|model| &*model.name))?;
     each("models", &record.models, model)
 }
@@ -60,6 +69,26 @@ pub(crate) fn time(field: &str, text: &str) -> Checked {
             field,
             format!("{} is no RFC 3339 time: {error}", crate::json::clip(text)),
         )),
+    }
+}
+
+/// What the user calls a run: one line for headings and cells of tables.
+pub(crate) fn label(text: &str) -> Result<String, String> {
+    const MOST: usize = 100;
+    // Line ends of Unicode, and marks that turn round the text behind them (UAX #9).
+    let is_hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}')
+    };
+    let count = text.chars().count();
+    if text.trim().is_empty() {
+        Err("it is empty: write what tells this run apart, or leave it out".into())
+    } else if count > MOST {
+        Err(format!("it has {count} characters: at most {MOST} are taken"))
+    } else if let Some(c) = text.chars().find(|c| is_hidden(*c)) {
+        Err(format!("it has the control character {c:?}: leave that out"))
+    } else {
+        Ok(text.trim().to_owned())
     }
 }
 

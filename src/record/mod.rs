@@ -1,6 +1,7 @@
 //! The run record: one JSON file a run, with every raw sample. Reports, baselines and the gate read nothing else.
 
 mod check;
+mod git;
 mod read;
 
 use std::path::{Path, PathBuf};
@@ -19,7 +20,8 @@ use crate::model_name::NameParts;
 use crate::prompts::Check;
 use crate::sampler::{Conditions, SamplerRecord};
 
-pub(crate) use check::time as check_time;
+pub(crate) use check::{label as check_label, time as check_time};
+pub use git::Git;
 pub(crate) use read::{Document, Fault, document, record as of_document, typed};
 
 /// Version of the record's shape. A reader refuses any other.
@@ -38,6 +40,10 @@ pub struct RunRecord {
     pub started_at: String,
     /// How far it got.
     pub status: Status,
+    /// What the user calls it (`--label`).
+    pub label: Option<String>,
+    /// The commit of the bench target's package when the run began; absent where that is not known.
+    pub git: Option<Git>,
     /// The suite.
     pub suite: SuiteRecord,
     /// What all inferences were made with.
@@ -286,6 +292,14 @@ impl PromptRecord {
 }
 
 impl RunRecord {
+    /// The label and the commit, for people; absent where there is neither.
+    pub fn caption(&self) -> Option<String> {
+        let label = self.label.as_ref().map(|label| format!("label {label}"));
+        let git = self.git.as_ref().map(|git| format!("revision {}", git.short()));
+        let parts: Vec<String> = label.into_iter().chain(git).collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+
     /// Counts what went wrong.
     pub fn faults(&self) -> Faults {
         let mut faults = Faults::default();
@@ -413,6 +427,8 @@ pub(crate) mod fixtures {
             run_id: "run".into(),
             started_at: "2026-01-01T00:00:00Z".into(),
             status: Status::Running,
+            label: None,
+            git: None,
             suite: SuiteRecord {
                 name: "quick".into(),
                 sha256: "00".into(),

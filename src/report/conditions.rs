@@ -16,9 +16,13 @@ pub(super) fn marked(summary: &Summary) -> String {
             percent(marked.share)
         )
     });
-    match kinds.collect::<Vec<_>>().as_slice() {
+    let marked = match kinds.collect::<Vec<_>>().as_slice() {
         [] => format!("marked samples: none of {all}"),
         kinds => format!("marked samples: {}", kinds.join(", ")),
+    };
+    match unseen(summary) {
+        Some(unseen) => format!("{marked}; not seen: {unseen}"),
+        None => marked,
     }
 }
 
@@ -26,6 +30,17 @@ pub(super) fn marked(summary: &Summary) -> String {
 pub(super) fn meanings(summary: &Summary) -> impl Iterator<Item = String> {
     let meaning = |marked: &Marked| Some(format!("{}: {}", marked.mark, plain(marked.meaning.as_ref()?)));
     summary.marked.iter().filter_map(meaning)
+}
+
+/// The disturbances that the machine did not show; absent where it showed all of them during all samples.
+fn unseen(summary: &Summary) -> Option<String> {
+    let all = summary.requests.successful;
+    let kinds = summary.unseen.iter().map(|unseen| match unseen.samples {
+        samples if samples == all => unseen.mark.to_owned(),
+        samples => format!("{} in {samples}", unseen.mark),
+    });
+    let kinds: Vec<String> = kinds.collect();
+    (!kinds.is_empty()).then(|| kinds.join(", "))
 }
 
 /// What the sampler took; absent where none ran.
@@ -44,17 +59,46 @@ mod tests {
     use super::*;
     use crate::ledger::Mark;
     use crate::record::fixtures;
+    use crate::sampler::{ClockRange, Conditions};
 
     #[test]
     fn shares_and_cost_in_words() {
         let mut run = fixtures::run("one", &[(20_000_000, 1_000_000), (40_000_000, 2_000_000)]);
         let model = &mut run.models[0];
+        assert_eq!(
+            marked(&Summary::of(model)),
+            "marked samples: none of 4; not seen: throttled, lower_frequency, other_process"
+        );
+        let seen = Conditions {
+            throttled: Some(false),
+            waited_percent: Some(0.0),
+            clocks: vec![ClockRange {
+                clock: "ddr".into(),
+                held_hz: None,
+                min_hz: 1,
+                max_hz: 1,
+            }],
+            ..Conditions::default()
+        };
+        for prompt in &mut model.prompts {
+            for sample in &mut prompt.samples {
+                sample.conditions = Some(seen.clone());
+            }
+        }
         assert_eq!(marked(&Summary::of(model)), "marked samples: none of 4");
+        model.prompts[0].samples[0].conditions = Some(Conditions {
+            throttled: None,
+            ..seen
+        });
+        assert_eq!(
+            marked(&Summary::of(model)),
+            "marked samples: none of 4; not seen: throttled in 1"
+        );
         model.prompts[0].samples[0].marks = vec![Mark::Throttled, Mark::NoStats];
         model.prompts[1].samples[0].marks = vec![Mark::NoStats];
         assert_eq!(
             marked(&Summary::of(model)),
-            "marked samples: no_stats 2 of 4 (50 %), throttled 1 of 4 (25 %)"
+            "marked samples: no_stats 2 of 4 (50 %), throttled 1 of 4 (25 %); not seen: throttled in 1"
         );
         let record = SamplerRecord {
             interval_ms: 100,

@@ -16,6 +16,7 @@ pub(crate) mod overhead;
 pub(crate) mod pages;
 pub(crate) mod pin;
 pub mod reference;
+pub(crate) mod result;
 pub mod terminal;
 mod words;
 

@@ -39,10 +39,10 @@ pub(super) fn export(store: &Store, arguments: &Export) -> Result<()> {
     let baseline = Baseline::load(&store.find(&arguments.name)?)?;
     let file = arguments.file.as_path();
     if file == Path::new("-") {
-        let stdout = || Error::io("stdout");
-        let mut bytes = serde_json::to_vec(&baseline).map_err(|error| stdout()(error.into()))?;
+        let mut bytes = serde_json::to_vec(&baseline).map_err(|error| Error::io("stdout")(error.into()))?;
         bytes.push(b'\n');
-        return deliver(&bytes).map_err(stdout());
+        deliver(&bytes);
+        return Ok(());
     }
     let existing = if arguments.force {
         Existing::Replace

@@ -15,7 +15,7 @@ use crate::ledger::Mark;
 use crate::metrics::{self, Measure};
 use crate::model_name::NameParts;
 use crate::record::{
-    ModelRecord, Parameters, PromptRecord, Rejected, RunRecord, Sample, Status, SuiteRecord,
+    Git, ModelRecord, Parameters, PromptRecord, Rejected, RunRecord, Sample, Status, SuiteRecord,
 };
 use crate::reference::Finding;
 use crate::report::ModelReport;
@@ -25,15 +25,37 @@ use crate::summary::{Spread, Summary};
 /// Version of what stands below `rkllm_bench`.
 const SCHEMA_VERSION: u32 = 1;
 
+/// How `summary` and `detailed_results` have what is unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Unknown {
+    /// As `null`.
+    #[default]
+    Null,
+    /// As 0, and texts as empty: for readers that compute with each value. `rkllm_bench.nulls_as_zero` says so.
+    Zero,
+}
+
+/// Writes the report of one model of a run; what is unknown is `null`.
+///
+/// # Errors
+/// The writer's.
+pub fn json(report: &ModelReport, writer: impl Write) -> io::Result<()> {
+    json_with(report, Unknown::Null, writer)
+}
+
 /// Writes the report of one model of a run.
 ///
 /// # Errors
 /// The writer's.
-pub fn json(report: &ModelReport, mut writer: impl Write) -> io::Result<()> {
+pub fn json_with(report: &ModelReport, unknown: Unknown, mut writer: impl Write) -> io::Result<()> {
+    let summary = OldSummary::of(report.run, report.model, &report.summary);
     let document = Document {
-        summary: OldSummary::of(report.run, report.model, &report.summary),
-        detailed_results: Results(report.model),
-        rkllm_bench: Ours::of(report),
+        summary: match unknown {
+            Unknown::Null => summary,
+            Unknown::Zero => summary.with_zeroes(),
+        },
+        detailed_results: Results(report.model, unknown),
+        rkllm_bench: Ours::of(report, unknown),
     };
     serde_json::to_writer_pretty(&mut writer, &document)?;
     writer.write_all(b"\n")
@@ -103,11 +125,36 @@ impl<'a> OldSummary<'a> {
             duration_seconds: summary.duration_s,
         }
     }
+
+    fn with_zeroes(mut self) -> Self {
+        for number in [
+            &mut self.avg_ttft_ms,
+            &mut self.min_ttft_ms,
+            &mut self.max_ttft_ms,
+            &mut self.median_ttft_ms,
+            &mut self.avg_total_time_ms,
+            &mut self.min_total_time_ms,
+            &mut self.max_total_time_ms,
+            &mut self.avg_tokens_per_second,
+            &mut self.min_tokens_per_second,
+            &mut self.max_tokens_per_second,
+            &mut self.median_tokens_per_second,
+            &mut self.avg_input_tokens_per_second,
+            &mut self.avg_memory_mb,
+            &mut self.max_memory_mb,
+            &mut self.duration_seconds,
+        ] {
+            number.get_or_insert(0.0);
+        }
+        self.total_input_tokens.get_or_insert(0);
+        self.total_tokens.get_or_insert(0);
+        self
+    }
 }
 
 /// All inferences of a model, prompt after prompt: samples, then what was rejected, then what was lost. Made one by one
 /// while they are written.
-struct Results<'a>(&'a ModelRecord);
+struct Results<'a>(&'a ModelRecord, Unknown);
 
 impl<'a> Serialize for Results<'a> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -120,7 +167,11 @@ impl<'a> Serialize for Results<'a> {
                 .chain(rejected.map(move |rejected| DetailedResult::of_rejected(prompt, rejected)))
                 .chain(failures.map(move |failure| DetailedResult::of_failure(prompt, failure)))
         };
-        serializer.collect_seq(self.0.prompts.iter().flat_map(of_prompt))
+        let results = self.0.prompts.iter().flat_map(of_prompt);
+        serializer.collect_seq(results.map(|result| match self.1 {
+            Unknown::Null => result,
+            Unknown::Zero => result.with_zeroes(),
+        }))
     }
 }
 
@@ -161,6 +212,31 @@ impl<'a> DetailedResult<'a> {
             marks: &sample.marks,
             ..Self::of_inference(prompt, &sample.inference)
         }
+    }
+
+    /// Not the message of an error: there it is that there was none.
+    fn with_zeroes(mut self) -> Self {
+        for number in [
+            &mut self.ttft_ms,
+            &mut self.total_time_ms,
+            &mut self.tokens_per_second,
+            &mut self.input_tokens_per_second,
+            &mut self.memory_usage_mb,
+        ] {
+            number.get_or_insert(0.0);
+        }
+        for number in [&mut self.prefill_time_ms, &mut self.generate_time_ms] {
+            number.get_or_insert(0.0);
+        }
+        for count in [&mut self.prompt_length, &mut self.output_tokens] {
+            count.get_or_insert(0);
+        }
+        self.input_tokens.get_or_insert(0);
+        self.total_tokens.get_or_insert(0);
+        for text in [&mut self.prompt_text, &mut self.response_text] {
+            text.get_or_insert("");
+        }
+        self
     }
 
     /// Its times are not to be used, so they are absent.
@@ -256,7 +332,10 @@ struct Ours<'a> {
     schema_version: u32,
     tool_version: &'a str,
     run_id: &'a str,
+    label: &'a Option<String>,
+    git: &'a Option<Git>,
     status: Status,
+    nulls_as_zero: bool,
     suite: &'a SuiteRecord,
     parameters: &'a Parameters,
     board: &'a Board,
@@ -295,13 +374,16 @@ struct OurPrompt<'a> {
 }
 
 impl<'a> Ours<'a> {
-    fn of(report: &'a ModelReport) -> Self {
+    fn of(report: &'a ModelReport, unknown: Unknown) -> Self {
         let ModelReport { run, model, .. } = report;
         Self {
             schema_version: SCHEMA_VERSION,
             tool_version: &run.tool_version,
             run_id: &run.run_id,
+            label: &run.label,
+            git: &run.git,
             status: run.status,
+            nulls_as_zero: unknown == Unknown::Zero,
             suite: &run.suite,
             parameters: &run.parameters,
             board: &run.board,

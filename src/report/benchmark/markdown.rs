@@ -50,8 +50,11 @@ fn introduction(run: &RunRecord, model: &ModelRecord) -> String {
     let runtime = model.loaded.as_ref().map_or_else(String::new, |loaded| {
         format!("\nMeasured with {}.\n", prose(&runtime_line(&loaded.runtime)))
     });
+    let caption = run
+        .caption()
+        .map_or_else(String::new, |words| format!("\nThe run's {}.\n", prose(&words)));
     format!(
-        "Suite {}, run {}, begun at {}, by rkllm-bench {}.{state}\n{runtime}{weights}",
+        "Suite {}, run {}, begun at {}, by rkllm-bench {}.{state}\n{caption}{runtime}{weights}",
         code(&run.suite.name),
         code(&run.run_id),
         prose(&run.started_at),

@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::record::{ModelRecord, RunRecord};
 use crate::report::{self, ModelReport};
 
-pub use json::json;
+pub use json::{Unknown, json, json_with};
 pub use markdown::markdown;
 
 /// The files about one model, or about all of them.
@@ -46,9 +46,17 @@ impl Files {
 /// # Errors
 /// [`Error::Io`](crate::Error::Io).
 pub fn write(reports: &[ModelReport], folder: &Path) -> Result<Vec<Files>> {
+    write_with(reports, Unknown::Null, folder)
+}
+
+/// As [`write`]; `unknown` is how the JSON files have what is unknown.
+///
+/// # Errors
+/// [`Error::Io`](crate::Error::Io).
+pub fn write_with(reports: &[ModelReport], unknown: Unknown, folder: &Path) -> Result<Vec<Files>> {
     let mut files = Vec::new();
     for report in reports {
-        files.push(write_model(report, folder)?);
+        files.push(write_model(report, unknown, folder)?);
     }
     if let [report, _, ..] = reports {
         files.push(write_comparison(report.run, folder)?);
@@ -72,10 +80,12 @@ fn write_comparison(run: &RunRecord, folder: &Path) -> Result<Files> {
     Ok(files)
 }
 
-fn write_model(report: &ModelReport, folder: &Path) -> Result<Files> {
+fn write_model(report: &ModelReport, unknown: Unknown, folder: &Path) -> Result<Files> {
     let name = file_name(report.run, report.model);
     let files = Files::new(folder, &name, Some(&report.model.name));
-    atomic::write(&files.json, Existing::Replace, |writer| json(report, writer))?;
+    atomic::write(&files.json, Existing::Replace, |writer| {
+        json_with(report, unknown, writer)
+    })?;
     atomic::write(&files.markdown, Existing::Replace, |writer| {
         writer.write_all(markdown(report).as_bytes())
     })?;

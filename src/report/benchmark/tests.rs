@@ -416,7 +416,7 @@ fn the_terminal_shows_a_table_and_a_summary_of_80_columns() {
             "memory MB           100.0   100.0    100.0    100.0",
             "requests: 4 = 2 successful + 2 failed",
             "tokens: 220 = 200 in + 20 out",
-            "marked samples: none of 2",
+            "marked samples: none of 2; not seen: throttled, lower_frequency, other_process",
             "",
         ]
     );

@@ -9,9 +9,18 @@ use crate::report::words::counted;
 pub fn markdown(comparison: &Comparison) -> String {
     let mut lines = vec!["## Comparison".to_owned(), String::new()];
     let subjects = comparison.subjects.iter();
-    lines.extend(
-        subjects.map(|subject| format!("- {}, {}", code(&subject.label), counted(subject.runs, "run"))),
-    );
+    lines.extend(subjects.map(|subject| {
+        let captions = subject
+            .captions
+            .iter()
+            .map(|caption| format!("; {}", prose(caption)));
+        format!(
+            "- {}, {}{}",
+            code(&subject.label),
+            counted(subject.runs, "run"),
+            captions.collect::<String>()
+        )
+    }));
     for suite in &comparison.suites {
         lines.extend(table(comparison, suite));
     }

@@ -16,11 +16,16 @@ pub fn text(comparison: &Comparison) -> String {
         .iter()
         .enumerate()
         .map(|(index, subject)| {
+            let captions = subject
+                .captions
+                .iter()
+                .map(|caption| format!("; {}", plain(caption)));
             format!(
-                "#{} {}, {}",
+                "#{} {}, {}{}",
                 index + 1,
                 plain(&subject.label),
-                counted(subject.runs, "run")
+                counted(subject.runs, "run"),
+                captions.collect::<String>()
             )
         })
         .collect();

@@ -12,7 +12,9 @@ pub use files::files;
 pub use time::TimeSpent;
 
 use crate::engine::{Loaded, Runtime};
+use crate::record::RunRecord;
 use crate::reference::Finding;
+use crate::report::words::plain;
 use crate::report::{ModelReport, conditions, layout, reference};
 
 /// One line about the runtime that made the figures.
@@ -36,10 +38,14 @@ pub fn runtime_line(runtime: &Runtime) -> String {
     )
 }
 
-/// The figures of a run: for each model its runtime, its table, its summary and its checks, and published figures beside
+/// The figures of a run: its label and commit, for each model its runtime, its table, its summary and its checks, and published figures beside
 /// them. Tables have `width` columns, 80 at most.
 pub fn figures(reports: &[ModelReport], width: u16) -> String {
     let mut text = String::new();
+    let run = reports.first().map(|report| report.run);
+    if let Some(words) = run.and_then(RunRecord::caption) {
+        text += &layout::folded_to(width, &plain(&words));
+    }
     for report in reports {
         let model = report.model;
         if let Some(loaded) = &model.loaded {
@@ -59,7 +65,7 @@ pub fn figures(reports: &[ModelReport], width: u16) -> String {
         .iter()
         .flat_map(|report| report.findings.clone())
         .collect();
-    let sampler = reports.first().and_then(|report| report.run.sampler.as_ref());
+    let sampler = run.and_then(|run| run.sampler.as_ref());
     if let Some(cost) = conditions::sampler(sampler) {
         text += &cost;
         text += "\n\n";

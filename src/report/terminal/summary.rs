@@ -21,11 +21,11 @@ pub(super) fn text(summary: &Summary, width: u16) -> String {
     fold_first(&mut table, 10, 1..5);
     let meanings = conditions::meanings(summary).map(|meaning| folded_to(width, &meaning));
     format!(
-        "{}{}\n{}\n{}\n{}",
+        "{}{}\n{}\n{}{}",
         lines(&table),
         requests(summary.requests),
         tokens(summary.tokens),
-        conditions::marked(summary),
+        folded_to(width, &conditions::marked(summary)),
         meanings.collect::<String>()
     )
 }

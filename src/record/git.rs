@@ -1,0 +1,170 @@
+//! The commit of a package's checkout.
+//!
+//! By the program `git` rather than a library: the libraries that can tell whether a work tree is clean are larger than all of this
+//! crate, and a checkout is there because somebody has git.
+
+use std::io::Read as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde::{Deserialize, Serialize};
+
+/// Time that git may take. A work tree on a slow card is read in less; one on a lost network drive is never.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Variables that name another repository, or other parts of one: git sets them for its hooks, and they would be obeyed before the
+/// folder (`git rev-parse --local-env-vars`).
+const OF_ANOTHER_REPOSITORY: [&str; 12] = [
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_DIR",
+    "GIT_GRAFT_FILE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_NAMESPACE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_SHALLOW_FILE",
+    "GIT_WORK_TREE",
+];
+
+/// A commit, and whether the work tree was as it says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Git {
+    /// Hash of the commit that was checked out, hexadecimal.
+    pub revision: String,
+    /// Whether no tracked file differed from that commit. Untracked files do not count.
+    pub clean: bool,
+}
+
+impl Git {
+    /// Of the work tree that `folder` is in. Absent without git or a repository, before the first commit, and where git takes
+    /// longer than five seconds or refuses (a checkout of another user).
+    pub fn of_work_tree(folder: &Path) -> Option<Self> {
+        Self::asked_of("git", folder, DEADLINE)
+    }
+
+    fn asked_of(program: &str, folder: &Path, deadline: Duration) -> Option<Self> {
+        let mut command = Command::new(program);
+        for variable in OF_ANOTHER_REPOSITORY {
+            command.env_remove(variable);
+        }
+        command
+            // A monitor would be a program of the repository's choice, and may stay.
+            .args(["-c", "core.fsmonitor=false"])
+            .args(["status", "--porcelain=v2", "--branch", "--untracked-files=no"])
+            .current_dir(folder)
+            // Reads alone: no index is refreshed beside a build that may use it.
+            .env("GIT_OPTIONAL_LOCKS", "0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            // Of its own, to be ended with all that it started.
+            .process_group(0);
+        let mut child = command.spawn().ok()?;
+        let text = output_within(&mut child, deadline);
+        if text.is_none() {
+            // Not waited for: a process that waits for a lost drive does not end.
+            let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw)?;
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        let text = text?;
+        child.wait().ok()?.success().then_some(())?;
+        Self::of_status(&text)
+    }
+
+    /// Of what `git status --porcelain=v2 --branch` printed.
+    fn of_status(text: &str) -> Option<Self> {
+        let revision = text
+            .lines()
+            .find_map(|line| line.strip_prefix("# branch.oid "))
+            .filter(|revision| is_revision(revision))?;
+        Some(Self {
+            revision: revision.to_owned(),
+            clean: text.lines().all(|line| line.starts_with('#')),
+        })
+    }
+
+    /// For people: the first twelve digits, which are enough for every repository, and whether files differed.
+    pub fn short(&self) -> String {
+        let short: String = self.revision.chars().take(12).collect();
+        if self.clean {
+            short
+        } else {
+            format!("{short} with changes")
+        }
+    }
+}
+
+/// Whether a text is a commit's hash: SHA-1 or SHA-256.
+pub(super) fn is_revision(text: &str) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    matches!(text.len(), 40 | 64) && text.bytes().all(is_digit)
+}
+
+/// All that a child prints until it closes its stdout; absent where that takes longer, or is no text.
+fn output_within(child: &mut Child, deadline: Duration) -> Option<String> {
+    let mut stdout = child.stdout.take()?;
+    let (sender, text) = channel();
+    // Left behind where the deadline passes; it ends with the pipe.
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let read = stdout.read_to_end(&mut bytes);
+        let _ = sender.send(read.map(|_| bytes));
+    });
+    let bytes = text.recv_timeout(deadline).ok()?.ok()?;
+    // Paths may be any bytes; they are not looked at.
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    const HASH: &str = "0123456789abcdef0123456789abcdef01234567";
+
+    #[test]
+    fn a_status_gives_the_commit_and_whether_files_differ() {
+        let of = |text: &str| Git::of_status(text).map(|git| (git.revision, git.clean));
+        let head = format!("# branch.oid {HASH}\n# branch.head (detached)\n");
+        assert_eq!(of(&head), Some((HASH.to_owned(), true)));
+        let changed = format!("{head}1 .M N... 100644 100644 100644 {HASH} {HASH} # a file\n");
+        assert_eq!(of(&changed), Some((HASH.to_owned(), false)));
+        assert_eq!(of("# branch.oid (initial)\n# branch.head main\n"), None);
+        assert_eq!(of(""), None);
+        assert_eq!(of("# branch.oid 0123\n"), None);
+    }
+
+    #[test]
+    fn in_words() {
+        let git = |clean| Git {
+            revision: HASH.into(),
+            clean,
+        };
+        assert_eq!(git(true).short(), "0123456789ab");
+        assert_eq!(git(false).short(), "0123456789ab with changes");
+    }
+
+    /// Two programs in git's place: one never ends and leaves a child behind that holds its output, and there is no other.
+    #[test]
+    fn a_git_that_hangs_or_is_missing_gives_nothing() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let program = dir.path().join("git");
+        std::fs::write(&program, "#!/bin/sh\nsleep 1000 &\nsleep 1000\n").expect("written");
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("set");
+        let hanging = program.to_str().expect("UTF-8");
+        assert_eq!(
+            Git::asked_of(hanging, dir.path(), Duration::from_millis(200)),
+            None
+        );
+        assert_eq!(Git::asked_of("/no/such/git", dir.path(), DEADLINE), None);
+        assert_eq!(Git::asked_of("git", Path::new("/no/such/folder"), DEADLINE), None);
+    }
+}
