@@ -185,7 +185,8 @@ fn marked(model: &ModelRecord, of: usize) -> Vec<Marked> {
 /// What the machine does not show, as a virtual one its clocks and its heat.
 #[expect(clippy::cast_precision_loss, reason = "samples fit the 52 bits of a float")]
 fn unseen(model: &ModelRecord, of: usize) -> Vec<Marked> {
-    let kinds: [(&'static str, fn(&Conditions) -> bool); 3] = [
+    type IsSeen = fn(&Conditions) -> bool;
+    let kinds: [(&'static str, IsSeen); 3] = [
         ("throttled", |seen| seen.throttled.is_some()),
         ("lower_frequency", |seen| !seen.clocks.is_empty()),
         ("other_process", |seen| seen.lost_percent().is_some()),

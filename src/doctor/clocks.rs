@@ -156,7 +156,7 @@ fn raise_limit(clock: &Clock, target_hz: u64, file: &str, value: u64) -> String 
 }
 
 /// A cluster at fault, and the frequency that it should have, Hz.
-struct Cluster<'a> {
+struct AtFault<'a> {
     cluster: &'a CpuCluster,
     target_hz: Option<u64>,
     fault: Fault,
@@ -170,14 +170,14 @@ pub(super) fn cpu(board: &Board) -> Item {
             "a kernel with cpufreq: there is no {CPUFREQ}/policy*; in a virtual machine its host sets them"
         ));
     }
-    let mut faults: Vec<Cluster> = board
+    let mut faults: Vec<AtFault> = board
         .cpu_clusters
         .iter()
         .filter_map(|cluster| {
             let target_hz = board.cpu_target_hz(cluster);
             // Processors that set their clocks by themselves show what they are at, whatever holds them.
             let fault = fault(&cluster.clock, target_hz, board.soc().is_some())?;
-            Some(Cluster {
+            Some(AtFault {
                 cluster,
                 target_hz,
                 fault,
@@ -220,7 +220,7 @@ fn without_cluster(board: &Board) -> Vec<u16> {
     online.filter(|cpu| !is_seen(cpu)).collect()
 }
 
-fn hold_highest(faults: &[Cluster]) -> String {
+fn hold_highest(faults: &[AtFault]) -> String {
     let raised: Vec<String> = faults
         .iter()
         .filter_map(|at_fault| {
@@ -236,7 +236,7 @@ fn hold_highest(faults: &[Cluster]) -> String {
 }
 
 /// `CPU 0-3 governor ondemand, CPU 4-7 at 1200 MHz of 2352 MHz`: neighbours with one fault together.
-fn in_words(faults: &[Cluster]) -> String {
+fn in_words(faults: &[AtFault]) -> String {
     let alike = faults.chunk_by(|one, other| one.fault.found == other.fault.found);
     let words: Vec<String> = alike
         .filter_map(|clusters| {

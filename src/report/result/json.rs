@@ -19,16 +19,16 @@ const KIND: &str = "rkllm-bench result";
 pub(super) fn json(runs: &[RunRecord]) -> String {
     #[derive(Serialize)]
     struct Content<'a> {
-        runs: Vec<Run<'a>>,
+        runs: Vec<OneRun<'a>>,
     }
     let content = Content {
-        runs: runs.iter().map(Run::of).collect(),
+        runs: runs.iter().map(OneRun::of).collect(),
     };
     document(KIND, SCHEMA_VERSION, &content)
 }
 
 #[derive(Serialize)]
-struct Run<'a> {
+struct OneRun<'a> {
     run_id: &'a str,
     label: Option<&'a str>,
     git: Option<&'a Git>,
@@ -63,11 +63,11 @@ struct Model<'a> {
     runtime: RuntimeParts<'a>,
     load_failure: Option<String>,
     summary: Summary,
-    prompts: Vec<Prompt<'a>>,
+    prompts: Vec<OnePrompt<'a>>,
 }
 
 #[derive(Serialize)]
-struct Prompt<'a> {
+struct OnePrompt<'a> {
     id: &'a str,
     depth: u32,
     cache_start: &'a str,
@@ -85,7 +85,7 @@ struct Range {
     maximum: usize,
 }
 
-impl<'a> Run<'a> {
+impl<'a> OneRun<'a> {
     fn of(run: &'a RunRecord) -> Self {
         let board = &run.board;
         Self {
@@ -123,12 +123,12 @@ impl<'a> Model<'a> {
             runtime: RuntimeParts::of(model),
             load_failure: model.load_failure.as_ref().map(ToString::to_string),
             summary: Summary::of(model),
-            prompts: model.prompts.iter().map(Prompt::of).collect(),
+            prompts: model.prompts.iter().map(OnePrompt::of).collect(),
         }
     }
 }
 
-impl<'a> Prompt<'a> {
+impl<'a> OnePrompt<'a> {
     fn of(prompt: &'a PromptRecord) -> Self {
         Self {
             id: &prompt.id,

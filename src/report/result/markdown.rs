@@ -2,6 +2,7 @@
 
 use super::{RuntimeParts, bytes, is_of_models, new_tokens, npu_cores, quantization};
 use crate::figures::Figures;
+use crate::ledger::Mark;
 use crate::record::{ModelRecord, PromptRecord, RunRecord};
 use crate::report::markup::{code, prose};
 use crate::report::numbers::value;
@@ -58,7 +59,12 @@ fn of_model(run: &RunRecord, model: &ModelRecord) -> [String; COLUMNS] {
     let median = |spread: Option<Spread>| spread.map(|spread| spread.median);
     let samples = counted(summary.requests.successful, "sample");
     let measured = Measured {
-        test: format!("{}, {samples}{}", code(&run.suite.name), incomplete(model)),
+        test: format!(
+            "{}, {samples}{}{}",
+            code(&run.suite.name),
+            disturbed(&model.prompts),
+            incomplete(model)
+        ),
         tokens: tokens(&model.prompts),
         prefill: median(summary.prefill_tok_per_s),
         decode: median(summary.decode_tok_per_s),
@@ -72,15 +78,28 @@ fn of_prompt(run: &RunRecord, model: &ModelRecord, prompt: &PromptRecord) -> [St
     let figures = Figures::of(prompt);
     let id = format!("{}/{}", run.suite.name, prompt.id);
     let samples = counted(prompt.samples.len(), "sample");
+    let prompts = std::slice::from_ref(prompt);
     let measured = Measured {
-        test: format!("{}, {samples}", code(&id)),
-        tokens: tokens(std::slice::from_ref(prompt)),
+        test: format!("{}, {samples}{}", code(&id), disturbed(prompts)),
+        tokens: tokens(prompts),
         prefill: figures.prefill_tok_per_s,
         decode: figures.decode_tok_per_s,
         ttft: figures.ttft_ms,
         memory: figures.peak_memory_mb,
     };
     row(run, model, measured)
+}
+
+/// How many samples heat, a lower clock or another process disturbed: the figures are then not those of the model alone.
+fn disturbed(prompts: &[PromptRecord]) -> String {
+    let samples = prompts.iter().flat_map(|prompt| &prompt.samples);
+    match samples
+        .filter(|sample| sample.marks.iter().any(Mark::is_disturbance))
+        .count()
+    {
+        0 => String::new(),
+        count => format!(", {count} disturbed"),
+    }
 }
 
 /// How many prompts lack samples: the figures are then of fewer prompts than another model's.

@@ -3,6 +3,7 @@ use comrak::{Arena, Options, parse_document};
 use serde_json::Value;
 
 use super::*;
+use crate::ledger::Mark;
 use crate::record::{Git, fixtures};
 
 const HASH: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -56,7 +57,9 @@ fn text_of<'a>(cell: &'a AstNode<'a>) -> String {
 
 #[test]
 fn a_markdown_row_has_the_figures_and_nothing_in_it_is_markup() {
-    let markdown = Format::Md.render(&[labelled(), bare()]).expect("a document");
+    let mut run = labelled();
+    run.models[0].prompts[0].samples[1].marks = vec![Mark::Throttled, Mark::NoStats];
+    let markdown = Format::Md.render(&[run, bare()]).expect("a document");
     let rows = cells(&markdown);
     let cell = |row: usize, name: &str| {
         let column = rows[0].iter().position(|head| head == name).expect("a column");
@@ -67,7 +70,7 @@ fn a_markdown_row_has_the_figures_and_nothing_in_it_is_markup() {
     assert_eq!(cell(1, "model"), "a|b`c <img src=x>, random weights");
     assert_eq!((cell(1, "size"), cell(1, "quant")), ("900.00 MiB", "w8a8"));
     assert_eq!((cell(1, "threads"), cell(1, "NPU cores")), ("1", "3"));
-    assert_eq!(cell(1, "test"), "quick, 4 samples");
+    assert_eq!(cell(1, "test"), "quick, 4 samples, 1 disturbed");
     // 100 tokens in 20 and 40 ms; a token in 1 and 2 ms. Medians of two values are their means.
     assert_eq!(cell(1, "tokens in/out"), "100 / 10");
     assert_eq!(
