@@ -1,7 +1,7 @@
 //! All printing except progress bars.
 //!
-//! A reader that has left, as `head` does, is no error: measuring goes on. Any other failure to write to stdout is kept until
-//! the program's end, where [`finish`] reports it: a result that nobody can read is not a success.
+//! A reader that has left, as `head` does, is no error: measuring goes on. Any other failure to write to stdout is
+//! kept until the program's end, where [`finish`] reports it: a result that nobody can read is not a success.
 //!
 //! Text may have styles; they are removed where there is no terminal, or `NO_COLOR` is set.
 
@@ -75,8 +75,8 @@ fn note(outcome: std::io::Result<()>) {
     }
 }
 
-/// The exit code of a program that would end with `code`: another one where stdout did not take all that was printed. Each
-/// `main` ends with it.
+/// The exit code of a program that would end with `code`: another one where stdout did not take all that was printed.
+/// Each `main` ends with it.
 pub(crate) fn finish(code: ExitCode) -> ExitCode {
     let trouble = TROUBLE.lock().unwrap_or_else(PoisonError::into_inner).take();
     let Some(error) = trouble else {
@@ -86,8 +86,8 @@ pub(crate) fn finish(code: ExitCode) -> ExitCode {
     exit::of_lost_output(code)
 }
 
-/// Stdout of a child process that writes for people: a terminal directly, since the child may overwrite lines there, else a
-/// pipe for [`pass_on`].
+/// Stdout of a child process that writes for people: a terminal directly, since the child may overwrite lines there,
+/// else a pipe for [`pass_on`].
 pub(crate) fn stdout_of_child() -> Stdio {
     match is_reserved() {
         false if std::io::stdout().is_terminal() => Stdio::inherit(),

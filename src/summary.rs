@@ -32,7 +32,8 @@ pub struct Summary {
     pub duration_s: Option<f64>,
     /// What is odd about samples, by kind; empty where nothing is.
     pub marked: Vec<Marked>,
-    /// Disturbances that could not be seen during some samples: without a mark of theirs these may have been disturbed all the same.
+    /// Disturbances that could not be seen during some samples: without a mark of theirs these may have been
+    /// disturbed all the same.
     pub unseen: Vec<Marked>,
 }
 

@@ -1,4 +1,5 @@
-//! What stdout gets: the result alone with `--format`, and nothing less than all of it: where it cannot be written, the exit code says so.
+//! What stdout gets: the result alone with `--format`, and nothing less than all of it: where it cannot be written,
+//! the exit code says so.
 
 #![cfg(feature = "host")]
 #![allow(clippy::expect_used, reason = "a test")]

@@ -123,8 +123,8 @@ impl Board {
         Soc::named(self.soc.as_deref()?)
     }
 
-    /// Whether it is known to be none of Rockchip's: it has another maker's device tree, or another architecture. A container may hide
-    /// the device tree.
+    /// Whether it is known to be none of Rockchip's: it has another maker's device tree, or another architecture. A
+    /// container may hide the device tree.
     pub fn is_of_another_kind(&self) -> bool {
         let is_arm = |name: &String| name.starts_with("aarch64") || name.starts_with("arm");
         let is_other = self.architecture.as_ref().is_some_and(|name| !is_arm(name));

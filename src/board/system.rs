@@ -128,8 +128,8 @@ fn steal_percent(line: &str) -> Option<f64> {
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Unreadable;
 
-/// The tightest CPU limit of this process's control group and of those above it, in either version of cgroups; absent where
-/// none of them has one.
+/// The tightest CPU limit of this process's control group and of those above it, in either version of cgroups; absent
+/// where none of them has one.
 fn quota_cpus(files: &Files) -> Result<Option<f64>, Unreadable> {
     let text = files.text("proc/self/cgroup").ok_or(Unreadable)?;
     if !files.exists("sys/fs/cgroup") {

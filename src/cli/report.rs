@@ -26,8 +26,8 @@ pub(super) struct Arguments {
     /// What stdout gets; with any format except text all else goes to stderr
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// In the JSON files, write 0 for each number of `summary` and `detailed_results` that is unknown: for programs that
-    /// compute with all of them
+    /// In the JSON files, write 0 for each number of `summary` and `detailed_results` that is unknown: for programs
+    /// that compute with all of them
     #[arg(long)]
     nulls_as_zero: bool,
     /// Folder of the reports [default: rkllm-bench/reports in cargo's target folder]

@@ -102,8 +102,8 @@ fn users(board: &Board) -> Item {
     Item::new(NAME, Verdict::Ok, "nothing else has the NPU open")
 }
 
-/// The finding on what the models' names say: the first fault, or whether any says it at all; `is_known`: whether there is something
-/// to hold it against.
+/// The finding on what the models' names say: the first fault, or whether any says it at all; `is_known`: whether
+/// there is something to hold it against.
 fn of_models<'a, T>(
     name: &'static str,
     models: &'a [ModelFacts],

@@ -38,8 +38,8 @@ const EMPTY: [&str; 18] = [
 ///
 /// Prompts whose KV cache held a part of them have none: the format cannot say so, and their rows would pass for cold ones.
 ///
-/// `commit` becomes `build_commit`, by which the script distinguishes two sides; without one the run's own, with `-dirty` behind it where
-/// files differed from it; empty where the run has none.
+/// `commit` becomes `build_commit`, by which the script distinguishes two sides; without one the run's own, with
+/// `-dirty` behind it where files differed from it; empty where the run has none.
 pub fn llama_bench_jsonl(runs: &[RunRecord], commit: Option<&str>) -> String {
     let mut lines = String::new();
     for run in runs {

@@ -88,7 +88,8 @@ struct Tested {
     variation: Option<Variation>,
 }
 
-/// What a reader of the verdict has to know of each side: labels and commits, which it does not depend on, and its samples.
+/// What a reader of the verdict has to know of each side: labels and commits, which it does not depend on, and its
+/// samples.
 fn notes(input: &sides::Input) -> Vec<String> {
     let sides = [("baseline", input.baseline), ("candidate", input.candidate)];
     let of_side = |(name, runs): (&'static str, &[RunRecord])| {

@@ -75,8 +75,8 @@ fn parent(options: &Options, subject: &Subject, package: &Path) -> Result<ExitCo
     if format != Format::Text {
         console::reserve_stdout();
     }
-    // A copied executable runs where the folder it was built in does not exist. Nobody knows then what it was built from: the folder
-    // that it runs in may be another checkout.
+    // A copied executable runs where the folder it was built in does not exist. Nobody knows then what it was built
+    // from: the folder that it runs in may be another checkout.
     let package = Some(package).filter(|folder| folder.is_dir());
     let base = package.unwrap_or(".".as_ref());
     let mut runs = match (subject, options.server.target()?) {

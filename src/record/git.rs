@@ -1,7 +1,7 @@
 //! The commit of a package's checkout.
 //!
-//! By the program `git` rather than a library: the libraries that can tell whether a work tree is clean are larger than all of this
-//! crate, and a checkout is there because somebody has git.
+//! By the program `git` rather than a library: the libraries that can tell whether a work tree is clean are larger
+//! than all of this crate, and a checkout is there because somebody has git.
 
 use std::io::Read as _;
 use std::os::unix::process::CommandExt as _;
@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 /// Time that git may take. A work tree on a slow card is read in less; one on a lost network drive is never.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Variables that name another repository, or other parts of one: git sets them for its hooks, and they would be obeyed before the
-/// folder (`git rev-parse --local-env-vars`).
+/// Variables that name another repository, or other parts of one: git sets them for its hooks, and they would be
+/// obeyed before the folder (`git rev-parse --local-env-vars`).
 const OF_ANOTHER_REPOSITORY: [&str; 12] = [
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR",
@@ -43,8 +43,8 @@ pub struct Git {
 }
 
 impl Git {
-    /// Of the work tree that `folder` is in. Absent without git or a repository, before the first commit, and where git takes
-    /// longer than five seconds or refuses (a checkout of another user).
+    /// Of the work tree that `folder` is in. Absent without git or a repository, before the first commit, and where
+    /// git takes longer than five seconds or refuses (a checkout of another user).
     pub fn of_work_tree(folder: &Path) -> Option<Self> {
         Self::asked_of("git", folder, DEADLINE)
     }
@@ -152,7 +152,8 @@ mod tests {
         assert_eq!(git(false).short(), "0123456789ab with changes");
     }
 
-    /// Two programs in git's place: one never ends and leaves a child behind that holds its output, and there is no other.
+    /// Two programs in git's place: one never ends and leaves a child behind that holds its output, and there is no
+    /// other.
     #[test]
     fn a_git_that_hangs_or_is_missing_gives_nothing() {
         let dir = tempfile::tempdir().expect("a folder");

@@ -35,8 +35,8 @@ pub fn line(items: &[Item]) -> String {
     format!("board: {word}: {}{more} (rkllm-bench doctor)", named.join(", "))
 }
 
-/// All findings, the gravest first, and the commands that fix what is bad. Lines have `width` columns, but for commands,
-/// which are to be copied.
+/// All findings, the gravest first, and the commands that fix what is bad. Lines have `width` columns, but for
+/// commands, which are to be copied.
 pub fn text(board: &Board, items: &[Item], width: u16) -> String {
     let fit = Fitness::of(items).name();
     let known = [board.name.as_ref().or(board.cpu.as_ref()), board.soc.as_ref()];

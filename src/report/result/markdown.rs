@@ -90,7 +90,8 @@ fn of_prompt(run: &RunRecord, model: &ModelRecord, prompt: &PromptRecord) -> [St
     row(run, model, measured)
 }
 
-/// How many samples heat, a lower clock or another process disturbed: the figures are then not those of the model alone.
+/// How many samples heat, a lower clock or another process disturbed: the figures are then not those of the model
+/// alone.
 fn disturbed(prompts: &[PromptRecord]) -> String {
     let samples = prompts.iter().flat_map(|prompt| &prompt.samples);
     match samples

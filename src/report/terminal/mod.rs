@@ -38,8 +38,8 @@ pub fn runtime_line(runtime: &Runtime) -> String {
     )
 }
 
-/// The figures of a run: its label and commit, for each model its runtime, its table, its summary and its checks, and published figures beside
-/// them. Tables have `width` columns, 80 at most.
+/// The figures of a run: its label and commit, for each model its runtime, its table, its summary and its checks, and
+/// published figures beside them. Tables have `width` columns, 80 at most.
 pub fn figures(reports: &[ModelReport], width: u16) -> String {
     let mut text = String::new();
     let run = reports.first().map(|report| report.run);
