@@ -199,6 +199,7 @@ fn unseen(model: &ModelRecord, of: usize) -> Vec<Marked> {
             mark,
             samples: count,
             share: count as f64 / of as f64,
+            meaning: None,
         })
     });
     unseen.into_iter().flatten().collect()

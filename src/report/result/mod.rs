@@ -79,13 +79,12 @@ fn bytes(model: &ModelRecord) -> Option<u64> {
     Some(model.bytes).filter(|bytes| *bytes > 0)
 }
 
-/// New tokens of the shortest and the longest sample; absent without a sample.
+/// New tokens of the shortest and the longest sample; absent without a sample, or where a count is unknown.
 fn new_tokens(prompt: &PromptRecord) -> Option<(usize, usize)> {
-    let counts = || {
-        let samples = prompt.samples.iter();
-        samples.map(|sample| sample.inference.token_count().tokens)
-    };
-    counts().min().zip(counts().max())
+    let samples = prompt.samples.iter();
+    let counts = samples.map(|sample| sample.inference.token_count().tokens);
+    let counts = counts.collect::<Option<Vec<_>>>()?;
+    counts.iter().min().copied().zip(counts.iter().max().copied())
 }
 
 /// Inferences of a prompt that gave no sample.
