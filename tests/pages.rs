@@ -123,7 +123,10 @@ fn four_digits(value: f64) -> String {
 #[expect(clippy::cast_precision_loss, reason = "nanoseconds of a short run")]
 fn figure(phase: &str, prompt: &PromptRecord) -> f64 {
     let of = |sample: &Sample| match phase {
-        "prefill" => f64::from(prompt.prompt_tokens.expect("known")) * 1e9 / sample.phases.ttft_ns as f64,
+        "prefill" => {
+            f64::from(prompt.prompt_tokens.expect("known")) * 1e9
+                / sample.phases.ttft_ns.expect("a token came") as f64
+        }
         "decode" => 1e9 / sample.phases.decode_ns_per_token.expect("decoded"),
         _ => sample.phases.total_ns as f64 / 1e6,
     };
