@@ -15,7 +15,7 @@ use crate::llama;
 use crate::params::{self, Settings, check_model_file, copied, path_of};
 use crate::template::Template;
 use crate::tools::Tools;
-use crate::{cpu, log, registry};
+use crate::{abi, cpu, log, registry};
 
 /// The release of the C API that is implemented here.
 const API_VERSION: &str = "1.3.0";
@@ -73,6 +73,7 @@ pub unsafe extern "C" fn rkllm_init(
         }
         // SAFETY: not NULL, and the caller upholds the rest.
         unsafe { handle.write(ptr::null_mut()) };
+        abi::check(param, callback)?;
         // SAFETY: the caller upholds it; `as_ref` looks at NULL itself.
         let param = unsafe { param.as_ref() }.ok_or("rkllm_init: the parameters are NULL")?;
         // SAFETY: as above.

@@ -29,6 +29,8 @@ pub(crate) enum Reply {
 pub(crate) struct Delivery {
     function: Function,
     userdata: *mut c_void,
+    /// Whether the client's call has returned, so that a callback is the only way to its ear.
+    call_has_returned: bool,
     result: RKLLMResult,
 }
 
@@ -41,8 +43,21 @@ impl Delivery {
         Self {
             function,
             userdata,
+            call_has_returned: false,
             result: empty_result(),
         }
+    }
+
+    /// The same for a run on a thread of the runtime.
+    pub(crate) fn after_the_call(self) -> Self {
+        Self {
+            call_has_returned: true,
+            ..self
+        }
+    }
+
+    pub(crate) fn call_has_returned(&self) -> bool {
+        self.call_has_returned
     }
 
     /// One token: with its text, or `None` while the last character is cut.

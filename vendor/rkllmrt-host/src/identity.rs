@@ -8,6 +8,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use crate::llama;
+use crate::model_file;
 
 /// A SHA-256 that differs between models, adapters and versions of llama.cpp.
 pub(crate) type Identity = [u8; 32];
@@ -29,6 +30,20 @@ pub(crate) fn of_file(path: &Path) -> io::Result<Identity> {
     for place in 0..PLACES {
         let start = HEAD + rest.saturating_sub(PLACE) * place / (PLACES - 1);
         hash.update(part(&file, start, PLACE.min(length.saturating_sub(start)))?);
+    }
+    Ok(hash.finalize().into())
+}
+
+/// Of a model, by all of its files.
+pub(crate) fn of_model(path: &Path) -> io::Result<Identity> {
+    let shard = model_file::look(path).map_err(io::Error::other)?.shard;
+    let files = model_file::shards(path, shard).map_err(io::Error::other)?;
+    if let [only] = &files[..] {
+        return of_file(only);
+    }
+    let mut hash = Sha256::new();
+    for file in &files {
+        hash.update(of_file(file)?);
     }
     Ok(hash.finalize().into())
 }

@@ -100,7 +100,7 @@ impl Instance {
             // It has ended its run, so it is past everything but its return.
             let _ = earlier.join();
         }
-        let (instance, delivery) = (Arc::clone(self), self.delivery(userdata));
+        let (instance, delivery) = (Arc::clone(self), self.delivery(userdata).after_the_call());
         let worker = thread::Builder::new()
             .name("rkllm-run".to_owned())
             .spawn(move || {

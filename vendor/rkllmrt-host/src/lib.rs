@@ -5,10 +5,11 @@
 //! crate says what each of them does here and what is refused. `examples/rkllmrt.rs` makes a `librkllmrt.so` of
 //! them for clients in other languages.
 //!
-//! For Rust callers there is little more: [`builtin`] writes models that need no download, [`cpu_features`] and
-//! [`llama_cpp_version`] say what the figures were made with.
+//! For Rust callers there is little more: [`builtin`] writes models that need no download, [`model_file`] says what a
+//! GGUF file is without loading it, [`cpu_features`] and [`llama_cpp_version`] say what the figures were made with.
 #![expect(unsafe_code, reason = "a C API on top of a C API: this crate is the fence")]
 
+mod abi;
 mod adapters;
 mod api;
 pub mod builtin;
@@ -24,6 +25,7 @@ mod input;
 mod instance;
 mod llama;
 mod log;
+pub mod model_file;
 mod params;
 mod prompt_cache;
 mod registry;

@@ -6,9 +6,9 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::cpu;
 use crate::header::{RKLLMExtendParam, RKLLMParam, RKLLMSamplingParam};
 use crate::llama::Threads;
+use crate::{cpu, log};
 
 /// What `rkllm_createDefaultParam` gives: the sampling values that Rockchip documents, limits that suit most models.
 pub(crate) fn defaults() -> RKLLMParam {
@@ -85,7 +85,7 @@ impl Settings {
             sampling: Sampling::at_init(param)?,
             skip_special: param.skip_special_token != 0,
             ignore_end: param.ignore_eos_token != 0,
-            threads: threads(extend)?,
+            threads: threads(extend),
         })
     }
 }
@@ -95,36 +95,40 @@ pub(crate) fn token_cap(value: i32) -> Option<usize> {
     usize::try_from(value).ok().filter(|&cap| cap > 0)
 }
 
-fn threads(extend: &RKLLMExtendParam) -> Result<Threads, String> {
-    let available = cpu::available();
+/// As many of the threads and CPUs asked for as this process may use. Clients ask for what their board has: four
+/// threads on CPUs 4 to 7. Where less is here, a line says so; a harness that measures refuses it before.
+fn threads(extend: &RKLLMExtendParam) -> Threads {
     let count = match i32::from(extend.enabled_cpus_num) {
         count @ 1.. => count,
         _ => i32::from(defaults().extend_param.enabled_cpus_num),
     };
-    if count > available {
-        return Err(format!(
-            "enabled_cpus_num[{count}] must not exceed the CPUs available to this process[{available}]"
-        ));
-    }
-    let mask = extend.enabled_cpus_mask;
-    if mask == 0 {
-        return Ok(Threads { count, mask: None });
-    }
-    if let Some(allowed) = cpu::allowed_mask().filter(|allowed| mask & !allowed != 0) {
-        return Err(format!(
-            "enabled_cpus_mask[{mask:#x}] names CPUs that this process may not use; it may use {allowed:#x}"
-        ));
-    }
-    if mask.count_ones() < count.unsigned_abs() {
-        return Err(format!(
-            "enabled_cpus_num[{count}] must not exceed the CPUs of enabled_cpus_mask[{mask:#x}], which are {}",
-            mask.count_ones()
-        ));
-    }
-    Ok(Threads {
+    let asked = Threads {
         count,
-        mask: Some(mask),
-    })
+        mask: Some(extend.enabled_cpus_mask).filter(|&mask| mask != 0),
+    };
+    let (available, allowed) = (cpu::available(), cpu::allowed_mask());
+    let given = within(asked, available, allowed);
+    if given != asked {
+        let usable = match (asked.mask, allowed) {
+            (Some(_), Some(allowed)) => format!("{available} CPUs, mask {allowed:#x}"),
+            _ => format!("{available} CPUs"),
+        };
+        log::warning(format_args!(
+            "{asked} asked for, and this process may use {usable}: it runs with {given}"
+        ));
+    }
+    given
+}
+
+/// What is left of `asked` with so many CPUs `available`, those of `allowed`. A mask of none of them is no mask.
+fn within(asked: Threads, available: i32, allowed: Option<u32>) -> Threads {
+    let mask = asked.mask.map(|mask| mask & allowed.unwrap_or(mask));
+    let mask = mask.filter(|&mask| mask != 0);
+    let most = mask.map_or(available, |mask| available.min(mask.count_ones().cast_signed()));
+    Threads {
+        count: asked.count.min(most),
+        mask,
+    }
 }
 
 /// Mirostat with its target, in bits a token, and its learning rate.
@@ -249,4 +253,33 @@ pub(crate) fn check_model_file(path: &CStr) -> Result<(), String> {
         ));
     }
     Err(format!("invalid model {shown}: not a GGUF file"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::within;
+    use crate::llama::Threads;
+
+    #[test]
+    fn threads_and_mask_come_down_to_what_there_is() {
+        let threads = |count, mask| Threads { count, mask };
+        for (asked, available, allowed, given) in [
+            // Four threads on the big cores of an RK3588, on a machine of two CPUs and on one of six.
+            (threads(4, Some(0xF0)), 2, Some(0b11), threads(2, None)),
+            (threads(4, Some(0xF0)), 6, Some(0x3F), threads(2, Some(0x30))),
+            (threads(4, None), 2, Some(0b11), threads(2, None)),
+            (threads(2, Some(1)), 2, Some(0b11), threads(1, Some(1))),
+            (threads(2, Some(0b11)), 2, Some(0b11), threads(2, Some(0b11))),
+            // A quota of one CPU on two.
+            (threads(2, Some(0b11)), 1, Some(0b11), threads(1, Some(0b11))),
+            (
+                threads(1, Some(0x8000_0000)),
+                64,
+                None,
+                threads(1, Some(0x8000_0000)),
+            ),
+        ] {
+            assert_eq!(within(asked, available, allowed), given, "{asked:?}");
+        }
+    }
 }

@@ -15,7 +15,7 @@ use crate::delivery::{Delivery, Reply};
 use crate::generation::{Generation, Tally};
 use crate::identity::Identity;
 use crate::input::{Mode, Prompt, Request};
-use crate::llama::{ComputeError, Context, Entries, Model, ThreadPool, Token};
+use crate::llama::{ComputeError, Context, Entries, Model, NotLoaded, ThreadPool, Token, warnings_of};
 use crate::log;
 use crate::params::Settings;
 use crate::prompt_cache::Draft;
@@ -30,6 +30,8 @@ use crate::tools::Tools;
 /// Why a run stopped short of an answer.
 enum Stop {
     Aborted,
+    /// Before anything was computed.
+    Refused(String),
     Failed(String),
 }
 
@@ -93,9 +95,16 @@ impl Session {
         let slowdown = Slowdown::of_environment()?;
         let path = settings.model_path.to_string_lossy().into_owned();
         log::info(format_args!("loading the model {path}"));
-        let model = Model::load(&settings.model_path).map_err(|error| {
-            format!("cannot load {path}: {error}; a file that was cut off or damaged must be copied again")
+        let (model, warnings) = warnings_of(|| Model::load(&settings.model_path));
+        let model = model.map_err(|error| match error {
+            NotLoaded::Unfit(reason) => format!("cannot use {path}: {reason}"),
+            NotLoaded::Unreadable(error) => {
+                format!(
+                    "cannot load {path}: {error}; a file that was cut off or damaged must be copied again"
+                )
+            }
         })?;
+        pass_on(warnings);
         if let Some(reason) = model.unsuitable() {
             return Err(format!("cannot use {path}: {reason}"));
         }
@@ -119,8 +128,11 @@ impl Session {
         let threads = settings.threads;
         let pool = ThreadPool::new(threads).ok_or("ggml made no thread pool")?;
         let n_ctx = u32::try_from(window).unwrap_or(u32::MAX);
-        let context = Context::new(model, pool, n_ctx, threads.count, Arc::clone(&abort))
-            .map_err(|error| format!("no context of {window} tokens for {path}: {error}"))?;
+        let (context, warnings) =
+            warnings_of(|| Context::new(model, pool, n_ctx, threads.count, Arc::clone(&abort)));
+        let context =
+            context.map_err(|error| format!("no context of {window} tokens for {path}: {error}"))?;
+        pass_on(warnings);
         Ok(Self {
             context,
             settings,
@@ -192,8 +204,9 @@ impl Session {
         self.adapters.load(self.context.model(), name, path, scale)
     }
 
-    /// Runs a request, or goes on with the paused one if there is `None`. The callback has heard of the end (or the
-    /// error) when this returns, except after an abort or a pause, which it asked for itself.
+    /// Runs a request, or goes on with the paused one if there is `None`. The callback has heard of the end when this
+    /// returns, an abort's too, or of the error. Not after a pause, nor of a request that was refused: its caller gets
+    /// that as the call's own status, unless the call has returned by then.
     pub(crate) fn run(&mut self, request: Option<&Request>, delivery: &mut Delivery) -> Result<(), String> {
         let start = Instant::now();
         let unpin = self.settings.threads.mask.map(|_| Unpin::later());
@@ -201,7 +214,17 @@ impl Session {
         self.context.pool().rest();
         drop(unpin);
         match result {
-            Ok(()) | Err(Stop::Aborted) => Ok(()),
+            Ok(()) => Ok(()),
+            Err(Stop::Aborted) => {
+                delivery.finish(Tally::without_prefill(start).perf());
+                Ok(())
+            }
+            Err(Stop::Refused(message)) => {
+                if delivery.call_has_returned() {
+                    delivery.error();
+                }
+                Err(message)
+            }
             Err(Stop::Failed(message)) => {
                 delivery.error();
                 Err(message)
@@ -221,7 +244,7 @@ impl Session {
                 Mode::Generate => self.begin(start, request)?,
                 Mode::Outputs(output) => return self.give_outputs(start, request, output, delivery),
             },
-            (None, None) => return Err(Stop::Failed("there is no paused run to go on with".to_owned())),
+            (None, None) => return Err(Stop::Refused("there is no paused run to go on with".to_owned())),
         };
         let rest = self.proceed(&mut generation, &mut tally, first, delivery);
         match rest {
@@ -237,7 +260,8 @@ impl Session {
             }
             Err(stop) => {
                 self.cut(generation.prompt_len);
-                return Err(stop);
+                let Stop::Aborted = stop else { return Err(stop) };
+                delivery.finish(tally.perf());
             }
         }
         Ok(())
@@ -249,9 +273,10 @@ impl Session {
         start: Instant,
         request: &Request,
     ) -> Result<(Generation, Tally, Option<Token>), Stop> {
-        let (prompt, draft) = self.prepare(request)?;
+        let (prompt, draft) = self.prepare(request).map_err(Stop::Refused)?;
         let sampling = request.sampling.unwrap_or(self.settings.sampling);
-        let mut sampler = Sampler::new(&sampling, self.context.model().n_vocab(), &prompt)?;
+        let mut sampler =
+            Sampler::new(&sampling, self.context.model().n_vocab(), &prompt).map_err(Stop::Refused)?;
         let reused = self.reuse(&prompt);
         let tally = if reused < prompt.len() {
             self.prefill(&prompt, reused)?;
@@ -478,6 +503,13 @@ impl Session {
         if self.prompt_logits_at > self.cache.len() {
             self.prompt_logits_at = 0;
         }
+    }
+}
+
+/// What llama.cpp warned of may change what the model says, or how fast.
+fn pass_on(warnings: Vec<String>) {
+    for warning in warnings {
+        log::warning(format_args!("llama.cpp: {warning}"));
     }
 }
 

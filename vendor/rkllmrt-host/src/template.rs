@@ -5,7 +5,7 @@ use std::ffi::{CStr, CString};
 use crate::callbacks::Callbacks;
 use crate::llama::{Model, Token, apply_chat_template};
 use crate::log;
-use crate::tools::Tools;
+use crate::tools::{Tools, check_result};
 
 /// How text prompts are wrapped.
 #[derive(Debug)]
@@ -112,6 +112,9 @@ impl Template {
         let text = prompt
             .to_str()
             .map_err(|error| format!("the prompt is not UTF-8: {error}"))?;
+        if role == c"tool" {
+            check_result(text)?;
+        }
         match &self.tools {
             // The models that know such marks know them in what the user says.
             Some(tools) if role == c"tool" => self.wrapped(tokenizer, c"user", &tools.result(text), opening),

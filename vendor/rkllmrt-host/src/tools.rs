@@ -8,6 +8,14 @@ use std::ffi::{CStr, CString};
 
 use serde_json::value::RawValue;
 
+/// Refuses what is no JSON as the result of a function, as Rockchip's runtime does.
+pub(crate) fn check_result(text: &str) -> Result<(), String> {
+    let is_json: Result<&RawValue, _> = serde_json::from_str(text);
+    is_json
+        .map(drop)
+        .map_err(|error| format!("a prompt of the role tool must be JSON: {error}"))
+}
+
 /// What `rkllm_set_function_tools` gave.
 #[derive(Debug)]
 pub(crate) struct Tools {

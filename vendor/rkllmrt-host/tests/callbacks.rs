@@ -127,8 +127,7 @@ fn a_tokenizer_callback_that_fails_is_an_error_of_the_run() {
             status
         };
         refused(call, &words);
-        assert_eq!(events.len(), 1);
-        assert_eq!(events[0].state, RKLLM_RUN_ERROR);
+        assert_eq!(events, [], "nothing was computed");
         assert_eq!(client.run(&PROMPT, &infer_param()).tokens.len(), 16);
     }
 }

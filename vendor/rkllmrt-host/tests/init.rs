@@ -152,44 +152,91 @@ fn parameters_that_cannot_be_met_are_refused() {
 }
 
 #[test]
-fn threads_and_cpus_beyond_those_of_the_process_are_refused() {
+fn threads_and_cpus_come_down_to_those_of_the_process() {
     // On a thread that may use one CPU, whatever the machine has.
-    let refusals = || {
+    let clamped = || {
         let allowed = sched_getaffinity(None).expect("known");
         let cpu = (0..32).find(|&cpu| allowed.is_set(cpu)).expect("a CPU below 32");
         let mut one = CpuSet::new();
         one.set(cpu);
         sched_setaffinity(None, &one).expect("a part of what was allowed");
-        let mut param = greedy();
-        param.extend_param.enabled_cpus_num = 2;
-        init_refused(
-            small(),
-            &param,
-            &["enabled_cpus_num[2]", "available to this process[1]"],
-        );
-        param.extend_param.enabled_cpus_num = 1;
-        param.extend_param.enabled_cpus_mask = u32::MAX;
-        init_refused(small(), &param, &["enabled_cpus_mask[0xffffffff]", "may not use"]);
-        param.extend_param.enabled_cpus_mask = 1 << cpu;
-        assert_eq!(
-            Client::load(small(), &param)
-                .run(&PROMPT, &infer_param())
-                .tokens
-                .len(),
-            16
-        );
+        // No mask; one with other CPUs too; the CPU alone; none that may be used.
+        for mask in [0, u32::MAX, 1 << cpu, !(1 << cpu)] {
+            let mut param = greedy();
+            param.extend_param.enabled_cpus_num = 4;
+            param.extend_param.enabled_cpus_mask = mask;
+            let client = Client::load(small(), &param);
+            assert_eq!(client.run(&PROMPT, &infer_param()).tokens.len(), 16, "{mask:#x}");
+        }
     };
-    thread::spawn(refusals).join().expect("no panic");
+    thread::spawn(clamped).join().expect("no panic");
+}
+
+/// Fails with one line, and the handle is NULL.
+#[track_caller]
+fn third_argument_refused(param: *mut RKLLMParam, callback: *mut RKLLMCallback, words: &[&str]) {
+    let mut handle: LLMHandle = ptr::dangling_mut::<u8>().cast();
+    // SAFETY: what these pointers are is what the call is to find out.
+    refused(|| unsafe { rkllm_init(&raw mut handle, param, callback) }, words);
+    assert!(handle.is_null());
 }
 
 #[test]
-fn a_mask_with_fewer_cpus_than_threads_is_refused() {
-    let allowed = sched_getaffinity(None).expect("known");
-    let cpu = (0..32).find(|&cpu| allowed.is_set(cpu)).expect("a CPU below 32");
+fn a_client_of_an_older_release_is_told_so() {
+    type Before = unsafe extern "C" fn(*mut RKLLMResult, *mut c_void, LLMCallState) -> c_int;
     let mut param = greedy();
-    param.extend_param.enabled_cpus_num = 2;
-    param.extend_param.enabled_cpus_mask = 1 << cpu;
-    init_refused(small(), &param, &["enabled_cpus_num[2] must not exceed the CPUs"]);
+    let function: Before = common::record;
+    let callback = (function as *mut c_void).cast();
+    third_argument_refused(
+        &raw mut param,
+        callback,
+        &["built for release 1.2.3 or older", "1.3.0"],
+    );
+    // Up to 1.0.2 the parameters come by value, so that the callback is the second argument.
+    let by_value = (function as *mut c_void).cast();
+    third_argument_refused(by_value, (&raw mut param).cast(), &["built for release 1.0.x"]);
+}
+
+#[test]
+fn addresses_of_nothing_are_refused_unread() {
+    let (mut param, mut callbacks) = (greedy(), common::callbacks());
+    let nowhere = ptr::without_provenance_mut(16);
+    third_argument_refused(nowhere, &raw mut callbacks, &["nothing can be read"]);
+    third_argument_refused(
+        &raw mut param,
+        ptr::without_provenance_mut(usize::MAX - 15),
+        &["no address of a function"],
+    );
+    // The struct of a client that put its data first.
+    let mut words = [0x1234_usize; 6];
+    third_argument_refused(
+        &raw mut param,
+        words.as_mut_ptr().cast(),
+        &["no address of a function"],
+    );
+}
+
+/// `RKLLMInput` of 1.3.1: that of 1.3.0 with more at its end.
+#[repr(C)]
+struct InputOf131 {
+    input: RKLLMInput,
+    audio: [u64; 6],
+}
+
+#[test]
+fn a_client_of_1_3_1_is_served() {
+    let client = Client::small();
+    let mut input = InputOf131 {
+        input: common::token_input(&PROMPT),
+        audio: [u64::MAX; 6],
+    };
+    let mut recording = common::Recording::new(|_| 0);
+    let userdata = recording.userdata();
+    let mut infer = infer_param();
+    // SAFETY: valid pointers; the recording outlives the blocking call.
+    let status = unsafe { rkllm_run(client.handle, (&raw mut input).cast(), &raw mut infer, userdata) };
+    assert_eq!((status, recording.events.len()), (0, 17));
+    assert_eq!(input.audio, [u64::MAX; 6]);
 }
 
 #[test]

@@ -169,7 +169,7 @@ fn with_history_rows_are_of_the_new_prompt_behind_the_turns_before() {
 #[test]
 fn an_abort_in_either_callback_ends_the_run_and_other_values_do_not() {
     let client = Client::small();
-    for (calls, expected) in [(1, 1), (2, 2)] {
+    for calls in [1, 2] {
         let mut seen = 0;
         let (status, events) = client.call(&token_input(&PROMPT), &infer(RKLLM_INFER_GET_LOGITS), |_| {
             seen += 1;
@@ -178,7 +178,9 @@ fn an_abort_in_either_callback_ends_the_run_and_other_values_do_not() {
             }
             0
         });
-        assert_eq!((status, events.len()), (0, expected));
+        // Those before the abort, and FINISH.
+        assert_eq!((status, events.len()), (0, calls + 1));
+        assert_eq!(events[calls].state, RKLLM_RUN_FINISH);
     }
     for reply in [1, 2] {
         let (status, events) = client.call(&token_input(&PROMPT), &infer(RKLLM_INFER_GET_LOGITS), |_| reply);
@@ -211,6 +213,5 @@ fn a_prompt_that_cannot_be_computed_is_an_error() {
     let client = Client::small();
     let (status, events) = client.call(&token_input(&[300; 513]), &infer(RKLLM_INFER_GET_LOGITS), |_| 0);
     assert_ne!(status, 0);
-    assert_eq!(events.len(), 1);
-    assert_eq!(events[0].state, RKLLM_RUN_ERROR);
+    assert_eq!(events, []);
 }

@@ -264,7 +264,7 @@ fn handles_of_no_model_are_refused_by_every_function() {
 }
 
 #[test]
-fn the_error_callback_of_a_run_comes_with_one_line() {
+fn a_run_that_is_refused_writes_one_line() {
     let client = Client::small();
     let words = ["prompt[513]", "max_context[512]"];
     refused(
@@ -288,6 +288,28 @@ fn an_abort_writes_nothing() {
     });
     assert_eq!(status.0, 0);
     assert_eq!(lines, [] as [&str; 0]);
+}
+
+#[test]
+fn a_tools_result_must_be_json() {
+    let client = Client::small();
+    for (text, is_json) in [
+        (c"22 degrees", false),
+        (c"{\"degrees\": 22", false),
+        (c"", false),
+        (c"{\"degrees\": 22}", true),
+        (c"[1]", true),
+    ] {
+        let input = RKLLMInput {
+            role: c"tool".as_ptr(),
+            ..text_input(text)
+        };
+        if is_json {
+            assert_eq!(client.call(&input, &infer_param(), |_| 0).0, 0, "{text:?}");
+        } else {
+            run_refused(&client, &input, &infer_param(), &["role tool", "JSON"]);
+        }
+    }
 }
 
 /// Guards the tests above against a stderr that is not captured at all.

@@ -6,6 +6,7 @@ use std::ptr::{self, NonNull};
 use llama_cpp_sys_2 as sys;
 
 use super::{capture_errors, owned};
+use crate::model_file::ModelFile;
 
 /// Layers that llama.cpp has room for (`LLAMA_MAX_LAYERS` in its llama-hparams.h). With more it does not refuse the
 /// file but aborts the process.
@@ -20,15 +21,14 @@ const ADAPTER_KINDS: [sys::ggml_type; 4] = [
     sys::GGML_TYPE_Q8_0,
 ];
 
-/// Refuses a model whose metadata cannot be read, or on which llama.cpp would abort. Tells whether it has an embedding
-/// layer.
-pub(super) fn check(path: &CStr) -> Result<bool, String> {
+/// Refuses a model whose metadata cannot be read, or on which llama.cpp would abort. Says what the file is.
+pub(super) fn check(path: &CStr) -> Result<ModelFile, String> {
     let metadata = Metadata::read(path)?;
     match metadata.layers() {
         Some(layers) if layers > MAX_LAYERS => Err(format!(
             "it says that it has {layers} layers, and {MAX_LAYERS} are the most that can be loaded"
         )),
-        _ => Ok(metadata.tensor(EMBEDDING).is_some()),
+        _ => Ok(ModelFile::of(&metadata)),
     }
 }
 
@@ -63,13 +63,14 @@ pub(super) fn check_adapter(path: &CStr) -> Result<(), String> {
 }
 
 /// What GGUF calls the matrix of the embedding layer.
-pub(super) const EMBEDDING: &CStr = c"token_embd.weight";
+pub(crate) const EMBEDDING: &CStr = c"token_embd.weight";
 
-pub(super) struct Metadata(NonNull<sys::gguf_context>);
+/// What a file says of itself before its tensors.
+pub(crate) struct Metadata(NonNull<sys::gguf_context>);
 
 impl Metadata {
     /// The error is what ggml said.
-    pub(super) fn read(path: &CStr) -> Result<Self, String> {
+    pub(crate) fn read(path: &CStr) -> Result<Self, String> {
         let params = sys::gguf_init_params {
             no_alloc: true,
             ctx: ptr::null_mut(),
@@ -83,25 +84,59 @@ impl Metadata {
 
     /// What the file says of its layers, if it does.
     fn layers(&self) -> Option<u32> {
-        let key = self.find(c"general.architecture", sys::GGUF_TYPE_STRING)?;
-        // SAFETY: the metadata is alive and the key is one of its strings.
-        let text = unsafe { sys::gguf_get_val_str(self.0.as_ptr(), key) };
-        // SAFETY: ggml gives a NUL-terminated string that belongs to the metadata.
-        let architecture = unsafe { owned(text) };
+        let architecture = self.text(c"general.architecture")?;
         let name = CString::new(format!("{architecture}.block_count")).ok()?;
         let key = self.find(&name, sys::GGUF_TYPE_UINT32)?;
-        // SAFETY: as above, for a number.
+        // SAFETY: the metadata is alive and the key is one of its numbers of this type.
         Some(unsafe { sys::gguf_get_val_u32(self.0.as_ptr(), key) })
     }
 
+    /// The text under a key, if there is one.
+    pub(crate) fn text(&self, name: &CStr) -> Option<String> {
+        let key = self.find(name, sys::GGUF_TYPE_STRING)?;
+        // SAFETY: the metadata is alive and the key is one of its strings.
+        let text = unsafe { sys::gguf_get_val_str(self.0.as_ptr(), key) };
+        // SAFETY: ggml gives a NUL-terminated string that belongs to the metadata.
+        Some(unsafe { owned(text) })
+    }
+
+    /// The whole number under a key, of one of the types that such keys have.
+    pub(crate) fn number(&self, name: &CStr) -> Option<i64> {
+        let gguf = self.0.as_ptr();
+        if let Some(key) = self.find(name, sys::GGUF_TYPE_UINT16) {
+            // SAFETY: the metadata is alive and the key is one of its numbers of this type.
+            return Some(unsafe { sys::gguf_get_val_u16(gguf, key) }.into());
+        }
+        if let Some(key) = self.find(name, sys::GGUF_TYPE_UINT32) {
+            // SAFETY: as above.
+            return Some(unsafe { sys::gguf_get_val_u32(gguf, key) }.into());
+        }
+        let key = self.find(name, sys::GGUF_TYPE_INT32)?;
+        // SAFETY: as above.
+        Some(unsafe { sys::gguf_get_val_i32(gguf, key) }.into())
+    }
+
+    /// Whether a key says yes or no.
+    pub(crate) fn boolean(&self, name: &CStr) -> Option<bool> {
+        let key = self.find(name, sys::GGUF_TYPE_BOOL)?;
+        // SAFETY: the metadata is alive and the key is one of its values of this type.
+        Some(unsafe { sys::gguf_get_val_bool(self.0.as_ptr(), key) })
+    }
+
+    /// Whether there is such a key.
+    pub(crate) fn has(&self, name: &CStr) -> bool {
+        // SAFETY: the metadata is alive, the name is NUL-terminated.
+        unsafe { sys::gguf_find_key(self.0.as_ptr(), name.as_ptr()) >= 0 }
+    }
+
     /// The place of a tensor, if there is one of this name.
-    pub(super) fn tensor(&self, name: &CStr) -> Option<i64> {
+    pub(crate) fn tensor(&self, name: &CStr) -> Option<i64> {
         // SAFETY: the metadata is alive, the name is NUL-terminated.
         let tensor = unsafe { sys::gguf_find_tensor(self.0.as_ptr(), name.as_ptr()) };
         (tensor >= 0).then_some(tensor)
     }
 
-    pub(super) fn n_tensors(&self) -> i64 {
+    pub(crate) fn n_tensors(&self) -> i64 {
         // SAFETY: the metadata is alive.
         unsafe { sys::gguf_get_n_tensors(self.0.as_ptr()) }
     }

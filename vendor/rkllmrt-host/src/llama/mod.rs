@@ -20,8 +20,9 @@ use llama_cpp_sys_2 as sys;
 pub(crate) use adapter::Adapter;
 pub(crate) use chain::{Chain, Link};
 pub(crate) use context::{ComputeError, Context, Entries, Output};
-pub(crate) use log::capture as capture_errors;
-pub(crate) use model::{Model, apply_chat_template};
+pub(crate) use log::{capture as capture_errors, redirect as redirect_log, warnings_of};
+pub(crate) use metadata::{EMBEDDING, Metadata};
+pub(crate) use model::{Model, NotLoaded, apply_chat_template};
 pub(crate) use threads::{ThreadPool, Threads};
 
 /// A token's id, as llama.cpp and RKLLM both have it.
@@ -31,7 +32,7 @@ pub(crate) type Token = sys::llama_token;
 pub(crate) fn start() {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
-        log::redirect();
+        redirect_log();
         // SAFETY: no condition; `Once` keeps it to one call.
         unsafe { sys::llama_backend_init() };
     });

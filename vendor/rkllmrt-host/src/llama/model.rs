@@ -6,6 +6,8 @@ use std::ptr::{self, NonNull};
 use llama_cpp_sys_2 as sys;
 
 use super::{Token, bare, capture_errors, metadata};
+use crate::model_file::{self, misled};
+use crate::params::path_of;
 
 /// Weights and vocabulary, read only once loaded.
 #[derive(Debug)]
@@ -20,10 +22,30 @@ pub(crate) struct Model {
 // SAFETY: a loaded model is not changed by any function used here, whichever thread calls it.
 unsafe impl Send for Model {}
 
+/// Why a model was not loaded.
+#[derive(Debug)]
+pub(crate) enum NotLoaded {
+    /// The file is whole, as far as it goes, and no text can be generated with it.
+    Unfit(String),
+    /// What llama.cpp said, or would have aborted on.
+    Unreadable(String),
+}
+
+impl From<String> for NotLoaded {
+    fn from(error: String) -> Self {
+        Self::Unreadable(error)
+    }
+}
+
 impl Model {
-    /// Loads weights for the CPU, memory-mapped. The error is what llama.cpp said, or would have aborted on.
-    pub(crate) fn load(path: &CStr) -> Result<Self, String> {
-        let has_embedding = metadata::check(path)?;
+    /// Loads weights for the CPU, memory-mapped.
+    pub(crate) fn load(path: &CStr) -> Result<Self, NotLoaded> {
+        let file = metadata::check(path)?;
+        if let Some(reason) = misled(&file, path).or_else(|| file.unfit.clone()) {
+            return Err(NotLoaded::Unfit(reason));
+        }
+        model_file::shards(path_of(path), file.shard).map_err(NotLoaded::Unfit)?;
+        let has_embedding = file.has_embedding;
         // SAFETY: no condition.
         let mut params = unsafe { sys::llama_model_default_params() };
         params.n_gpu_layers = 0;

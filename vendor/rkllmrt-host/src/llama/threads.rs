@@ -1,5 +1,6 @@
 //! ggml's thread pool.
 
+use std::fmt;
 use std::ptr::NonNull;
 
 use llama_cpp_sys_2 as sys;
@@ -10,6 +11,17 @@ pub(crate) struct Threads {
     pub(crate) count: i32,
     /// Bit n is CPU n; each thread gets one of these CPUs for itself. `None`: no thread is pinned.
     pub(crate) mask: Option<u32>,
+}
+
+impl fmt::Display for Threads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.count == 1 { "" } else { "s" };
+        write!(f, "{} thread{plural} on ", self.count)?;
+        match self.mask {
+            Some(mask) => write!(f, "CPUs {mask:#x}"),
+            None => f.write_str("any CPU"),
+        }
+    }
 }
 
 /// Worker 0 of the pool is whichever thread computes a graph; the others are the pool's own. The pool is at rest but

@@ -23,7 +23,7 @@ impl Session {
         output: Output,
         delivery: &mut Delivery,
     ) -> Result<(), Stop> {
-        let (prompt, draft) = self.prepare(request)?;
+        let (prompt, draft) = self.prepare(request).map_err(Stop::Refused)?;
         // What was kept of a token has no output any more: all of this prompt is computed, behind the turns before.
         let before = self.history.len();
         self.cut(common_prefix(&self.cache, &prompt[..before]));

@@ -97,7 +97,7 @@ impl Session {
     fn weights_with(&mut self, adapter: Option<usize>) -> Result<Identity, String> {
         let model = match self.model_identity {
             Some(known) => known,
-            None => identity::of_file(path_of(&self.settings.model_path))
+            None => identity::of_model(path_of(&self.settings.model_path))
                 .map_err(|error| format!("cannot read the model again: {error}"))?,
         };
         self.model_identity = Some(model);

@@ -1,7 +1,7 @@
 //! GGUF files for the tests: matrices read, models with something left out, adapters.
 
 use std::ffi::{CStr, CString, c_void};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::ptr;
 
 use llama_cpp_sys_2 as sys;
@@ -120,6 +120,82 @@ pub(crate) fn write_without(lack: &[Lack], n_vocab: u32, from: &Path, to: &Path)
         }
     }
     write(gguf, to);
+}
+
+/// A value that a file is to have.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Value<'a> {
+    Text(&'a CStr),
+    Number(u32),
+    Flag(bool),
+}
+
+/// Writes the model at `from` with other values in its metadata, and of its tensors those that `keep` takes.
+pub(crate) fn write_with(
+    values: &[(&CStr, Value<'_>)],
+    keep: impl Fn(&CStr) -> bool,
+    from: &Path,
+    to: &Path,
+) {
+    let whole = Whole::read(from);
+    // SAFETY: no condition.
+    let gguf = unsafe { sys::gguf_init_empty() };
+    // SAFETY: both are alive; ggml copies.
+    unsafe { sys::gguf_set_kv(gguf, whole.gguf) };
+    for (key, value) in values {
+        let key = key.as_ptr();
+        match value {
+            // SAFETY: the file is alive, key and value end in NUL.
+            Value::Text(text) => unsafe { sys::gguf_set_val_str(gguf, key, text.as_ptr()) },
+            // SAFETY: as above.
+            Value::Number(number) => unsafe { sys::gguf_set_val_u32(gguf, key, *number) },
+            // SAFETY: as above.
+            Value::Flag(flag) => unsafe { sys::gguf_set_val_bool(gguf, key, *flag) },
+        }
+    }
+    for name in whole.names().iter().filter(|name| keep(name)) {
+        // SAFETY: both are alive; the tensor's data is until the file is written.
+        unsafe { sys::gguf_add_tensor(gguf, whole.tensor(name)) };
+    }
+    write(gguf, to);
+}
+
+/// Writes the model at `from` as `count` shards beside each other, as llama.cpp's gguf-split does: all metadata in the
+/// first one, the tensors shared out. `first_is_bare`: it has none of the tensors. Gives the files in order.
+pub(crate) fn split(from: &Path, stem: &Path, count: u16, first_is_bare: bool) -> Vec<PathBuf> {
+    let whole = Whole::read(from);
+    let names = whole.names();
+    let share = |index: usize| {
+        let holders = usize::from(count) - usize::from(first_is_bare);
+        u16::try_from(index % holders).unwrap() + u16::from(first_is_bare)
+    };
+    let shards = (0..count).map(|number| {
+        // SAFETY: no condition.
+        let gguf = unsafe { sys::gguf_init_empty() };
+        if number == 0 {
+            // SAFETY: both are alive; ggml copies.
+            unsafe { sys::gguf_set_kv(gguf, whole.gguf) };
+        }
+        // SAFETY: the file is alive, the key ends in NUL.
+        unsafe { sys::gguf_set_val_u16(gguf, c"split.no".as_ptr(), number) };
+        // SAFETY: as above.
+        unsafe { sys::gguf_set_val_u16(gguf, c"split.count".as_ptr(), count) };
+        let total = i32::try_from(names.len()).unwrap();
+        // SAFETY: as above.
+        unsafe { sys::gguf_set_val_i32(gguf, c"split.tensors.count".as_ptr(), total) };
+        for (_, name) in names
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| share(*index) == number)
+        {
+            // SAFETY: both are alive; the tensor's data is until the file is written.
+            unsafe { sys::gguf_add_tensor(gguf, whole.tensor(name)) };
+        }
+        let name = format!("{}-{:05}-of-{count:05}.gguf", stem.display(), number + 1);
+        write(gguf, name.as_ref());
+        name.into()
+    });
+    shards.collect()
 }
 
 fn write(gguf: *mut sys::gguf_context, to: &Path) {
