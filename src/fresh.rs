@@ -6,16 +6,16 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::engine::log;
 use crate::error::{Error, Result};
-use crate::exit;
 use crate::record::{RunRecord, Status};
 use crate::turns::{self, Ended};
+use crate::{child, exit};
 
 /// Variables that are not passed on. Both are set by `cargo run` for this program and would decide what the other one
 /// does: which library its dynamic linker finds, and that a bench is run by `cargo test` and only makes a test. And the
@@ -214,13 +214,16 @@ pub(crate) fn run(command: &mut Command, stop: &dyn Fn() -> bool) -> Result<Ende
         .process_group(0)
         .spawn()
         .map_err(Error::io(&program))?;
-    let mut stopping = false;
+    let mut stopping_since = None;
     let status = loop {
         if let Some(status) = child.try_wait().map_err(Error::io(&program))? {
             break status;
         }
-        if !stopping && stop() {
-            stopping = true;
+        if stopping_since.is_some_and(|since: Instant| since.elapsed() > child::FAREWELL) {
+            let _ = child.kill(); // one that goes on after SIGTERM
+        }
+        if stopping_since.is_none() && stop() {
+            stopping_since = Some(Instant::now());
             if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
                 let _ = kill_process(pid, Signal::TERM); // it may have gone by itself meanwhile
             }

@@ -77,6 +77,7 @@ pub mod baseline;
 pub mod board;
 mod calibration;
 pub mod checks;
+mod child;
 mod cli;
 mod closed_loop;
 pub mod compare;

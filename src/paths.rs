@@ -1,6 +1,9 @@
 //! Where files go.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
 
 /// The target folder of the build that made this executable: `CARGO_TARGET_DIR`, else the folder above the
 /// executable that cargo tagged as a cache, else `target` in the working directory.
@@ -51,4 +54,45 @@ pub fn ab_dir() -> PathBuf {
 /// Where calibrations are kept: a file for each set of things that must be equal for figures to compare.
 pub fn calibrations_dir() -> PathBuf {
     target_dir().join("rkllm-bench").join("calibrations")
+}
+
+/// Refuses `text` where it is not UTF-8: records and reports are JSON, which holds nothing else, and a path that is not
+/// the one on disk helps nobody.
+///
+/// # Errors
+/// [`Error::BadParameter`] with what is readable of it.
+pub(crate) fn check_utf8(what: &str, text: &OsStr) -> Result<()> {
+    match text.to_str() {
+        Some(_) => Ok(()),
+        None => Err(Error::BadParameter(format!(
+            "{what} is not UTF-8: {}; records and reports cannot hold such a name: rename it",
+            text.display()
+        ))),
+    }
+}
+
+/// Refuses arguments, variables that name places, and places of this process that are not UTF-8, before anything is
+/// done with them.
+///
+/// # Errors
+/// [`Error::BadParameter`] with the first of them.
+pub(crate) fn check_surroundings() -> Result<()> {
+    for argument in std::env::args_os().skip(1) {
+        check_utf8("an argument", &argument)?;
+    }
+    for (name, value) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("RKLLM") || ["CARGO_TARGET_DIR", "CRITERION_HOME", "TMPDIR"].contains(&&*text) {
+            check_utf8(&text, &value)?;
+        }
+    }
+    for (what, place) in [
+        ("the working directory", std::env::current_dir()),
+        ("this program's own path", std::env::current_exe()),
+    ] {
+        if let Ok(place) = place {
+            check_utf8(what, place.as_os_str())?;
+        }
+    }
+    Ok(())
 }

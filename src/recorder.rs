@@ -213,7 +213,9 @@ impl Recorder<'_> {
     }
 
     fn load(&mut self) -> Result<(), Failure> {
-        let loaded = self.engine.load(&self.spec)?;
+        let loaded = self.engine.load(&self.spec);
+        self.note_warnings();
+        let loaded = loaded?;
         let can = loaded.runtime.abilities();
         self.loaded = Some(Ready {
             can,
@@ -262,7 +264,15 @@ impl Recorder<'_> {
             self.load()?;
         }
         self.witness.begins(self.engine.process_id());
-        self.engine.infer(&self.plan.requests[prompt])
+        let inference = self.engine.infer(&self.plan.requests[prompt]);
+        self.note_warnings();
+        inference
+    }
+
+    /// What a runtime warns of may be what is measured: no template around a prompt, fewer threads.
+    fn note_warnings(&mut self) {
+        let warnings = self.engine.warnings();
+        self.model().warn(warnings);
     }
 
     fn judge(&mut self, prompt: usize, round: Round, inference: Inference) -> bool {

@@ -6,7 +6,6 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use crate::board::{self, Board};
-use crate::closed_loop;
 use crate::doctor::{self, Item, ModelFacts, RuntimeFacts};
 use crate::engine::server::{Server, Target};
 use crate::engine::{Engine, Failure, InProcess, LoadSpec, Worker};
@@ -22,6 +21,7 @@ use crate::record::{
 use crate::recorder::{self, Observer, Plan, Stopped};
 use crate::replay::{self, MIN_SAMPLES};
 use crate::sampler::{Sampler, Witness};
+use crate::{closed_loop, paths};
 
 /// New tokens of each inference where neither prompt nor suite says otherwise.
 const DEFAULT_NEW_TOKENS: u32 = 64;
@@ -115,11 +115,13 @@ impl Run {
     /// The record before its first inference, with the benchmarks whose identifiers `selects` takes.
     ///
     /// # Errors
-    /// [`Error::BadParameter`] for a prompt that the context has no room for.
+    /// [`Error::BadParameter`] for a prompt that the context has no room for, and for more CPUs than there are;
+    /// [`Error::Model`] for models that would be taken for each other, or whose path a record cannot hold.
     pub(crate) fn begin(&self, selects: &dyn Fn(&str) -> bool) -> Result<RunRecord> {
         if let Some(Err(what)) = self.label.as_deref().map(record::check_label) {
             return Err(Error::BadParameter(format!("label: {what}")));
         }
+        self.check()?;
         let mut models = Vec::new();
         for model in &self.models {
             let record = self.model_record(model, selects)?;
@@ -149,6 +151,20 @@ impl Run {
         };
         self.examine(&mut record);
         Ok(record)
+    }
+
+    /// Refuses what would be known only after everything was measured, or not at all.
+    fn check(&self) -> Result<()> {
+        if models::distinct(self.models.clone())?.len() < self.models.len() {
+            return Err(Error::Model("one of the models is there twice".into()));
+        }
+        for model in &self.models {
+            paths::check_utf8("the model's path", model.path.as_os_str())?;
+        }
+        if IS_HOST && self.server.is_none() {
+            check_cpus(self.parameters.threads, self.parameters.cpu_mask)?;
+        }
+        Ok(())
     }
 
     /// Takes the samples of each model in `record`.
@@ -283,6 +299,7 @@ impl Run {
             loaded: None,
             load_failure: None,
             unload_failure: None,
+            warnings: Vec::new(),
             prompts: prompts
                 .map(|prompt| self.prompt_record(prompt))
                 .collect::<Result<_>>()?,
@@ -376,6 +393,33 @@ pub(crate) fn default_threads() -> Option<u8> {
     IS_HOST.then_some(threads.clamp(1, 127))
 }
 
+/// Refuses threads and CPUs that the host runtime would bring down to what there is: a record must not claim what was
+/// not so.
+fn check_cpus(threads: Option<u8>, mask: Option<u32>) -> Result<()> {
+    let threads = u32::from(threads.unwrap_or(1));
+    if let Some(mask) = mask {
+        let allowed = board::allowed_cpus().unwrap_or(mask);
+        if mask & !allowed != 0 {
+            return Err(Error::BadParameter(format!(
+                "--cpu-mask {mask:#x} names CPUs that this process may not use; it may use {allowed:#x}"
+            )));
+        }
+        if threads > mask.count_ones() {
+            return Err(Error::BadParameter(format!(
+                "--threads {threads}: more than the CPUs of --cpu-mask {mask:#x}, which are {}",
+                mask.count_ones()
+            )));
+        }
+    }
+    let cores = board::cores();
+    if usize::try_from(threads).is_ok_and(|threads| threads > cores) {
+        return Err(Error::BadParameter(format!(
+            "{threads} threads: this process may use {cores} cores"
+        )));
+    }
+    Ok(())
+}
+
 /// A name that no other run has: the time in UTC, what it is of, a nonce.
 pub(crate) fn run_id(suite: &str) -> String {
     let now = jiff::Timestamp::now();
@@ -401,6 +445,49 @@ mod tests {
             .filter(|item| matches!(item.verdict, Verdict::Bad | Verdict::Unknown))
             .map(|item| item.found)
             .collect()
+    }
+
+    #[test]
+    fn what_a_record_could_not_hold_or_tell_apart_is_refused_first() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt as _;
+
+        let model = |name: &str, path: &OsStr| Model {
+            name: name.into(),
+            path: path.into(),
+            random_weights: false,
+        };
+        let suite = Suite::find("quick", "".as_ref()).expect("built in");
+        let refusal = |models: Vec<Model>| {
+            let run = Run::new(suite.clone(), models);
+            run.begin(&|_| true).expect_err("refused").to_string()
+        };
+        let (one, other) = (OsStr::new("a b.gguf"), OsStr::new("a-b.gguf"));
+        let text = refusal(vec![model("a-b", one), model("a-b", other)]);
+        assert!(text.contains("a b.gguf and a-b.gguf"), "{text}");
+        let text = refusal(vec![model("a", one), model("a", one)]);
+        assert!(text.contains("twice"), "{text}");
+        let text = refusal(vec![model("m", OsStr::from_bytes(b"m\xff.gguf"))]);
+        assert!(
+            text.contains("m\u{fffd}.gguf") && text.contains("UTF-8"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn cpus_that_are_not_there_are_refused() {
+        let text = |threads, mask| check_cpus(threads, mask).err().map(|error| error.to_string());
+        assert_eq!(text(Some(1), None), None);
+        assert_eq!(text(None, board::allowed_cpus()), None);
+        assert!(text(Some(127), None).expect("refused").contains("127 threads"));
+        let none_of_ours = board::allowed_cpus().map(|allowed| !allowed);
+        assert!(text(None, none_of_ours).expect("refused").contains("may not use"));
+        let one = board::allowed_cpus().map(|allowed| 1 << allowed.trailing_zeros());
+        assert!(
+            text(Some(2), one)
+                .expect("refused")
+                .contains("more than the CPUs")
+        );
     }
 
     #[test]

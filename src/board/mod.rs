@@ -177,6 +177,13 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
+/// Those of the first 32 CPUs that this thread may run on, as bits; absent where the kernel does not say.
+pub fn allowed_cpus() -> Option<u32> {
+    let set = rustix::thread::sched_getaffinity(None).ok()?;
+    let bits = (0..u32::BITS).filter(|cpu| set.is_set(*cpu as usize));
+    Some(bits.fold(0, |mask, cpu| mask | 1 << cpu))
+}
+
 /// Peak resident set of this process since it began, bytes (`VmHWM`).
 pub fn peak_rss_bytes() -> Option<u64> {
     system::kilobytes(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM")

@@ -22,8 +22,8 @@ use clap::{Parser, Subcommand};
 use crate::console::{self, say};
 use crate::engine::serve_if_worker;
 use crate::error::Result;
-use crate::exit;
 use crate::operating_curve::serve_if_criterion;
+use crate::{exit, paths};
 
 /// Benchmarks language models through the RKLLM runtime. Measuring is done by `cargo bench`.
 #[derive(Debug, Parser)]
@@ -70,13 +70,15 @@ pub fn cli_main() -> ExitCode {
     if let Some(code) = serve_if_worker().or_else(serve_if_criterion) {
         return code;
     }
-    console::finish(match Arguments::try_parse() {
-        Ok(arguments) => run(arguments.command).unwrap_or_else(|error| {
-            say(format_args!("error: {error}"));
-            ExitCode::from(exit::of_error(&error))
-        }),
-        Err(error) => exit::of_arguments(&error),
-    })
+    let outcome = match paths::check_surroundings().map(|()| Arguments::try_parse()) {
+        Ok(Ok(arguments)) => run(arguments.command),
+        Ok(Err(error)) => return console::finish(exit::of_arguments(&error)),
+        Err(error) => Err(error),
+    };
+    console::finish(outcome.unwrap_or_else(|error| {
+        say(format_args!("error: {error}"));
+        ExitCode::from(exit::of_error(&error))
+    }))
 }
 
 fn run(command: Command) -> Result<ExitCode> {

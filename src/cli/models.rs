@@ -41,8 +41,16 @@ fn list(place: &Path, trust_sdk_version: Option<&str>) -> Result<String> {
         library::header_generation()
     )];
     if place.exists() || place != Path::new(models::DEFAULT_DIR) {
-        for model in models::find(place, &[])? {
-            lines.push(format!("{}\t{}", model.name, model.path.display()));
+        let found = models::look_into(place)?;
+        for model in models::distinct(found.models)? {
+            let files = match models::files_of(&model.path).len() {
+                1 => String::new(),
+                several => format!(" and {} more shards", several - 1),
+            };
+            lines.push(format!("{}\t{}{files}", model.name, model.path.display()));
+        }
+        for skipped in &found.skipped {
+            lines.push(format!("skipped\t{skipped}"));
         }
     }
     for name in models::built_in_names() {

@@ -124,7 +124,7 @@ fn runs(arguments: &Arguments) -> Result<[Run; 2]> {
         .available;
     let name = arguments.server_model.as_ref().unwrap_or(&arguments.model);
     let server = Run {
-        models: vec![models::named_on_server(name, &listed)],
+        models: vec![models::named_on_server(name, &listed)?],
         ..direct.clone()
     };
     Ok([direct, server.of_server(target, None)])

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use super::cache_start::CacheStarts;
-use super::log::{LAST_LINES, tail, with_stdout_seen};
+use super::log::{LAST_LINES, tail, warnings_in, with_stdout_seen};
 use super::varied::varied;
 use super::{Engine, Failure, FailureKind, LoadSpec, Loaded, Runtime, RuntimeIdentity};
 use crate::board;
@@ -23,6 +23,8 @@ pub struct InProcess {
     /// Runs made, over all loads.
     runs: usize,
     watcher: Option<Rc<dyn Fn(Moment)>>,
+    /// Lines with which loads warned, not asked for yet.
+    warnings: Vec<String>,
 }
 
 /// Where a run has got to.
@@ -66,6 +68,7 @@ impl Engine for InProcess {
         let (session, printed) = with_stdout_seen(|| Session::open(&params)).map_err(|error| {
             Failure::refused(format!("the runtime's output could not be caught: {error}"))
         })?;
+        self.warnings.extend(warnings_in(&printed));
         let load_ns = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let version_line = library::find_version_line(&printed);
         check_version_line(version_line.as_ref(), &printed)?;
@@ -130,6 +133,10 @@ impl Engine for InProcess {
 
     fn process_id(&self) -> Option<u32> {
         Some(std::process::id())
+    }
+
+    fn warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
     }
 }
 

@@ -44,10 +44,32 @@ fn stdout_file() -> io::Result<Option<File>> {
 }
 
 fn read_from(file: &File, start: u64) -> io::Result<String> {
+    bytes_from(file, start).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn bytes_from(file: &File, start: u64) -> io::Result<Vec<u8>> {
     let end = file.metadata()?.len();
     let mut bytes = vec![0; usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX)];
     file.read_exact_at(&mut bytes, start)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(bytes)
+}
+
+/// The lines of a text with which a runtime warned: Rockchip's and the host's begin with `W rkllm:`, its NPU layer's
+/// with `W RKNN:`.
+pub(crate) fn warnings_in(text: &str) -> Vec<String> {
+    let lines = text.lines().filter(|line| line.starts_with("W "));
+    lines.map(|line| line.trim_end().to_owned()).collect()
+}
+
+/// Those of a log from `start` on, and where its last whole line ends.
+pub(crate) fn warnings_from(log: &File, start: u64) -> (Vec<String>, u64) {
+    let bytes = bytes_from(log, start).unwrap_or_default();
+    let whole = bytes
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |end| end + 1);
+    let text = String::from_utf8_lossy(&bytes[..whole]);
+    (warnings_in(&text), start + whole as u64)
 }
 
 /// The last lines of a log, for an error message: at most `most`.
@@ -78,5 +100,20 @@ mod tests {
         assert_eq!(lines.len(), LAST_LINES);
         assert_eq!(lines.last().map(String::as_str), Some("line 19"));
         assert!(tail("", LAST_LINES).is_empty());
+    }
+
+    #[test]
+    fn warnings_are_read_line_by_line_as_the_log_grows() {
+        use std::io::Write as _;
+
+        let mut log = tempfile::tempfile().expect("a file");
+        log.write_all(b"I rkllm: loaded\nW rkllm: one \xff\nW rkl")
+            .expect("written");
+        let (warnings, end) = warnings_from(&log, 0);
+        assert_eq!(warnings, ["W rkllm: one \u{fffd}"]);
+        log.write_all(b"lm: two\nE rkllm: no\n").expect("written");
+        let (warnings, end) = warnings_from(&log, end);
+        assert_eq!(warnings, ["W rkllm: two"]);
+        assert_eq!(warnings_from(&log, end).0, [] as [&str; 0]);
     }
 }

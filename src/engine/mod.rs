@@ -44,6 +44,12 @@ pub trait Engine {
     /// What went wrong; the model is gone all the same.
     fn unload(&mut self) -> Result<(), Failure>;
 
+    /// The lines with which the runtime warned since this was asked last. An engine in this process knows those of
+    /// loads alone.
+    fn warnings(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The process that runs the model, to watch it; absent while there is none, or where it is not on this machine.
     fn process_id(&self) -> Option<u32> {
         None

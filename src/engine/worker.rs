@@ -7,21 +7,22 @@
 //! Requests go to the worker's stdin and replies come from its stdout, one JSON document a line.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write as _};
+use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
-use super::log::{LAST_LINES, last_lines};
+use super::log::{LAST_LINES, last_lines, warnings_from};
 use super::{Engine, Failure, FailureKind, InProcess, LoadSpec, Loaded};
+use crate::child::{ended_within, kill};
 use crate::error::{Error, Result};
 use crate::inference::{Finish, Inference, Request};
-use crate::signals;
+use crate::{ffi, signals};
 
 /// First argument of an executable that is to be a worker; the second is its parent's process id.
 pub const WORKER_ARGUMENT: &str = "--rkllm-bench-worker";
@@ -31,7 +32,7 @@ pub const WORKER_ARGUMENT: &str = "--rkllm-bench-worker";
 const GRACE: Duration = Duration::from_secs(5);
 /// How long a model may take to be freed.
 const UNLOAD_DEADLINE: Duration = Duration::from_secs(10);
-/// How long a worker has to free its model and leave when nothing more is asked of it.
+/// How long a worker has to free its model and leave when nothing more is asked of it, or its pipes have closed.
 const GOODBYE: Duration = Duration::from_secs(2);
 /// How often a wait looks whether the user asked to stop.
 const TICK: Duration = Duration::from_millis(50);
@@ -80,10 +81,10 @@ impl Worker {
                 ..Failure::refused("no worker is running")
             });
         };
-        let answer = running
-            .send(ask)
-            .map_err(|_| Silence::Gone)
-            .and_then(|()| running.receive(patience));
+        // What cannot be written down is no fault of the worker's.
+        let line = serde_json::to_vec(ask)
+            .map_err(|error| Failure::refused(format!("the worker cannot be asked: {error}")))?;
+        let answer = running.send(line).and_then(|()| running.receive(patience));
         match answer {
             Ok(Reply::Failed(failure)) => Err(Failure {
                 last_lines: join_lines(failure.last_lines, running),
@@ -167,6 +168,15 @@ impl Engine for Worker {
     fn process_id(&self) -> Option<u32> {
         self.running.as_ref().map(|running| running.child.id())
     }
+
+    fn warnings(&mut self) -> Vec<String> {
+        let Some(running) = &mut self.running else {
+            return Vec::new();
+        };
+        let (warnings, end) = warnings_from(&running.log, running.warned_to);
+        running.warned_to = end;
+        warnings
+    }
 }
 
 fn out_of_step(reply: &Reply) -> Failure {
@@ -188,9 +198,11 @@ enum Silence {
 struct Running {
     child: Child,
     /// Taken when the worker is told to leave.
-    asks: Option<BufWriter<ChildStdin>>,
+    asks: Option<Sender<Vec<u8>>>,
     replies: Receiver<Reply>,
     log: File,
+    /// How much of the log has been searched for warnings.
+    warned_to: u64,
     /// The worker's temporary folder, which is gone with it, however it ended.
     _folder: TempDir,
 }
@@ -219,20 +231,24 @@ impl Running {
         if let Some(stdout) = child.stdout.take() {
             std::thread::spawn(move || read_replies(stdout, &sender));
         }
+        let (asks, asked) = channel();
+        if let Some(stdin) = child.stdin.take() {
+            std::thread::spawn(move || write_asks(stdin, &asked));
+        }
         Ok(Self {
-            asks: child.stdin.take().map(BufWriter::new),
+            asks: Some(asks),
             child,
             replies,
             log,
+            warned_to: 0,
             _folder: folder,
         })
     }
 
-    fn send(&mut self, ask: &Ask) -> std::io::Result<()> {
-        let asks = self.asks.as_mut().ok_or(std::io::ErrorKind::BrokenPipe)?;
-        serde_json::to_writer(&mut *asks, ask)?;
-        asks.write_all(b"\n")?;
-        asks.flush()
+    /// By a thread: a worker that hangs reads nothing, and a long prompt is more than a pipe holds.
+    fn send(&self, ask: Vec<u8>) -> std::result::Result<(), Silence> {
+        let asks = self.asks.as_ref().ok_or(Silence::Gone)?;
+        asks.send(ask).map_err(|_| Silence::Gone)
     }
 
     fn receive(&self, patience: Duration) -> std::result::Result<Reply, Silence> {
@@ -251,13 +267,18 @@ impl Running {
         }
     }
 
+    fn ended_within(&mut self, patience: Duration) -> Option<ExitStatus> {
+        ended_within(&mut self.child, patience, || signals::stop_signal().is_some())
+    }
+
     /// Makes sure that the worker is gone and says how it went.
     fn obituary(&mut self, silence: Silence, asked: &Ask, patience: Duration) -> Failure {
-        if silence != Silence::Gone {
-            let _ = self.child.kill(); // it may have gone by itself meanwhile
-        }
-        let status = self.child.wait();
-        let message = match (silence, status) {
+        // One that is gone has a status of its own, a moment after its pipes have closed.
+        let own = (silence == Silence::Gone)
+            .then(|| self.ended_within(GOODBYE))
+            .flatten();
+        let ended = own.is_some() || kill(&mut self.child).is_some();
+        let mut message = match (silence, own) {
             (Silence::Stopped, _) => "stopped by the user".into(),
             (Silence::TooLong, _) => {
                 let remedy = if matches!(asked, Ask::Infer(_)) {
@@ -270,9 +291,12 @@ impl Running {
                     patience.as_secs()
                 )
             }
-            (Silence::Gone, Ok(status)) => format!("the worker {}", describe(status)),
-            (Silence::Gone, Err(error)) => format!("the worker is gone: {error}"),
+            (Silence::Gone, Some(status)) => format!("the worker {}", describe(status)),
+            (Silence::Gone, None) => "the worker's answer was none, and it was killed".into(),
         };
+        if !ended {
+            message += "; it hangs in the kernel and is still there";
+        }
         let kind = if silence == Silence::Stopped {
             FailureKind::Stopped
         } else {
@@ -289,15 +313,9 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.asks = None; // end of input: the worker frees its model and leaves
-        let end = Instant::now() + GOODBYE;
-        while Instant::now() < end && signals::stop_signal().is_none() {
-            match self.child.try_wait() {
-                Ok(None) => std::thread::sleep(Duration::from_millis(2)),
-                Ok(Some(_)) | Err(_) => return,
-            }
+        if self.ended_within(GOODBYE).is_none() {
+            kill(&mut self.child);
         }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -314,6 +332,16 @@ fn describe(status: ExitStatus) -> String {
         }
         (None, Some(code)) => format!("ended by itself with exit code {code}"),
         (None, None) => format!("ended: {status}"),
+    }
+}
+
+/// Writes each request, until there are no more or nobody reads them.
+fn write_asks(mut stdin: impl Write, asks: &Receiver<Vec<u8>>) {
+    for mut ask in asks {
+        ask.push(b'\n');
+        if stdin.write_all(&ask).and_then(|()| stdin.flush()).is_err() {
+            return;
+        }
     }
 }
 
@@ -364,6 +392,8 @@ fn serve(parent: Option<i32>) -> std::io::Result<()> {
             Ask::Infer(request) => engine.infer(&request).map(Reply::Inferred),
             Ask::Unload => engine.unload().map(|()| Reply::Unloaded),
         };
+        // What the runtime has printed is in the log by the time its run is known.
+        ffi::flush_stdio();
         serde_json::to_writer(&mut replies, &reply.unwrap_or_else(Reply::Failed))?;
         replies.write_all(b"\n")?;
         replies.flush()?;
@@ -397,6 +427,56 @@ mod tests {
             describe(ExitStatus::from_raw(3 << 8)),
             "ended by itself with exit code 3"
         );
+    }
+
+    /// A worker that is a shell script.
+    fn script(body: &str) -> (tempfile::TempDir, Worker) {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("worker");
+        std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).expect("written");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("made executable");
+        (folder, Worker::of_executable(path))
+    }
+
+    /// Each of these lives on for minutes. That the test ends is what it is about.
+    #[test]
+    fn a_worker_that_goes_on_without_an_answer_is_killed() {
+        for body in [
+            "echo nonsense; exec sleep 600",
+            "exec <&- >&- sleep 600",
+            "trap '' TERM; echo {}; exec sleep 600",
+        ] {
+            let (_folder, mut worker) = script(body);
+            let failure = worker.load(&scripted::spec(1)).expect_err("no answer");
+            assert_eq!(failure.kind, FailureKind::Lost, "{body}");
+            assert!(failure.message.contains("was killed"), "{body}: {failure}");
+        }
+    }
+
+    #[test]
+    fn a_worker_that_reads_nothing_is_killed_at_its_deadline() {
+        let (_folder, mut worker) = script("exec sleep 600");
+        worker.running = Some(Running::start(&worker.executable).expect("started"));
+        let mut request = scripted::request(1);
+        // More than a pipe holds.
+        request.input = crate::inference::Input::Text("word ".repeat(1 << 20));
+        request.deadline = Duration::ZERO;
+        let failure = worker.infer(&request).expect_err("no answer");
+        assert!(failure.message.contains("silent for 5 s"), "{failure}");
+    }
+
+    #[test]
+    fn what_cannot_be_written_down_is_refused_and_the_worker_lives() {
+        use std::os::unix::ffi::OsStrExt as _;
+
+        let (_folder, mut worker) = script("exec sleep 600");
+        let spec = LoadSpec::new(std::ffi::OsStr::from_bytes(b"m\xff.gguf"));
+        let failure = worker.load(&spec).expect_err("no JSON");
+        assert_eq!(failure.kind, FailureKind::Refused);
+        assert!(failure.message.contains("UTF-8"), "{failure}");
+        assert!(worker.process_id().is_some());
     }
 
     #[test]

@@ -14,7 +14,8 @@
 //! # Ok::<(), rkllm_bench::Error>(())
 //! ```
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use once_cell::sync::OnceCell;
@@ -24,6 +25,7 @@ use sha2::{Digest, Sha256};
 
 use super::sys;
 use crate::error::{Error, Result};
+use crate::paths;
 
 /// The environment variable that chooses another library than the one built with, by path.
 pub const LIBRARY_VARIABLE: &str = "RKLLM_LIBRARY";
@@ -215,8 +217,10 @@ fn loaded_path() -> Result<PathBuf> {
     }
     // SAFETY: on success `dli_fname` is a NUL-terminated string that lives as long as the library is loaded.
     let name = unsafe { CStr::from_ptr(info.dli_fname) };
-    let path = PathBuf::from(name.to_string_lossy().into_owned());
-    std::fs::canonicalize(&path).map_err(Error::io(path))
+    let path = Path::new(OsStr::from_bytes(name.to_bytes()));
+    let path = std::fs::canonicalize(path).map_err(Error::io(path))?;
+    paths::check_utf8("the path of the runtime's library", path.as_os_str())?;
+    Ok(path)
 }
 
 /// The version text inside a `librkllmrt.so`: after the words `RKLLM SDK`, or in the text of the version line.

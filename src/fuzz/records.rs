@@ -74,6 +74,7 @@ fn rich() -> RunRecord {
     let model = &mut record.models[0];
     model.random_weights = false;
     model.unload_failure = Some(scripted::lost());
+    model.warnings = vec!["W rkllm: threads".into()];
     let prompt = &mut model.prompts[0];
     prompt.input = Input::Tokens(vec![1, 2, 3]);
     prompt.prompt_tokens = Some(12);

@@ -59,9 +59,10 @@ fn start(subject: &Subject, base: &str) -> ExitCode {
     }
     let outcome = match Task::of_this_process() {
         Some(task) => task.and_then(Task::run).map(|()| ExitCode::SUCCESS),
-        None => match Options::try_parse() {
-            Ok(options) => parent(&options, subject, Path::new(base)),
-            Err(error) => return console::finish(exit::of_arguments(&error)),
+        None => match paths::check_surroundings().map(|()| Options::try_parse()) {
+            Ok(Ok(options)) => parent(&options, subject, Path::new(base)),
+            Ok(Err(error)) => return console::finish(exit::of_arguments(&error)),
+            Err(error) => Err(error),
         },
     };
     console::finish(outcome.unwrap_or_else(|error| {
@@ -170,7 +171,11 @@ fn set_up(options: &Options, suite: &str, base: &Path) -> Result<Run> {
     let parameters = options.parameters()?;
     let suite = suite_of(options, suite, base)?;
     let built_in_alone = options.models.is_none() && options.model.is_empty();
-    let models = models::select(options.models.as_deref(), base, &options.model)?;
+    let found = models::select_and_tell(options.models.as_deref(), base, &options.model)?;
+    for skipped in &found.skipped {
+        say(format_args!("skipped {skipped}"));
+    }
+    let models = found.models;
     if built_in_alone && models.iter().all(|model| model.random_weights) {
         say(format_args!(
             "no model in {}/: running the built-in tiny one, with random weights. scripts/fetch-model gets a real one.",

@@ -63,9 +63,10 @@ fn models_of(options: &Options, target: &Target) -> Result<Vec<Model>> {
         // A server that has no list is asked for the model by its name, and answers then.
         let listed = listed.unwrap_or_default();
         let names = options.model.iter();
-        return Ok(names
+        return names
             .map(|name| models::named_on_server(name, &listed.available))
-            .collect());
+            .collect::<Result<_>>()
+            .and_then(models::distinct);
     }
     let Models { available, loaded } = listed.map_err(|failure| Error::Server(failure.to_string()))?;
     let loaded = loaded.unwrap_or_default();
@@ -87,5 +88,5 @@ fn models_of(options: &Options, target: &Target) -> Result<Vec<Model>> {
             )));
         }
     };
-    Ok(names.iter().map(|name| models::of_server(name)).collect())
+    models::distinct(models::on_server(&names))
 }

@@ -136,11 +136,11 @@ pub struct ServerParameters {
 pub struct ModelRecord {
     /// Its name, part of each identifier.
     pub name: String,
-    /// Its file; of a server, the server's name of it.
+    /// Its file, or the first of its shards; of a server, the server's name of it.
     pub path: PathBuf,
-    /// Size of the file, bytes; 0 where a server has it.
+    /// Size of its file or of all its shards, bytes; 0 where a server has it.
     pub bytes: u64,
-    /// SHA-256 of the file, hexadecimal; empty where a server has it.
+    /// SHA-256 of its file, or of its shards one after the other, hexadecimal; empty where a server has it.
     pub sha256: String,
     /// Whether the weights are pseudo-random: the speed is real, the text is not to be judged.
     pub random_weights: bool,
@@ -150,6 +150,8 @@ pub struct ModelRecord {
     pub load_failure: Option<Failure>,
     /// What went wrong when the model was freed, its samples taken.
     pub unload_failure: Option<Failure>,
+    /// Lines with which the runtime warned, each once, [`MOST_WARNINGS`] at most.
+    pub warnings: Vec<String>,
     /// One entry a prompt, in the suite's order.
     pub prompts: Vec<PromptRecord>,
 }
@@ -264,7 +266,19 @@ impl std::fmt::Display for Faults {
     }
 }
 
+/// Lines of warning that are kept of a model. A runtime may write one for each run.
+pub const MOST_WARNINGS: usize = 20;
+
 impl ModelRecord {
+    /// Takes what the runtime warned of, where it is new.
+    pub(crate) fn warn(&mut self, warnings: Vec<String>) {
+        for warning in warnings {
+            if self.warnings.len() < MOST_WARNINGS && !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
+        }
+    }
+
     /// What the model's name says of its conversion: the parts of its file's name, and where that lacks one, of its own.
     pub fn name_parts(&self) -> NameParts {
         let file_name = self.path.file_name().unwrap_or_default().to_string_lossy();
@@ -510,6 +524,7 @@ pub(crate) mod fixtures {
             loaded: None,
             load_failure: None,
             unload_failure: None,
+            warnings: Vec::new(),
             prompts: Vec::new(),
         }
     }

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use super::part::is_pause;
 use super::{GIVE, ORDER, VARIABLE};
+use crate::child;
 use crate::engine::log;
 use crate::error::{Error, Result};
 
@@ -186,7 +187,9 @@ impl Drop for Process {
     fn drop(&mut self) {
         if self.status.is_none() {
             self.terminate();
-            let _ = self.child.wait();
+            if child::ended_within(&mut self.child, child::FAREWELL, || false).is_none() {
+                child::kill(&mut self.child);
+            }
         }
     }
 }

@@ -11,6 +11,8 @@
 #[cfg(feature = "host")]
 pub mod facade;
 #[cfg(feature = "host")]
+pub mod gguf;
+#[cfg(feature = "host")]
 pub mod host;
 pub mod http;
 

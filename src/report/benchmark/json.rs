@@ -357,6 +357,7 @@ struct OurModel<'a> {
     loaded: &'a Option<Loaded>,
     load_failure: &'a Option<Failure>,
     unload_failure: &'a Option<Failure>,
+    warnings: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -398,6 +399,7 @@ impl<'a> Ours<'a> {
                 loaded: &model.loaded,
                 load_failure: &model.load_failure,
                 unload_failure: &model.unload_failure,
+                warnings: &model.warnings,
             },
             summary: &report.summary,
             prompts: report.prompts().map(OurPrompt::of).collect(),

@@ -47,6 +47,10 @@ fn introduction(run: &RunRecord, model: &ModelRecord) -> String {
     } else {
         ""
     };
+    let mut warnings = String::new();
+    for warning in &model.warnings {
+        let _ = writeln!(warnings, "\nThe runtime warned: {}", code(warning));
+    }
     let runtime = model.loaded.as_ref().map_or_else(String::new, |loaded| {
         format!("\nMeasured with {}.\n", prose(&runtime_line(&loaded.runtime)))
     });
@@ -54,7 +58,7 @@ fn introduction(run: &RunRecord, model: &ModelRecord) -> String {
         .caption()
         .map_or_else(String::new, |words| format!("\nThe run's {}.\n", prose(&words)));
     format!(
-        "Suite {}, run {}, begun at {}, by rkllm-bench {}.{state}\n{caption}{runtime}{weights}",
+        "Suite {}, run {}, begun at {}, by rkllm-bench {}.{state}\n{caption}{runtime}{weights}{warnings}",
         code(&run.suite.name),
         code(&run.run_id),
         prose(&run.started_at),

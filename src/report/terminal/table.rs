@@ -18,11 +18,14 @@ pub(super) fn title(model: &ModelRecord) -> String {
 
 /// Medians over the samples of each prompt; gap and memory are the greatest of all.
 pub(super) fn table(model: &ModelRecord, width: u16) -> String {
-    let note = if model.random_weights {
+    let mut note = if model.random_weights {
         folded_to(width, "random weights: the speed is real, the text means nothing")
     } else {
         String::new()
     };
+    for warning in &model.warnings {
+        note += &folded_to(width, &format!("the runtime warned: {}", plain(warning)));
+    }
     let mut table = table_of(width);
     table.set_header([
         "prompt",
