@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::atomic::{self, Existing};
 use crate::error::{Error, Result};
 use crate::record::{self, Document, Fault, RunRecord};
-use crate::{paths, suggest};
+use crate::{hint, paths, suggest};
 
 /// What the field `kind` says: a run record has none.
 pub const KIND: &str = "rkllm-bench baseline";
@@ -84,21 +84,24 @@ impl Baseline {
     /// [`Error::Baseline`] with the field, as `runs[1].models[0].name`, and what to do.
     pub fn load(path: &Path) -> Result<Self> {
         record::document(path)
-            .and_then(|document| Self::of_document(&document))
+            .and_then(|document| Self::of_document(&document, path))
             .map_err(unusable(path))
     }
 
-    fn of_document(document: &Document) -> Result<Self, Fault> {
+    fn of_document(document: &Document, path: &Path) -> Result<Self, Fault> {
         match document.header.kind() {
             Some(KIND) => {}
             None if document.header.is_of_run() => {
-                return Err(Fault::whole(
-                    "one run, not a baseline: `rkllm-bench baseline save NAME --runs FILE` makes one of it",
-                ));
+                let file = path.to_string_lossy();
+                return Err(Fault::whole(format!(
+                    "one run, not a baseline: `{}` makes one of it",
+                    hint::tool(&["baseline", "save", "before", "--runs", &file])
+                )));
             }
             _ => {
                 return Err(Fault::whole(format!(
-                    "no \"kind\": \"{KIND}\" in it, so another program's file; `rkllm-bench baseline export` writes baselines"
+                    "no \"kind\": \"{KIND}\" in it, so another program's file; `{}` says how baselines are written",
+                    hint::tool(&["baseline", "export", "--help"])
                 )));
             }
         }
@@ -164,7 +167,7 @@ pub fn runs_of(path: &Path) -> Result<Vec<RunRecord>> {
     let of_record = |fault: Fault| fault.of_record(path);
     let document = record::document(path).map_err(of_record)?;
     if document.header.kind().is_some() {
-        let baseline = Baseline::of_document(&document).map_err(unusable(path))?;
+        let baseline = Baseline::of_document(&document, path).map_err(unusable(path))?;
         return Ok(baseline.runs);
     }
     let run = record::of_document(&document).map_err(of_record)?;
@@ -258,8 +261,9 @@ impl Store {
             return Ok(path);
         }
         Err(Error::BadParameter(format!(
-            "no baseline {name_or_file} in {dir}{known}; `rkllm-bench baseline save {name_or_file}` makes one of the newest \
-             run, and a file is named with its ending, as ./{name_or_file}{ENDING}",
+            "no baseline {name_or_file} in {dir}{known}; `{save}` makes one of the newest run, and a file is named with its \
+             ending, as ./{name_or_file}{ENDING}",
+            save = hint::tool(&["baseline", "save", name_or_file]),
             dir = self.dir.display(),
             known = suggest::among(name_or_file, &self.names()?)
         )))

@@ -150,8 +150,17 @@ pub enum Error {
         /// The last lines that it printed.
         last_lines: Vec<String>,
     },
+    /// Cargo did not build the bench target that a command names.
+    #[error("{command}: nothing to start: {reason}; what cargo says of it is above")]
+    NotBuilt {
+        /// The command.
+        command: String,
+        /// Why.
+        reason: String,
+    },
     /// A calibration cannot be used.
-    #[error("{path}: not a usable calibration: {reason}; make it again with `rkllm-bench calibrate`", path = path.display())]
+    #[error("{path}: not a usable calibration: {reason}; `{command}` says how to make it again", path = path.display(),
+            command = crate::hint::tool(&["calibrate", "--help"]))]
     Calibration {
         /// The file, or the folder of its runs.
         path: PathBuf,

@@ -1,11 +1,11 @@
 //! Fresh processes of a bench command, each of which is to leave one run record.
 
-use std::fmt;
-use std::os::unix::fs::PermissionsExt as _;
+mod cargo;
+pub(crate) mod command;
+
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -14,83 +14,15 @@ use tempfile::TempDir;
 use crate::engine::log;
 use crate::error::{Error, Result};
 use crate::record::{RunRecord, Status};
-use crate::turns::{self, Ended};
+use crate::turns::Ended;
 use crate::{child, exit};
 
-/// Variables that are not passed on. Both are set by `cargo run` for this program and would decide what the other one
-/// does: which library its dynamic linker finds, and that a bench is run by `cargo test` and only makes a test. And the
-/// turns that this process takes are not those of its own processes.
-const NOT_PASSED_ON: [&str; 3] = ["LD_LIBRARY_PATH", "CARGO_MANIFEST_DIR", turns::VARIABLE];
+pub(crate) use self::command::CommandLine;
 
 /// How often a wait looks for an end and for a stop.
 const TICK: Duration = Duration::from_millis(20);
 /// Lines kept of what a process printed.
 const LAST_LINES: usize = 20;
-
-/// A program with its arguments, which is started as it is: no shell, no cargo.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct CommandLine {
-    words: Vec<String>,
-}
-
-impl CommandLine {
-    /// Of words that are apart already.
-    ///
-    /// # Errors
-    /// [`Error::BadParameter`] when there is no such program.
-    pub(crate) fn of_words(words: Vec<String>) -> Result<Self> {
-        let line = Self { words };
-        if is_found(line.program()) {
-            Ok(line)
-        } else {
-            Err(Error::BadParameter(format!(
-                "{:?}: there is no such program; name a bench executable, which `cargo bench --no-run` builds and names, \
-                 and its arguments",
-                line.program()
-            )))
-        }
-    }
-
-    fn program(&self) -> &str {
-        self.words.first().map_or("", String::as_str)
-    }
-
-    fn command(&self) -> Command {
-        let mut command = Command::new(self.program());
-        command.args(self.words.iter().skip(1));
-        command
-    }
-}
-
-impl FromStr for CommandLine {
-    type Err = String;
-
-    /// Takes a text apart as a POSIX shell would, without expanding anything.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let words = shlex::split(text).ok_or("a quote or a backslash has no other end")?;
-        Self::of_words(words).map_err(|error| error.to_string())
-    }
-}
-
-impl fmt::Display for CommandLine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let quoted = shlex::try_join(self.words.iter().map(String::as_str));
-        f.write_str(&quoted.unwrap_or_else(|_| self.words.join(" ")))
-    }
-}
-
-/// Whether the system would find a program: by its path, or in the folders of `PATH`.
-fn is_found(program: &str) -> bool {
-    let is_program = |path: &Path| {
-        path.metadata()
-            .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
-    };
-    if program.contains('/') {
-        return is_program(program.as_ref());
-    }
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    !program.is_empty() && std::env::split_paths(&folders).any(|folder| is_program(&folder.join(program)))
-}
 
 /// One process's place: a folder for its record, and one for what criterion would keep, which is not needed after it.
 #[derive(Debug)]
@@ -120,9 +52,6 @@ impl Place {
     /// The command, told to leave its record here.
     pub(crate) fn command(&self) -> Command {
         let mut command = self.line.command();
-        for variable in NOT_PASSED_ON {
-            command.env_remove(variable);
-        }
         command
             .env("RKLLM_BENCH_RECORD_ONLY", "1")
             .env("RKLLM_BENCH_OUTPUT", &self.folder)
@@ -244,28 +173,15 @@ mod tests {
     use super::*;
     use crate::record::fixtures;
 
-    #[test]
-    fn a_command_is_taken_apart_as_a_shell_would() {
-        let line: CommandLine = "/usr/bin/env A='b c' true \\$HOME".parse().expect("a command");
-        assert_eq!(line.words, ["/usr/bin/env", "A=b c", "true", "$HOME"]);
-        assert_eq!(line.to_string().parse(), Ok(line));
-        for (wrong, reason) in [
-            ("env 'a", "no other end"),
-            ("", "no such program"),
-            ("/no/such/program x", "/no/such/program"),
-            ("no-such-program", "no such program"),
-            ("/etc/passwd", "no such program"),
-            ("/tmp", "no such program"),
-        ] {
-            let error = wrong.parse::<CommandLine>().expect_err(wrong);
-            assert!(error.contains(reason), "{wrong}: {error}");
-        }
-    }
-
     /// The outcome of a process that ended with `status` (as `wait` gives it) and left `records`.
     fn keep(status: i32, records: &[RunRecord]) -> Result<RunRecord> {
         let dir = tempfile::tempdir().expect("a folder");
-        let place = Place::new(&"true".parse().expect("a command"), &dir.path().join("own")).expect("made");
+        let itself = std::env::current_exe()
+            .expect("a path")
+            .to_string_lossy()
+            .into_owned();
+        let line = CommandLine::of_words(vec![itself]).expect("a command");
+        let place = Place::new(&line, &dir.path().join("own")).expect("made");
         for (index, record) in records.iter().enumerate() {
             record
                 .save(&place.folder.join(format!("{index}.json")))

@@ -22,7 +22,7 @@ pub(crate) struct Lock {
 pub(crate) fn take_all() -> Result<Vec<Lock>> {
     let results = paths::criterion_home();
     let mut locks = vec![Lock::take(
-        &results.join("rkllm-bench.lock"),
+        &results_lock(),
         &format!("the results in {}", results.display()),
         "wait for it, or give this run a folder of its own: CRITERION_HOME=<folder>",
     )?];
@@ -34,6 +34,16 @@ pub(crate) fn take_all() -> Result<Vec<Lock>> {
         )?);
     }
     Ok(locks)
+}
+
+/// Whether a measuring run is under way with this target folder.
+pub(crate) fn is_held() -> bool {
+    let file = File::open(results_lock());
+    file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
+fn results_lock() -> PathBuf {
+    paths::criterion_home().join("rkllm-bench.lock")
 }
 
 /// The same for every user and every target folder of the machine.

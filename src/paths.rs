@@ -3,6 +3,8 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest as _, Sha256};
+
 use crate::error::{Error, Result};
 
 /// The target folder of the build that made this executable: `CARGO_TARGET_DIR`, else the folder above the
@@ -95,4 +97,35 @@ pub(crate) fn check_surroundings() -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Bytes of a name's part: a few parts, a time and a nonce stay below the 255 that a file's name may have.
+const MOST_OF_A_PART: usize = 60;
+/// Hexadecimal digits of the digest that ends a part which was cut off.
+const DIGITS: usize = 8;
+
+/// A name as part of a file's name: other characters than letters, digits, `.`, `_` and `-` become `-`, and a long one ends
+/// in a digest of the whole.
+pub(crate) fn name_part(name: &str) -> String {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let part: String = name.chars().map(|c| if allowed(c) { c } else { '-' }).collect();
+    if part.len() <= MOST_OF_A_PART {
+        return part;
+    }
+    let digest = hex::encode(Sha256::digest(name));
+    format!("{}-{}", &part[..MOST_OF_A_PART - DIGITS - 1], &digest[..DIGITS])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_files_name_is_short_plain_and_still_its_own() {
+        assert_eq!(name_part("Qwen2.5-0.5B_w8a8"), "Qwen2.5-0.5B_w8a8");
+        assert_eq!(name_part("a b/c:d é"), "a-b-c-d--");
+        let long = |end: &str| name_part(&("m".repeat(300) + end));
+        assert_eq!(long("1").len(), MOST_OF_A_PART);
+        assert_ne!(long("1"), long("2"));
+    }
 }

@@ -13,9 +13,10 @@ use crate::error::{Error, Result};
 use crate::ffi::library::IS_HOST;
 use crate::inference::Request;
 use crate::models::{self, Model};
+use crate::paths;
 use crate::prompts::{OF_SERVER, Prompt, Suite};
 use crate::record::{
-    self, Git, ModelRecord, Parameters, PromptRecord, RunRecord, SCHEMA_VERSION, ServerParameters, Status,
+    self, Git, ModelRecord, Parameters, PromptRecord, Purpose, RunRecord, SCHEMA_VERSION, ServerParameters, Status,
     SuiteRecord,
 };
 use crate::recorder::{self, Observer, Plan, Stopped};
@@ -132,11 +133,13 @@ impl Run {
         let mut record = RunRecord {
             schema_version: SCHEMA_VERSION,
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-            run_id: run_id(&self.suite.name),
+            run_id: run_id(&subject(&models, &self.suite.name)),
             started_at: jiff::Timestamp::now().to_string(),
             status: Status::Running,
             label: self.label.clone(),
             git: self.package.as_deref().and_then(Git::of_work_tree),
+            purpose: Purpose::Measure,
+            filter: None,
             suite: SuiteRecord {
                 name: self.suite.name.clone(),
                 sha256: self.suite.sha256.clone(),
@@ -420,13 +423,23 @@ fn check_cpus(threads: Option<u8>, mask: Option<u32>) -> Result<()> {
     Ok(())
 }
 
+/// What a run is of, as its name has it: its models and its suite.
+fn subject(models: &[ModelRecord], suite: &str) -> String {
+    let models = match models {
+        [] => String::new(),
+        [only] => paths::name_part(&only.name) + "-",
+        [first, rest @ ..] => format!("{}+{}-", paths::name_part(&first.name), rest.len()),
+    };
+    models + &paths::name_part(suite)
+}
+
 /// A name that no other run has: the time in UTC, what it is of, a nonce.
-pub(crate) fn run_id(suite: &str) -> String {
+pub(crate) fn run_id(subject: &str) -> String {
     let now = jiff::Timestamp::now();
     let seed = format!("{} {}", now.as_nanosecond(), std::process::id());
     let digest = Sha256::digest(seed.as_bytes());
     let nonce = hex::encode(&digest[..3]);
-    format!("{}-{suite}-{nonce}", now.strftime("%Y%m%dT%H%M%SZ"))
+    format!("{}-{subject}-{nonce}", now.strftime("%Y%m%dT%H%M%SZ"))
 }
 
 #[cfg(test)]
@@ -488,6 +501,25 @@ mod tests {
                 .expect("refused")
                 .contains("more than the CPUs")
         );
+    }
+
+    #[test]
+    fn a_run_is_named_by_its_models_and_its_suite() {
+        let models = |names: &[&str]| {
+            let model = |name: &&str| fixtures::model(name);
+            names.iter().map(model).collect::<Vec<_>>()
+        };
+        for (names, expected) in [
+            (&["m"][..], "m-quick"),
+            (&["a", "b", "c"], "a+2-quick"),
+            (&["org/model:tag"], "org-model-tag-quick"),
+            (&[], "quick"),
+        ] {
+            assert_eq!(subject(&models(names), "quick"), expected);
+        }
+        let id = run_id(&subject(&models(&[&"m".repeat(300)]), &"s".repeat(300)));
+        assert!(id.len() < 200, "{id}");
+        assert_ne!(run_id("m-quick"), run_id("m-quick"));
     }
 
     #[test]

@@ -19,6 +19,24 @@ pub(crate) fn among(name: &str, known: &[impl AsRef<str>]) -> String {
     }
 }
 
+/// Names that [`nearest`] gives at most.
+const FEW: usize = 3;
+
+/// The end of a sentence that refused `name`, where there may be many: the few that are most like it.
+pub(crate) fn nearest(name: &str, known: &[&str]) -> String {
+    let mut known: Vec<(f64, &str)> = known
+        .iter()
+        .map(|known| (strsim::normalized_damerau_levenshtein(name, known), *known))
+        .collect();
+    known.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let nearest: Vec<&str> = known.iter().take(FEW).map(|(_, known)| *known).collect();
+    if nearest.is_empty() {
+        ": there is none".into()
+    } else {
+        format!("; most like it: {}", nearest.join(", "))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -31,5 +49,10 @@ mod tests {
         );
         assert_eq!(among("xyz", &["quick"]), ": there are quick");
         assert_eq!(among("xyz", &[] as &[&str]), ": there is none");
+        assert_eq!(
+            nearest("abx", &["zzz", "abc", "abd", "ab"]),
+            "; most like it: abc, abd, ab"
+        );
+        assert_eq!(nearest("abx", &[]), ": there is none");
     }
 }

@@ -26,7 +26,8 @@ const LIBRARY_PATH: &str = "LD_LIBRARY_PATH is not passed on, since cargo sets i
 
 /// Compare two bench executables in pairs of fresh processes that measure in turns
 ///
-/// A command is one text, taken apart as a shell would, and started as it is: no shell, no cargo.
+/// A command is one text, taken apart as a shell would: a bench executable, which is started as it is, or `cargo bench --bench
+/// NAME`, which is built first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = LIBRARY_PATH)]
 pub(super) struct Arguments {
@@ -103,9 +104,10 @@ fn plan(arguments: &Arguments) -> Result<Plan> {
             .map_err(|error| Error::Worker(format!("no random numbers, name a --seed: {error}")))
     };
     let output = arguments.output.clone();
+    let [base, candidate] = built(arguments)?;
     Ok(Plan {
-        base: arguments.base.clone(),
-        candidate: arguments.candidate.clone(),
+        base,
+        candidate,
         extent: Extent {
             count: arguments.pairs,
             budget: arguments.budget.or(arguments.pairs.is_none().then_some(BUDGET)),
@@ -113,6 +115,25 @@ fn plan(arguments: &Arguments) -> Result<Plan> {
         seed: arguments.seed.map_or_else(by_chance, Ok)?,
         folder: output.unwrap_or_else(|| ab::folder_of(&run_id("ab"))),
     })
+}
+
+/// Base and candidate, once cargo has built what they name.
+fn built(arguments: &Arguments) -> Result<[CommandLine; 2]> {
+    let base = arguments.base.clone().built()?;
+    let made = || {
+        let file = base.file()?;
+        file.metadata().ok()?.modified().ok()
+    };
+    let before = made();
+    let candidate = arguments.candidate.clone().built()?;
+    if made() == before {
+        return Ok([base, candidate]);
+    }
+    Err(Error::BadParameter(format!(
+        "--candidate {}: to build it replaced the executable of the base: give one of the two a target folder of its own, \
+         with --target-dir in its command",
+        arguments.candidate
+    )))
 }
 
 /// What was run.

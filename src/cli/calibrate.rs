@@ -31,7 +31,7 @@ pub(super) struct Arguments {
     max_regression: Percent,
     #[command(flatten)]
     judging: Judging,
-    /// The bench executable and its arguments, started as they are: no shell, no cargo
+    /// The bench executable and its arguments, started as they are, or `cargo bench --bench NAME`, which is built first
     #[arg(
         trailing_var_arg = true,
         allow_hyphen_values = true,
@@ -42,7 +42,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let line = CommandLine::of_words(arguments.command.clone())?;
+    let line = CommandLine::of_words(arguments.command.clone())?.built()?;
     let extent = Extent {
         count: Some(arguments.runs),
         budget: Some(arguments.budget),

@@ -11,6 +11,7 @@ use crate::calibration;
 use crate::console::{print, say};
 use crate::error::{Error, Result};
 use crate::gate::{self, Aspect, Percent};
+use crate::hint;
 use crate::record::RunRecord;
 use crate::report::gate::Format;
 
@@ -42,13 +43,32 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let file = Store::in_target().find(&arguments.baseline)?;
-    let baseline = baseline::runs_of(&file)?;
+    let baseline = of_suites(baseline::runs_of(&file)?, &arguments.runs, &file)?;
     let candidate = candidate(&arguments.runs, &baseline, &file)?;
     let calibration = calibrations(&baseline);
     let limits = arguments.judging.limits(arguments.max_regression);
     let comparison = gate::compare(&baseline, &candidate, &calibration, &arguments.allow, &limits);
     print(&arguments.format.render(&comparison));
+    if let Some(unknown) = comparison.metrics.iter().find(|judged| judged.worse_by.is_none()) {
+        // Apart from the verdict, whose lines are folded: a command is to be copied.
+        say(format_args!(
+            "`{}` shows by how much runs differ while nothing changes",
+            calibrate(&unknown.metric.suite)
+        ));
+    }
     Ok(ExitCode::from(comparison.overall.exit_code()))
+}
+
+/// The command that repeats the runs of a suite.
+fn calibrate(suite: &str) -> String {
+    let calibrate = hint::tool(&["calibrate", "--"]);
+    let bench = hint::bench(suite);
+    if bench.contains("--bench") {
+        format!("{calibrate} {bench}")
+    } else {
+        // Of a suite that is not ours the target is not known.
+        hint::tool(&["calibrate", "--help"])
+    }
 }
 
 /// The runs of the calibrations that belong to the baseline's suites.
@@ -61,20 +81,30 @@ fn calibrations(baseline: &[RunRecord]) -> Vec<RunRecord> {
     suites.into_iter().flat_map(of_suite).collect()
 }
 
-/// The runs to judge: never those of the baseline itself, and, unless they were named, only later ones. A benchmark that
-/// no longer runs would be judged by an old run otherwise, and found unchanged.
-fn candidate(selection: &RunSelection, baseline: &[RunRecord], file: &Path) -> Result<Vec<RunRecord>> {
-    let mut runs: Vec<RunRecord> = selection.select()?.into_iter().map(|run| run.record).collect();
-    if !selection.is_by_name() {
-        let newest = baseline.iter().map(time).max().unwrap_or_default();
-        runs.retain(|run| time(run) > newest);
-        if runs.is_empty() {
-            return Err(Error::BadParameter(format!(
-                "there is no run since the newest of the baseline {}: run `cargo bench` first, or name runs with --runs",
-                file.display()
-            )));
-        }
+/// The baseline's runs of the suites that were asked for.
+fn of_suites(mut baseline: Vec<RunRecord>, selection: &RunSelection, file: &Path) -> Result<Vec<RunRecord>> {
+    let suites: BTreeSet<String> = baseline.iter().map(|run| run.suite.name.clone()).collect();
+    baseline.retain(|run| selection.has_suite(&run.suite.name));
+    if baseline.is_empty() {
+        let known: Vec<String> = suites.into_iter().collect();
+        return Err(Error::BadParameter(format!(
+            "--suite: the baseline {} has no run of it; its suites: {}",
+            file.display(),
+            known.join(", ")
+        )));
     }
+    Ok(baseline)
+}
+
+/// The runs to judge: never those of the baseline itself, and, unless they were named, only later ones of its suites. A
+/// benchmark that no longer runs would be judged by an old run otherwise, and found unchanged.
+fn candidate(selection: &RunSelection, baseline: &[RunRecord], file: &Path) -> Result<Vec<RunRecord>> {
+    let newest = baseline.iter().map(time).max().unwrap_or_default();
+    let suites: BTreeSet<&str> = baseline.iter().map(|run| run.suite.name.as_str()).collect();
+    let is_later = |run: &RunRecord| time(run) > newest && suites.contains(run.suite.name.as_str());
+    let which = format!(" since the newest of the baseline {}", file.display());
+    let runs = selection.select_from(&which, &is_later)?;
+    let runs: Vec<RunRecord> = runs.into_iter().map(|run| run.record).collect();
     if let Some(run) = runs
         .iter()
         .find(|run| baseline.iter().any(|other| other.run_id == run.run_id))
@@ -88,7 +118,23 @@ fn candidate(selection: &RunSelection, baseline: &[RunRecord], file: &Path) -> R
     for run in runs.iter().filter(|run| run.faults().are_fatal()) {
         say(format_args!("run {}: {}", run.run_id, run.faults()));
     }
+    say_what_is_missing(&suites, &runs);
     Ok(runs)
+}
+
+/// Names each suite of the baseline that the candidate lacks, with what measures it and what leaves it out.
+fn say_what_is_missing(suites: &BTreeSet<&str>, candidate: &[RunRecord]) {
+    let (there, missing): (Vec<&str>, Vec<&str>) = suites
+        .iter()
+        .partition(|suite| candidate.iter().any(|run| run.suite.name == **suite));
+    let others: Vec<String> = there.iter().map(|suite| format!("--suite {suite}")).collect();
+    for suite in missing {
+        say(format_args!(
+            "suite {suite} of the baseline has no runs to judge: `{}` makes one, {} leaves it out",
+            hint::bench(suite),
+            others.join(" ")
+        ));
+    }
 }
 
 fn time(run: &RunRecord) -> jiff::Timestamp {

@@ -13,6 +13,7 @@ mod operating_curve;
 mod overhead;
 mod pin;
 mod report;
+mod runs;
 mod selection;
 
 use std::process::ExitCode;
@@ -43,6 +44,7 @@ enum Command {
     Export(export::Arguments),
     Models(models::Arguments),
     Report(report::Arguments),
+    Runs(runs::Arguments),
     Doctor(doctor::Arguments),
     Pin(pin::Arguments),
     Unpin(pin::UnpinArguments),
@@ -91,6 +93,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Export(arguments) => export::run(&arguments),
         Command::Models(arguments) => models::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
+        Command::Runs(arguments) => runs::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Pin(arguments) => pin::run(&arguments),
         Command::Unpin(arguments) => pin::unpin(&arguments),

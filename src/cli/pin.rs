@@ -8,6 +8,7 @@ use std::process::{ExitCode, ExitStatus};
 use crate::board::Board;
 use crate::console::{print, say};
 use crate::error::{Error, Result};
+use crate::hint;
 use crate::lock::Lock;
 use crate::pin::apply::{Held, apply};
 use crate::pin::command;
@@ -84,7 +85,10 @@ fn until_unpin(root: &Path, state: StateFile, took: bool, caught: &Caught) -> Re
         let signal = u8::try_from(signal).unwrap_or_default();
         return Ok(ExitCode::from(exit::SIGNAL + signal));
     }
-    say("`sudo rkllm-bench unpin` gives back what was found; a reboot does too");
+    let unpin = hint::tool_as_root(&["unpin"]);
+    say(format_args!(
+        "`{unpin}` gives back what was found; a reboot does too"
+    ));
     Ok(code(took))
 }
 
@@ -116,8 +120,9 @@ fn lock(root: &Path) -> Result<Lock> {
     let folder = path.parent().unwrap_or(root);
     std::fs::create_dir_all(folder).map_err(|error| {
         Error::Pin(format!(
-            "{}: cannot be made, and without it nothing is changed: {error}; root can pin: sudo rkllm-bench pin",
-            folder.display()
+            "{}: cannot be made, and without it nothing is changed: {error}; root can pin: `{}`",
+            folder.display(),
+            hint::tool_as_root(&["pin"])
         ))
     })?;
     Lock::take(

@@ -1,5 +1,7 @@
 //! Which runs a command takes: files by name, or the newest of the folder of run records.
 
+mod folder;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -7,12 +9,11 @@ use std::path::{Path, PathBuf};
 use glob::MatchOptions;
 use jiff::Timestamp;
 
+use self::folder::Wanted;
 use crate::baseline::refuse_twins;
-use crate::console::say;
 use crate::error::{Error, Result};
 use crate::paths;
 use crate::record::RunRecord;
-use crate::replay::QUICK_SAMPLES;
 
 /// Arguments of each command that takes runs.
 #[derive(Debug, clap::Args)]
@@ -20,9 +21,13 @@ pub(super) struct RunSelection {
     /// Run records to take: a file, or a pattern in quotes such as 'runs/*-quick-*.json'; may be given several times
     #[arg(long, value_name = "GLOB")]
     runs: Vec<String>,
-    /// Without --runs: the newest N complete runs of each suite
+    /// Without --runs: the newest N complete runs of each suite that has so many. Runs by --quick, --test or with a filter, and
+    /// those with fewer than 10 samples, are passed over
     #[arg(long, value_name = "N", default_value = "1", conflicts_with = "runs")]
     last: NonZeroUsize,
+    /// Without --runs: of this suite alone; may be given several times
+    #[arg(long, value_name = "NAME", conflicts_with = "runs")]
+    suite: Vec<String>,
     /// Without --runs: the folder of run records [default: where `cargo bench` leaves them, rkllm-bench/runs in cargo's
     /// target folder]
     #[arg(long, value_name = "DIR", env = "RKLLM_BENCH_OUTPUT")]
@@ -39,24 +44,42 @@ pub(super) struct SelectedRun {
 }
 
 impl RunSelection {
-    /// Whether the runs are named, not the newest of a folder.
-    pub(super) fn is_by_name(&self) -> bool {
-        !self.runs.is_empty()
+    /// Whether `suite` is among those that were asked for.
+    pub(super) fn has_suite(&self, suite: &str) -> bool {
+        self.suite.is_empty() || self.suite.iter().any(|asked| asked == suite)
     }
 
-    /// The runs, the oldest first, each with an id of its own. What the folder holds beside them is told on stderr.
+    /// The runs, the oldest first, each with an id of its own. What the folder holds beside them is said on stderr.
     ///
     /// # Errors
-    /// [`Error::Record`] for a file that was named and cannot be used, [`Error::BadParameter`] when there is no run or
-    /// one twice, [`Error::Io`] for a folder that cannot be read.
+    /// [`Error::Record`] for a file that was named and cannot be used, [`Error::BadParameter`] when there is no run, too few
+    /// or one twice, [`Error::Io`] for a folder that cannot be read.
     pub(super) fn select(&self) -> Result<Vec<SelectedRun>> {
+        self.select_from("", &|_| true)
+    }
+
+    /// The same; where no runs are named, only of those that `is_meant` takes, which `which` says in words.
+    pub(super) fn select_from(
+        &self,
+        which: &str,
+        is_meant: &dyn Fn(&RunRecord) -> bool,
+    ) -> Result<Vec<SelectedRun>> {
         if !self.runs.is_empty() {
             return runs_named(&self.runs);
         }
-        let folder = self.records.clone().unwrap_or_else(paths::runs_dir);
-        let mut runs = newest(&folder, self.last.get())?;
+        let wanted = Wanted {
+            count: self.last.get(),
+            suites: &self.suite,
+            is_meant,
+            which,
+        };
+        let mut runs = folder::newest(&self.folder(), &wanted)?;
         runs.sort_by_key(SelectedRun::age);
         Ok(runs)
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.records.clone().unwrap_or_else(paths::runs_dir)
     }
 }
 
@@ -135,71 +158,10 @@ fn matches(pattern: &str) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// The `count` newest runs of each suite in `folder` that can be compared; each file that is passed over is told.
-fn newest(folder: &Path, count: usize) -> Result<Vec<SelectedRun>> {
-    let mut suites: BTreeMap<String, Vec<SelectedRun>> = BTreeMap::new();
-    for path in files(folder)? {
-        let run = match SelectedRun::load(&path) {
-            Ok(run) => run,
-            Err(error) => {
-                say(format_args!("passed over: {error}"));
-                continue;
-            }
-        };
-        if run.record.parameters.samples < QUICK_SAMPLES {
-            let samples = run.record.parameters.samples;
-            let path = path.display();
-            say(format_args!(
-                "passed over: {path}: {samples} sample a prompt, as `cargo test` and --test take; --runs takes it all the same"
-            ));
-            continue;
-        }
-        let runs = suites.entry(run.record.suite.name.clone()).or_default();
-        runs.push(run);
-        distinct(runs)?;
-        runs.sort_by_key(|run| std::cmp::Reverse(run.age()));
-        runs.truncate(count);
-    }
-    if suites.is_empty() {
-        return Err(Error::BadParameter(format!(
-            "{}: no complete run there; `cargo bench` makes one, and --runs FILE or --records DIR name others",
-            folder.display()
-        )));
-    }
-    for (suite, runs) in suites.iter().filter(|(_, runs)| runs.len() < count) {
-        say(format_args!(
-            "suite {suite}: {} of {count} runs are there",
-            runs.len()
-        ));
-    }
-    Ok(suites.into_values().flatten().collect())
-}
-
-/// The files in a folder, but for hidden ones, which are being written.
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Error::io(folder)(error)),
-    };
-    let mut files = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(Error::io(folder))?.path();
-        let hidden = path
-            .file_name()
-            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if !hidden && !path.is_dir() {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Status, fixtures};
+    use crate::record::{Purpose, Status, fixtures};
 
     /// A folder with a record for each run: id, suite, hour of its start.
     fn folder(runs: &[(&str, &str, u32)]) -> tempfile::TempDir {
@@ -223,6 +185,7 @@ mod tests {
         RunSelection {
             runs,
             last: last.try_into().expect("not 0"),
+            suite: vec![],
             records: Some(records.to_owned()),
         }
         .select()
@@ -239,29 +202,89 @@ mod tests {
         ]);
         for (last, expected) in [
             (1, &["b", "c"][..]),
-            (2, &["b", "a", "c"]),
-            (9, &["b", "d", "a", "c"]),
+            // The suite that has fewer is left out.
+            (2, &["a", "c"]),
+            (3, &["d", "a", "c"]),
         ] {
             let runs = select(vec![], last, dir.path()).expect("selected");
             assert_eq!(ids(&runs), expected, "--last {last}");
         }
     }
 
+    type Edit = fn(&mut RunRecord);
+
+    /// What keeps a run from being taken unless it is named.
+    const UNFIT: [(&str, Edit); 4] = [
+        ("test", |run| run.purpose = Purpose::Test),
+        ("by-quick", |run| run.purpose = Purpose::Quick),
+        ("filtered", |run| run.filter = Some("a".into())),
+        ("few", |run| run.parameters.samples = 9),
+    ];
+
+    #[test]
+    fn a_suite_that_has_too_few_runs_is_named_with_what_helps() {
+        let dir = folder(&[("a", "quick", 1), ("b", "quick", 2), ("c", "table", 0)]);
+        let text = select(vec![], 3, dir.path()).expect_err("too few").to_string();
+        for part in [
+            "no suite has 3 complete runs there, but quick (2), table (1)",
+            "`cargo bench --bench quick` adds one",
+            "--last 2 takes fewer",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+
+    #[test]
+    fn runs_of_other_models_are_counted_apart() {
+        let dir = folder(&[("a", "quick", 1), ("b", "quick", 2), ("c", "quick", 3)]);
+        for id in ["d", "e"] {
+            let mut other = fixtures::complete(id);
+            other.models[0].name = "other".into();
+            other.save(&dir.path().join(format!("{id}.json"))).expect("saved");
+        }
+        let runs = select(vec![], 3, dir.path()).expect("selected");
+        assert_eq!(ids(&runs), ["a", "b", "c"]);
+        let text = select(vec![], 4, dir.path()).expect_err("too few").to_string();
+        assert!(text.contains("quick of m (3), quick of other (2)"), "{text}");
+    }
+
+    #[test]
+    fn one_suite_can_be_asked_for() {
+        let dir = folder(&[("a", "quick", 1), ("b", "table", 2)]);
+        let of_suite = |suite: &str| {
+            let selection = RunSelection {
+                runs: vec![],
+                last: NonZeroUsize::MIN,
+                suite: vec![suite.into()],
+                records: Some(dir.path().into()),
+            };
+            selection.select()
+        };
+        assert_eq!(ids(&of_suite("quick").expect("selected")), ["a"]);
+        let text = of_suite("quik").expect_err("unknown").to_string();
+        assert!(
+            text.contains("did you mean quick? There are quick, table"),
+            "{text}"
+        );
+    }
+
     #[test]
     fn what_cannot_be_compared_is_passed_over_unless_it_is_named() {
         let dir = folder(&[("good", "quick", 1)]);
         let path = |name: &str| dir.path().join(name);
+        for (name, edit) in UNFIT {
+            let mut record = fixtures::complete(name);
+            edit(&mut record);
+            record.save(&path(&format!("{name}.json"))).expect("saved");
+        }
         let mut running = fixtures::complete("running");
         running.status = Status::Running;
         running.save(&path("running.json")).expect("saved");
-        let mut one_sample = fixtures::complete("test");
-        one_sample.parameters.samples = 1;
-        one_sample.save(&path("test.json")).expect("saved");
         std::fs::write(path("notes.json"), "[]").expect("written");
         // One that another process is about to rename.
         let hidden = fixtures::complete("hidden");
         hidden.save(&path(".tmpX")).expect("saved");
-        let runs = select(vec![], 9, dir.path()).expect("selected");
+        let runs = select(vec![], 1, dir.path()).expect("selected");
         assert_eq!(ids(&runs), ["good"]);
         let named = |name: &str| select(vec![path(name).display().to_string()], 1, dir.path());
         assert_eq!(ids(&named("test.json").expect("named")), ["test"]);

@@ -114,6 +114,8 @@ fn bare(run: &RunRecord, model: &str) -> RunRecord {
         status: run.status,
         label: None,
         git: None,
+        purpose: run.purpose,
+        filter: None,
         suite: run.suite.clone(),
         parameters: run.parameters.clone(),
         board: run.board.clone(),
@@ -137,7 +139,7 @@ fn how_sure(comparison: &Comparison) -> Vec<String> {
     if over(Over::Samples) {
         notes.push(
             "one run a subject: the intervals show how samples of one process vary; processes differ by themselves by more, so \
-             the next run may lie outside. Several runs of each, or `rkllm-bench ab`, settle it"
+             the next run may lie outside. Several runs of each, or pairs of them (ab), settle it"
                 .into(),
         );
     }

@@ -78,7 +78,7 @@ fn one_run_is_compared_by_the_samples_of_its_process_and_says_so() {
         comparison
             .notes
             .iter()
-            .any(|note| note.contains("`rkllm-bench ab`")),
+            .any(|note| note.contains("pairs of them (ab)")),
         "{:?}",
         comparison.notes
     );

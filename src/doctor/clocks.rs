@@ -3,11 +3,17 @@
 use super::npu::NO_NPU;
 use super::{Item, RuntimeFacts, Verdict};
 use crate::board::{Board, Clock, CpuCluster, NPU_GOVERNOR, ranges};
+use crate::hint;
 
 const DEVFREQ: &str = "/sys/class/devfreq";
 const CPUFREQ: &str = "/sys/devices/system/cpu/cpufreq";
 /// What sets all clocks at once, beside the command for one of them.
-const BY_PIN: &str = " (all clocks at once: `sudo rkllm-bench pin`, experimental)";
+fn by_pin() -> String {
+    format!(
+        " (all clocks at once: `{}`, experimental)",
+        hint::tool_as_root(&["pin"])
+    )
+}
 
 /// What keeps a clock from being held as it should be, or from being seen to be.
 struct Fault {
@@ -142,7 +148,7 @@ fn devfreq(
         },
         |file| format!("echo {target} | sudo tee {file}"),
     );
-    item.recommending(format!("held at {}{BY_PIN}", mhz(target)))
+    item.recommending(format!("held at {}{}", mhz(target), by_pin()))
         .by(command)
 }
 

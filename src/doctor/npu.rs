@@ -2,6 +2,7 @@
 
 use super::{Item, ModelFacts, RuntimeFacts, Verdict};
 use crate::board::{Board, Soc};
+use crate::hint;
 
 /// Oldest driver that the runtime takes without a warning (issues 232 and 335 of `airockchip/rknn-llm`).
 const OLDEST_DRIVER: [u16; 3] = [0, 9, 7];
@@ -92,12 +93,12 @@ fn users(board: &Board) -> Item {
     if let Some(load) = npu.load_percent.iter().max().filter(|load| **load > IDLE_PERCENT) {
         return Item::new(NAME, Verdict::Bad, format!("NPU busy, {load} %"))
             .recommending("nothing else on the NPU; root sees who it is")
-            .by("sudo rkllm-bench doctor");
+            .by(hint::tool_as_root(&["doctor"]));
     }
     if npu.devices.is_empty() || npu.hidden_processes > 0 {
         return Item::new(NAME, Verdict::Unknown, "other users of the NPU unknown")
             .recommending("root, who sees the open files of all processes")
-            .by("sudo rkllm-bench doctor");
+            .by(hint::tool_as_root(&["doctor"]));
     }
     Item::new(NAME, Verdict::Ok, "nothing else has the NPU open")
 }

@@ -46,18 +46,30 @@ impl Input<'_> {
     pub(super) fn sides(&self) -> (Vec<Sides>, Vec<Absent>) {
         let (mut sides, mut absent) = (Vec::new(), Vec::new());
         for suite in self.suites() {
-            let runs = Suite {
-                baseline: of(self.baseline, suite),
-                candidate: of(self.candidate, suite),
-                calibration: of(self.calibration, suite),
-            };
-            if runs.candidate.is_empty() {
+            let all = of(self.candidate, suite);
+            if all.is_empty() {
                 absent.push(Absent {
                     id: format!("*/{suite}"),
                     reason: "the candidate has no run of this suite".into(),
                 });
-            } else {
-                runs.collect(suite, &mut sides, &mut absent);
+                continue;
+            }
+            let baseline = of(self.baseline, suite);
+            for model in models_of(&baseline) {
+                let of_candidate = with(&all, model);
+                let runs = Subject {
+                    suite,
+                    model,
+                    baseline: with(&baseline, model),
+                    // Where none ran the model, all of them are why it is absent.
+                    candidate: if of_candidate.is_empty() {
+                        all.clone()
+                    } else {
+                        of_candidate
+                    },
+                    calibration: with(&of(self.calibration, suite), model),
+                };
+                runs.collect(&mut sides, &mut absent);
             }
         }
         (sides, absent)
@@ -72,24 +84,41 @@ fn of<'a>(runs: &'a [RunRecord], suite: &str) -> Vec<&'a RunRecord> {
     runs.iter().filter(|run| run.suite.name == suite).collect()
 }
 
-/// The runs of one suite.
-struct Suite<'a> {
+fn models_of<'a>(runs: &[&'a RunRecord]) -> BTreeSet<&'a str> {
+    let models = runs.iter().flat_map(|run| &run.models);
+    models.map(|model| model.name.as_str()).collect()
+}
+
+/// The runs that ran a model: two runs of one suite may be of different models.
+fn with<'a>(runs: &[&'a RunRecord], model: &str) -> Vec<&'a RunRecord> {
+    let ran = |run: &&&RunRecord| run.models.iter().any(|other| other.name == model);
+    runs.iter().filter(ran).copied().collect()
+}
+
+/// The runs of one suite with one model.
+struct Subject<'a> {
+    suite: &'a str,
+    model: &'a str,
     baseline: Vec<&'a RunRecord>,
     candidate: Vec<&'a RunRecord>,
     calibration: Vec<&'a RunRecord>,
 }
 
-impl Suite<'_> {
-    fn collect(&self, suite: &str, sides: &mut Vec<Sides>, absent: &mut Vec<Absent>) {
+impl Subject<'_> {
+    fn collect(&self, sides: &mut Vec<Sides>, absent: &mut Vec<Absent>) {
+        let mut of_baseline = in_any(&self.baseline);
+        of_baseline.retain(|(model, _)| model == self.model);
         // A metric over several prompts is of the same prompts in all runs.
-        let everywhere = in_all(self.baseline.iter().chain(&self.candidate));
-        for (model, prompt) in in_any(&self.baseline).difference(&in_all(self.candidate.iter())) {
+        let mut everywhere = in_all(self.baseline.iter().chain(&self.candidate));
+        everywhere.retain(|(model, _)| model == self.model);
+        for (model, prompt) in of_baseline.difference(&in_all(self.candidate.iter())) {
             absent.push(Absent {
-                id: format!("{model}/{suite}/*/{prompt}"),
+                id: format!("{model}/{}/*/{prompt}", self.suite),
                 reason: self.reason(model, prompt),
             });
         }
         let mut baseline = values(&self.baseline, &everywhere);
+        baseline.retain(|metric, _| metric.model == self.model);
         let candidate = values(&self.candidate, &everywhere);
         let whole = |of_side: &BTreeMap<Metric, Vec<RunValue>>, metric: &Metric, runs: usize| {
             of_side.get(metric).is_some_and(|values| values.len() == runs)

@@ -31,7 +31,7 @@ use crate::report::{ModelReport, benchmark};
 use crate::run::Run;
 use crate::settle::Settler;
 use crate::turns::Part;
-use crate::{exit, lock, models, paths, report, signals};
+use crate::{exit, hint, lock, models, paths, report, signals};
 
 /// The body of a bench target's `main`; [`main!`](crate::main) calls it. `suite` names a suite that comes with
 /// rkllm-bench, or a JSON file relative to `base`, the folder of the target's package.
@@ -135,6 +135,8 @@ fn one_run(options: &Options, run: &Run, measured: &mut Vec<RunRecord>) -> Resul
     let mode = options.mode();
     let selects = options.selects()?;
     let mut record = run.begin(&*selects)?;
+    record.purpose = options.purpose();
+    record.filter = options.filter_as_regex();
     if record.models.is_empty() {
         say(format_args!(
             "{}: no identifier <model>/{}/<phase>/<prompt> matches the filter; --list shows them",
@@ -297,8 +299,9 @@ fn verdict_on_board(run: &Run, record: &RunRecord) -> String {
 /// The end of a run that came to none by itself.
 fn stopped_early(file: RecordFile, part: Part) -> Result<ExitCode> {
     say(format_args!(
-        "\nstopped; what was recorded is in {path}, and `rkllm-bench report {path}` shows it",
-        path = file.path().display()
+        "\nstopped; what was recorded is in {path}, and `{report}` shows it",
+        path = file.path().display(),
+        report = hint::tool(&["report", &file.path().to_string_lossy()])
     ));
     let signal = signals::stop_signal().unwrap_or_default();
     match part.trouble().or_else(|| file.trouble()) {

@@ -31,7 +31,7 @@ fn write_page(
         page,
         "# Operating curve of the gate\n\n\
          How often the gate is right, on comparisons whose truth is known. Made by\n\n    \
-         cargo run --release -- operating-curve --pool {pool_name} --output docs\n\n\
+         cargo rkllm-bench operating-curve --pool {pool_name} --output docs\n\n\
          from the pool in that file. The same pool gives the same page (seed {SEED}), but for the columns of criterion, whose \
          resampling is seeded by the clock. Shares stand with their exact 95 % \
          intervals (Clopper and Pearson).\n"

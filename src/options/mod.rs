@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::extent::parse_time;
 use crate::ffi::library::IS_HOST;
 use crate::prompts::Sweep;
-use crate::record::{Parameters, check_label};
+use crate::record::{Parameters, Purpose, check_label};
 use crate::replay::{MIN_SAMPLES, QUICK_SAMPLES};
 use crate::report::result::Format;
 use crate::run::default_threads;
@@ -267,6 +267,25 @@ impl Options {
         } else {
             Mode::Bench
         }
+    }
+
+    /// What the record says that it was made for.
+    pub(crate) fn purpose(&self) -> Purpose {
+        match self.mode() {
+            Mode::Test => Purpose::Test,
+            _ if self.quick => Purpose::Quick,
+            _ => Purpose::Measure,
+        }
+    }
+
+    /// FILTER as a regular expression, also where `--exact` takes it as it is.
+    pub(crate) fn filter_as_regex(&self) -> Option<String> {
+        let filter = self.filter.as_ref()?;
+        Some(if self.exact {
+            format!("^{}$", regex::escape(filter))
+        } else {
+            filter.clone()
+        })
     }
 
     /// Whether what is measured goes into the record alone. What measures nothing (a list, a test, a comparison, a

@@ -66,6 +66,11 @@ pub struct Prompt {
 }
 
 impl Suite {
+    /// The names of the suites that come with rkllm-bench, each of which has a bench target of that name.
+    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+        BUILT_IN.iter().map(|(name, _)| *name).chain(["table"])
+    }
+
     /// The suite `name`: one that comes with the crate, else a JSON file, relative to `base`.
     ///
     /// # Errors
@@ -111,7 +116,7 @@ fn refuse(origin: String) -> impl FnOnce(String) -> Error {
 /// What to say where `name` is neither built in nor a file.
 fn missing(name: &str) -> String {
     let stem = Path::new(name).file_stem().unwrap_or_default().to_string_lossy();
-    let known: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).chain(["table"]).collect();
+    let known: Vec<&str> = Suite::names().collect();
     format!(
         "no such file, and no suite that comes with rkllm-bench{}",
         suggest::among(&stem, &known)

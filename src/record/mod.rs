@@ -34,7 +34,7 @@ pub struct RunRecord {
     pub schema_version: u32,
     /// Version of rkllm-bench that wrote it.
     pub tool_version: String,
-    /// Name of the run: time of its start, suite, nonce.
+    /// Name of the run and of its file: time of its start, models, suite, nonce.
     pub run_id: String,
     /// When it began, RFC 3339, UTC.
     pub started_at: String,
@@ -44,6 +44,10 @@ pub struct RunRecord {
     pub label: Option<String>,
     /// The commit of the bench target's package when the run began; absent where that is not known.
     pub git: Option<Git>,
+    /// What it was made for.
+    pub purpose: Purpose,
+    /// The regular expression of the identifiers that were run (FILTER of the command line); absent: the whole suite.
+    pub filter: Option<String>,
     /// The suite.
     pub suite: SuiteRecord,
     /// What all inferences were made with.
@@ -69,6 +73,19 @@ pub enum Status {
     Stopped,
     /// Came to its end, whatever failed on the way.
     Complete,
+}
+
+/// What a run was made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Figures.
+    #[default]
+    Measure,
+    /// A first look with two samples of each prompt (`--quick`).
+    Quick,
+    /// To see that everything works (`--test`, `cargo test`).
+    Test,
 }
 
 /// The suite that was run.
@@ -443,6 +460,8 @@ pub(crate) mod fixtures {
             status: Status::Running,
             label: None,
             git: None,
+            purpose: Purpose::Measure,
+            filter: None,
             suite: SuiteRecord {
                 name: "quick".into(),
                 sha256: "00".into(),

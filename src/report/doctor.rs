@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::board::Board;
 use crate::doctor::{Fitness, Item, Verdict};
+use crate::hint;
 use crate::json::clip;
 use crate::report::layout::{document, lines, table_of};
 
@@ -32,7 +33,11 @@ pub fn line(items: &[Item]) -> String {
         more => format!(", and {more} more"),
     };
     let named: Vec<String> = found.into_iter().take(MOST_NAMED).collect();
-    format!("board: {word}: {}{more} (rkllm-bench doctor)", named.join(", "))
+    format!(
+        "board: {word}: {}{more} ({})",
+        named.join(", "),
+        hint::tool(&["doctor"])
+    )
 }
 
 /// All findings, the gravest first, and the commands that fix what is bad. Lines have `width` columns, but for

@@ -17,6 +17,7 @@ pub(crate) mod pages;
 pub(crate) mod pin;
 pub mod reference;
 pub(crate) mod result;
+pub(crate) mod runs;
 pub mod terminal;
 mod words;
 

@@ -6,6 +6,7 @@ use crate::baseline::{Baseline, Store};
 use crate::board::Board;
 use crate::console::{print, say};
 use crate::error::Result;
+use crate::hint;
 use crate::record::RunRecord;
 use crate::report::terminal::runtime_line;
 
@@ -22,8 +23,9 @@ pub(super) fn list(store: &Store) -> Result<()> {
     let names = store.names()?;
     if names.is_empty() {
         print(&format!(
-            "no baselines in {}: `rkllm-bench baseline save NAME` makes one of the newest run\n",
-            store.dir().display()
+            "no baselines in {}: `{}` makes one of the newest run\n",
+            store.dir().display(),
+            hint::tool(&["baseline", "save", "before"])
         ));
         return Ok(());
     }

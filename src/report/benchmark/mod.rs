@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use crate::atomic::{self, Existing};
 use crate::compare;
 use crate::error::Result;
+use crate::paths;
 use crate::record::{ModelRecord, RunRecord};
 use crate::report::{self, ModelReport};
 
@@ -38,6 +39,18 @@ impl Files {
             json: folder.join(format!("{name}.json")),
         }
     }
+}
+
+/// The files that [`write`] makes of a run in `folder`, whether they are there or not.
+pub(crate) fn files_of(run: &RunRecord, folder: &Path) -> Vec<PathBuf> {
+    let of_models = run.models.iter().map(|model| file_name(run, model));
+    of_models
+        .chain([comparison_name(run)])
+        .flat_map(|name| {
+            let files = Files::new(folder, &name, None);
+            [files.markdown, files.json]
+        })
+        .collect()
 }
 
 /// Writes the reports of a run into `folder`, in place of what was written of the same run before: of each model, and,
@@ -66,9 +79,7 @@ pub fn write_with(reports: &[ModelReport], unknown: Unknown, folder: &Path) -> R
 
 fn write_comparison(run: &RunRecord, folder: &Path) -> Result<Files> {
     let comparison = compare::of_run(run);
-    let digest = Sha256::digest(&run.run_id);
-    let name = format!("comparison_{}_{}", day(run), nonce(&digest));
-    let files = Files::new(folder, &name, None);
+    let files = Files::new(folder, &comparison_name(run), None);
     for (path, text) in [
         (&files.markdown, report::compare::markdown(&comparison)),
         (&files.json, report::compare::json(&comparison)),
@@ -78,6 +89,12 @@ fn write_comparison(run: &RunRecord, folder: &Path) -> Result<Files> {
         })?;
     }
     Ok(files)
+}
+
+fn comparison_name(run: &RunRecord) -> String {
+    let digest = Sha256::digest(&run.run_id);
+    let suite = paths::name_part(&run.suite.name);
+    format!("comparison_{}_{suite}_{}", day(run), nonce(&digest))
 }
 
 fn write_model(report: &ModelReport, unknown: Unknown, folder: &Path) -> Result<Files> {
@@ -92,10 +109,16 @@ fn write_model(report: &ModelReport, unknown: Unknown, folder: &Path) -> Result<
     Ok(files)
 }
 
-/// `benchmark_YYYYMMDD_nonce`, with a nonce for each model of each run, and always the same one.
+/// `benchmark_YYYYMMDD_model_suite_nonce`, with a nonce for each model of each run, and always the same one.
 fn file_name(run: &RunRecord, model: &ModelRecord) -> String {
     let digest = Sha256::digest(format!("{}/{}", run.run_id, model.name));
-    format!("benchmark_{}_{}", day(run), nonce(&digest))
+    format!(
+        "benchmark_{}_{}_{}_{}",
+        day(run),
+        paths::name_part(&model.name),
+        paths::name_part(&run.suite.name),
+        nonce(&digest)
+    )
 }
 
 fn nonce(digest: &[u8]) -> String {

@@ -46,7 +46,7 @@ fn of_unknown(count: usize, design: Design) -> String {
     let what = match design {
         Design::Paired { .. } => "take further pairs (--pairs)",
         Design::Unpaired { .. } => {
-            "take a further run on a side, or runs of one program with rkllm-bench calibrate"
+            "take a further run on a side, or calibrate: repeat the runs of one program"
         }
     };
     format!(

@@ -100,7 +100,7 @@ worst_gap       10.00 → 10.00 ms      unknown   100 %  cannot tell
 
 cannot tell:
   - 6 metrics: the variation between processes is unknown: take a further run on
-    a side, or runs of one program with rkllm-bench calibrate
+    a side, or calibrate: repeat the runs of one program
 
 absent:
   - m/quick/*/b: run cand-0: the prompt was given up: it died twice

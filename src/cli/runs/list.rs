@@ -1,0 +1,47 @@
+//! The run records, newest first, by suite and models as `--last N` counts them.
+
+use super::Folder;
+use crate::console::print;
+use crate::error::Result;
+use crate::hint;
+use crate::report::runs::{json, text};
+use crate::run_folder::entries;
+
+/// List the run records of each suite and its models, the newest first
+///
+/// What is said behind a run is why `gate`, `baseline save` and others pass over it unless it is named.
+#[derive(Debug, clap::Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    folder: Folder,
+    /// Format of the list
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// A format; the value of `--format`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For a terminal of 80 columns.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+pub(super) fn list(arguments: &List) -> Result<()> {
+    let folder = arguments.folder.path();
+    let entries = entries(&folder)?;
+    print(&match arguments.format {
+        Format::Json => json(&entries),
+        Format::Text if entries.is_empty() => {
+            format!(
+                "no runs in {}: `{}` makes one\n",
+                folder.display(),
+                hint::benches()
+            )
+        }
+        Format::Text => text(&entries),
+    });
+    Ok(())
+}
