@@ -220,7 +220,7 @@ fn a_process_that_dies_stops_it_with_its_last_words() {
 fn a_command_that_is_no_bench_or_several_is_told_what_is_meant() {
     let _turn = turn();
     let place = Place::new();
-    let output = run(ab(&place, &stub(), "true").args(["--pairs", "2"]));
+    let output = run(ab(&place, &stub(), &script(&place, "none", "exit 0")).args(["--pairs", "2"]));
     let text = assert_code(&output, 70);
     assert!(text.contains("it left no run record"), "{text}");
     let place = Place::new();
@@ -228,6 +228,84 @@ fn a_command_that_is_no_bench_or_several_is_told_what_is_meant() {
     let output = run(ab(&place, &stub(), &two).args(["--pairs", "2"]));
     let text = assert_code(&output, 70);
     assert!(text.contains("it left 2 run records"), "{text}");
+}
+
+/// A script, of which nothing is known before it runs.
+fn script(place: &Place, name: &str, text: &str) -> String {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = place.path(name);
+    std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("written");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("made executable");
+    path.display().to_string()
+}
+
+#[test]
+fn a_command_that_cannot_measure_is_64_at_once_with_what_to_write() {
+    for (command, reason) in [
+        ("cargo bench", "runs several bench targets"),
+        ("cargo bench --benches", "runs several targets"),
+        ("cargo run --release", "starts no bench target"),
+        ("RKLLM_BENCH_MODEL=m cargo test", "starts no bench target"),
+        ("true", "no bench executable"),
+        ("sh -c 'sleep 1000'", "no bench executable"),
+        (env!("CARGO_BIN_EXE_rkllm-bench"), "no bench executable"),
+    ] {
+        let place = Place::new();
+        let outputs = [
+            run(&mut ab(&place, command, command)),
+            run(&mut calibrate(&place, &[], command)),
+        ];
+        for output in outputs {
+            let text = assert_code(&output, 64);
+            assert!(
+                text.contains(reason) && text.contains("`cargo bench --bench quick`"),
+                "{command}: {text}"
+            );
+        }
+        assert!(!place.path("ab").exists() && !place.path("target").exists());
+    }
+}
+
+#[test]
+fn cargo_bench_of_one_target_is_built_once_and_started_as_it_is() {
+    let _turn = turn();
+    let place = Place::new();
+    // Built before, with the same cargo.
+    assert!(QUICK.is_file());
+    let options = format!(
+        "--models {} --max-new-tokens 4 --sample-size 2",
+        quoted(&[MODEL.to_str().expect("a path")])
+    );
+    let base = format!("RKLLM_BENCH_THREADS=1 cargo bench --bench quick question -- {options}");
+    let mut command = ab(
+        &place,
+        &base,
+        &format!("cargo bench --bench=quick -- {options} question"),
+    );
+    command.args(["--pairs", "2", "--allow", "parameters"]);
+    // cargo's own target folder, in which the bench is built already.
+    command.env_remove("CARGO_TARGET_DIR");
+    let output = run(&mut command);
+    let text = text_of(&output);
+    assert!(matches!(output.status.code(), Some(0..=2)), "{text}");
+    assert!(text.contains(&format!("starts {}", QUICK.display())), "{text}");
+    let base = experiment(&place)["base"].as_str().expect("a command").to_owned();
+    assert!(
+        base.starts_with("RKLLM_BENCH_THREADS=1 /") && base.contains(" --bench question --models "),
+        "{base}"
+    );
+    for run in &pairs(&place)[0] {
+        assert_eq!(run.parameters.threads, Some(1));
+        assert_eq!(run.filter.as_deref(), Some("question"));
+    }
+    let text = assert_code(
+        &run(ab(&place, "cargo bench --bench no-such", &base).env_remove("CARGO_TARGET_DIR")),
+        70,
+    );
+    assert!(
+        text.contains("no-such") && text.contains("nothing to start"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -242,32 +320,34 @@ fn what_fails_within_a_run_is_a_result() {
 
 #[test]
 fn wrong_usage_is_64_before_anything_runs() {
+    let bench = stub();
+    let bench = bench.as_str();
     let rows: [(&[&str], &str); 9] = [
         (
-            &["--base", "/no/such/program", "--candidate", "true"],
+            &["--base", "/no/such/program", "--candidate", bench],
             "/no/such/program",
         ),
         (
-            &["--base", "true", "--candidate", "no-such-program x"],
+            &["--base", bench, "--candidate", "no-such-program x"],
             "no-such-program",
         ),
-        (&["--base", "true", "--candidate", "true '"], "no other end"),
-        (&["--base", "true"], "--candidate"),
+        (&["--base", bench, "--candidate", "true '"], "no other end"),
+        (&["--base", bench], "--candidate"),
         (
-            &["--base", "true", "--candidate", "true", "--pairs", "1"],
+            &["--base", bench, "--candidate", bench, "--pairs", "1"],
             "--pairs",
         ),
         (
-            &["--base", "true", "--candidate", "true", "--budget", "10"],
+            &["--base", bench, "--candidate", bench, "--budget", "10"],
             "such as 90s",
         ),
-        (&["--base", "true", "--candidate", "true", "--alpha", "5"], "0.05"),
+        (&["--base", bench, "--candidate", bench, "--alpha", "5"], "0.05"),
         (
-            &["--base", "true", "--candidate", "true", "--allow", "weather"],
+            &["--base", bench, "--candidate", bench, "--allow", "weather"],
             "there are model",
         ),
         (
-            &["--base", "true", "--candidate", "true", "--per-phase", "decod=3%"],
+            &["--base", bench, "--candidate", bench, "--per-phase", "decod=3%"],
             "decod",
         ),
     ];
@@ -301,7 +381,7 @@ fn another_experiments_folder_is_refused() {
     let place = Place::new();
     std::fs::create_dir(place.path("ab")).expect("made");
     std::fs::write(place.path("ab/ab.json"), "{}").expect("written");
-    let text = assert_code(&run(&mut ab(&place, "true", "true")), 64);
+    let text = assert_code(&run(&mut ab(&place, &stub(), &stub())), 64);
     assert!(text.contains("--output"), "{text}");
     assert_eq!(files(&place.path("ab")).len(), 1);
 }
@@ -505,7 +585,7 @@ fn a_calibration_that_is_stopped_or_fails_keeps_its_runs() {
         &run(&mut calibrate(
             &place,
             &["--runs", "2"],
-            "sh -c 'echo gone >&2; exit 3'",
+            &script(&place, "fails", "echo gone >&2; exit 3"),
         )),
         70,
     );

@@ -95,7 +95,7 @@ fn a_board_is_chosen_by_its_label() {
 fn commands(text: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     for line in text.lines() {
-        for start in ["rkllm-bench ", "tool "] {
+        for start in ["rkllm-bench "] {
             let Some((_, command)) = line.split_once(start) else {
                 continue;
             };

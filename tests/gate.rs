@@ -142,6 +142,91 @@ fn a_prompt_that_is_no_longer_run_is_absent() {
     assert!(text.contains("/quick/*/code"), "{text}");
 }
 
+/// Puts runs of the minutes `minutes` into the folder, as of another suite.
+fn add(place: &Place, suite: &str, minutes: std::ops::Range<u32>) {
+    for index in minutes {
+        let mut run = altered(index, 1.0);
+        run.run_id = format!("{suite}-{index}");
+        suite.clone_into(&mut run.suite.name);
+        run.save(&runs(place).join(format!("{suite}-{index}.json")))
+            .expect("saved");
+    }
+}
+
+#[test]
+fn a_suite_with_fewer_runs_than_asked_for_is_left_out_of_a_baseline() {
+    // As after `cargo bench` and three times `cargo bench --bench quick`.
+    let place = Place::new();
+    add(&place, "performance", 0..1);
+    add(&place, "quick", 1..4);
+    let text = succeed(tool(&place).args(["baseline", "save", "main", "--last", "3"]));
+    assert!(
+        text.contains("left out, with fewer than 3 runs: performance (1)"),
+        "{text}"
+    );
+    assert!(text.contains("baseline main: 3 runs"), "{text}");
+    add(&place, "quick", 4..7);
+    let (code, text) = gate(&place, &["--last", "3"]);
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = gate(&place, &["--last", "4"]);
+    assert_eq!(code, Some(64), "{text}");
+    assert!(
+        text.contains("but quick (3): `cargo bench --bench quick` adds one, --last 3 takes fewer"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_suite_of_the_baseline_without_a_candidate_is_absent_and_its_command_is_named() {
+    let place = Place::new();
+    for suite in ["performance", "quick"] {
+        add(&place, suite, 0..3);
+    }
+    succeed(tool(&place).args(["baseline", "save", "main", "--last", "3"]));
+    add(&place, "quick", 3..6);
+    add(&place, "performance", 3..4);
+    let (code, text) = gate(&place, &["--last", "3"]);
+    assert_eq!(code, Some(4), "{text}");
+    for part in [
+        "lacks 1 suite",
+        "left out, with fewer than 3 runs since the newest of the baseline",
+        "suite performance of the baseline has no runs to judge: `cargo bench --bench performance` makes one, \
+         --suite quick leaves it out",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let (code, text) = gate(&place, &["--last", "3", "--suite", "quick"]);
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = gate(&place, &["--suite", "table"]);
+    assert_eq!(code, Some(64), "{text}");
+    assert!(text.contains("its suites: performance, quick"), "{text}");
+}
+
+#[test]
+fn runs_of_two_models_are_judged_model_by_model() {
+    let place = Place::new();
+    let add = |model: &str, minutes: std::ops::Range<u32>| {
+        for index in minutes {
+            let mut run = altered(index, 1.0);
+            run.run_id = format!("{model}-{index}");
+            model.clone_into(&mut run.models[0].name);
+            run.save(&runs(&place).join(format!("{model}-{index}.json")))
+                .expect("saved");
+        }
+    };
+    add("a", 0..3);
+    add("b", 0..3);
+    succeed(tool(&place).args(["baseline", "save", "main", "--last", "3"]));
+    add("a", 3..6);
+    add("b", 3..6);
+    let (code, text) = gate(&place, &["--last", "3"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(
+        text.contains("6 runs of the baseline, 6 of the candidate"),
+        "{text}"
+    );
+}
+
 /// Changes the newest run.
 fn alter_candidate(place: &Place, change: impl Fn(&mut RunRecord)) {
     let path = place.path("target/rkllm-bench/runs/6.json");
@@ -156,7 +241,8 @@ fn without_a_run_since_the_baseline_nothing_is_judged() {
     let (code, text) = gate(&place, &[]);
     assert_eq!(code, Some(64), "{text}");
     assert!(
-        text.contains("no run since") && text.contains("cargo bench"),
+        text.contains("no complete run there since the newest of the baseline")
+            && text.contains("cargo bench"),
         "{text}"
     );
     let (code, text) = gate(&place, &["--runs", &format!("{}/0.json", runs(&place).display())]);

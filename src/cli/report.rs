@@ -19,7 +19,7 @@ use crate::{paths, report};
 #[command(after_help = super::EXIT_CODES)]
 pub(super) struct Arguments {
     /// Run records [default: the newest complete run of each suite]
-    #[arg(value_name = "RECORD", conflicts_with_all = ["runs", "last"])]
+    #[arg(value_name = "RECORD", conflicts_with_all = ["runs", "last", "suite"])]
     files: Vec<PathBuf>,
     #[command(flatten)]
     runs: RunSelection,

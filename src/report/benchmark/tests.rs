@@ -328,7 +328,8 @@ fn files_are_named_by_day_model_suite_and_nonce_and_always_the_same() {
         files
     );
     let pattern =
-        regex::Regex::new("/(benchmark_20260101_[mn]|comparison_20260101)_quick_[0-9a-f]{6}\\.(md|json)$").expect("a pattern");
+        regex::Regex::new("/(benchmark_20260101_[mn]|comparison_20260101)_quick_[0-9a-f]{6}\\.(md|json)$")
+            .expect("a pattern");
     for file in files.iter().flat_map(|files| [&files.markdown, &files.json]) {
         assert!(
             pattern.is_match(&file.display().to_string()),
