@@ -8,7 +8,8 @@ use crate::ffi::library::IS_HOST;
 use crate::paths;
 use crate::prompts::{OF_SERVER, Suite};
 
-const PROGRAM: &str = "rkllm-bench";
+/// The name of this package's program.
+pub(crate) const PROGRAM: &str = "rkllm-bench";
 /// The folder of this package while it was built.
 const PACKAGE: &str = env!("CARGO_MANIFEST_DIR");
 

@@ -9,16 +9,15 @@ use std::str::FromStr;
 use super::cargo::CargoBench;
 use crate::console::say;
 use crate::error::{Error, Result};
-use crate::hint::quoted;
+use crate::hint::{PROGRAM, quoted};
 use crate::turns;
 
 /// Variables that are not passed on. The first two are set by `cargo run` for this program and would decide what the other one
 /// does: which library its dynamic linker finds, and that a bench is run by `cargo test` and only makes a test. And the
 /// turns that this process takes are not those of its own processes.
 const NOT_PASSED_ON: [&str; 3] = ["LD_LIBRARY_PATH", "CARGO_MANIFEST_DIR", turns::VARIABLE];
-/// The parts of a variable's name that each bench executable has in it, and no other program. In one piece it would be in this
-/// program too.
-const MARK: [&str; 2] = ["RKLLM_BENCH_", "PROMPT_TOKENS"];
+/// A variable that each bench executable reads. By it the file of one is told from others, except from this program's own.
+const MARK: &str = "RKLLM_BENCH_PROMPT_TOKENS";
 /// What to write instead of a command that measures nothing.
 const INSTEAD: &str =
     "name a bench executable, which `cargo bench --no-run` builds and names, or `cargo bench --bench quick`";
@@ -180,11 +179,12 @@ fn is_script(file: &Path) -> bool {
 
 /// Whether a file is a bench executable of rkllm-bench, of this version or of another.
 fn is_bench(file: &Path) -> bool {
+    let is_this_program = file.file_name().is_some_and(|name| name == PROGRAM);
     let Ok(bytes) = std::fs::read(file) else {
         return false;
     };
-    let mark = regex::bytes::Regex::new(&regex::escape(&MARK.concat()));
-    mark.is_ok_and(|mark| mark.is_match(&bytes))
+    let mark = regex::bytes::Regex::new(MARK);
+    !is_this_program && mark.is_ok_and(|mark| mark.is_match(&bytes))
 }
 
 #[cfg(test)]
