@@ -13,8 +13,8 @@ use crate::report::compare::Format;
 /// Compare models and runs, side by side
 ///
 /// An argument is a baseline's name, a run record's file, or a pattern of such files; its runs are taken together, and
-/// each of its models is compared with all others. Without arguments the models of the newest run of each suite are
-/// compared with each other. It judges nothing: `gate` and `ab` do.
+/// each of its models is compared with all others. Without arguments the newest run of each suite and its models is taken, and the
+/// models are compared with each other. It judges nothing: `gate` and `ab` do.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Baselines, run records, patterns in quotes; ratios are to the first
