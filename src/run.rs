@@ -13,11 +13,10 @@ use crate::error::{Error, Result};
 use crate::ffi::library::IS_HOST;
 use crate::inference::Request;
 use crate::models::{self, Model};
-use crate::paths;
 use crate::prompts::{OF_SERVER, Prompt, Suite};
 use crate::record::{
-    self, Git, ModelRecord, Parameters, PromptRecord, Purpose, RunRecord, SCHEMA_VERSION, ServerParameters, Status,
-    SuiteRecord,
+    self, Git, ModelRecord, Parameters, PromptRecord, Purpose, RunRecord, SCHEMA_VERSION, ServerParameters,
+    Status, SuiteRecord,
 };
 use crate::recorder::{self, Observer, Plan, Stopped};
 use crate::replay::{self, MIN_SAMPLES};

@@ -196,7 +196,7 @@ pub(super) fn cpu(board: &Board) -> Item {
     {
         faults.retain(|at_fault| at_fault.fault.verdict == Verdict::Bad);
         return Item::new(NAME, Verdict::Bad, in_words(&faults))
-            .recommending(format!("held at the highest frequency{BY_PIN}"))
+            .recommending(format!("held at the highest frequency{}", by_pin()))
             .by(hold_highest(&faults));
     }
     let unseen = without_cluster(board);
