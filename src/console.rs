@@ -3,12 +3,15 @@
 //! A reader that has left, as `head` does, is no error: measuring goes on. Any other failure to write to stdout is
 //! kept until the program's end, where [`finish`] reports it: a result that nobody can read is not a success.
 //!
-//! Text may have styles; they are removed where there is no terminal, or `NO_COLOR` is set.
+//! Text may have styles. One rule decides whether they are shown: `--color`, else the terminal and the environment, as
+//! anstream has it (`NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE`, `TERM`).
 
-use std::io::{IsTerminal as _, Read, Write};
-use std::process::{Child, ExitCode, Stdio};
+use std::io::{BufRead as _, BufReader, Read, Write};
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+
+use anstream::ColorChoice;
 
 use crate::exit;
 use crate::report::WIDTH;
@@ -31,7 +34,7 @@ pub(crate) fn width() -> u16 {
     }
 }
 
-/// Keeps stdout for the document that [`deliver`] writes: from now on [`print`] and [`pass_on`] write to stderr.
+/// Keeps stdout for the document that [`deliver`] writes: from now on [`print`] writes to stderr.
 pub(crate) fn reserve_stdout() {
     IS_RESERVED.store(true, Ordering::Relaxed);
 }
@@ -86,41 +89,24 @@ pub(crate) fn finish(code: ExitCode) -> ExitCode {
     exit::of_lost_output(code)
 }
 
-/// Stdout of a child process that writes for people: a terminal directly, since the child may overwrite lines there,
-/// else a pipe for [`pass_on`].
-pub(crate) fn stdout_of_child() -> Stdio {
-    match is_reserved() {
-        false if std::io::stdout().is_terminal() => Stdio::inherit(),
-        true if std::io::stderr().is_terminal() => Stdio::from(std::io::stderr()),
-        _ => Stdio::piped(),
-    }
+/// Fixes whether styles are shown; without this call, and with `auto`, the terminal and the environment decide.
+pub(crate) fn set_colour(choice: clap::ColorChoice) {
+    let choice = match choice {
+        clap::ColorChoice::Auto => ColorChoice::Auto,
+        clap::ColorChoice::Always => ColorChoice::Always,
+        clap::ColorChoice::Never => ColorChoice::Never,
+    };
+    choice.write_global();
 }
 
-/// Passes on what `child` prints into pipes, and goes on reading when nobody else does.
-pub(crate) fn pass_on(child: &mut Child) {
-    std::thread::scope(|scope| {
-        if let Some(stderr) = child.stderr.take() {
-            scope.spawn(|| {
-                copy(stderr, |bytes| {
-                    let _ = write(std::io::stderr(), bytes);
-                });
-            });
-        }
-        if let Some(stdout) = child.stdout.take() {
-            copy(stdout, |bytes| {
-                if is_reserved() {
-                    let _ = write(std::io::stderr(), bytes);
-                } else {
-                    deliver(bytes);
-                }
-            });
-        }
-    });
+/// Whether stderr shows styles, and so takes lines that are overwritten.
+pub(crate) fn has_styles() -> bool {
+    anstream::AutoStream::choice(&std::io::stderr()) != ColorChoice::Never
 }
 
-fn copy(mut from: impl Read, mut to: impl FnMut(&[u8])) {
-    let mut buffer = [0; 8192];
-    while let Ok(count @ 1..) = from.read(&mut buffer) {
-        to(&buffer[..count]);
+/// Calls `each` with the lines that come from a pipe, until its other end is closed.
+pub(crate) fn each_line(from: impl Read, mut each: impl FnMut(&str)) {
+    for line in BufReader::new(from).split(b'\n').map_while(std::io::Result::ok) {
+        each(&String::from_utf8_lossy(&line));
     }
 }

@@ -4,7 +4,9 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use crate::console::say;
 use crate::error::{Error, Result};
 use crate::ffi::library::IS_HOST;
 use crate::paths;
@@ -15,23 +17,31 @@ pub(crate) struct Lock {
     _file: File,
 }
 
-/// Takes what a measuring run must have for itself.
+/// How often a held lock is tried again.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Takes what a run must have for itself, and waits for it as long as `patience`.
 ///
 /// # Errors
 /// [`Error::Busy`] with the holder's process, [`Error::NoResults`] when a lock cannot be made.
-pub(crate) fn take_all() -> Result<Vec<Lock>> {
+pub(crate) fn take_all(patience: Duration) -> Result<Vec<Lock>> {
+    let end = Instant::now() + patience;
     let results = paths::criterion_home();
-    let mut locks = vec![Lock::take(
-        &results_lock(),
-        &format!("the results in {}", results.display()),
-        "wait for it, or give this run a folder of its own: CRITERION_HOME=<folder>",
-    )?];
+    let mut locks = vec![take_until(end, || {
+        Lock::take(
+            &results_lock(),
+            &format!("the results in {}", results.display()),
+            "wait for it, or give this run a folder of its own: CRITERION_HOME=<folder>",
+        )
+    })?];
     if !IS_HOST {
-        locks.push(Lock::take(
-            &npu_lock(),
-            "the NPU",
-            "wait for it: two runs on one NPU slow each other down",
-        )?);
+        locks.push(take_until(end, || {
+            Lock::take(
+                &npu_lock(),
+                "the NPU",
+                "wait for it: two runs on one NPU slow each other down",
+            )
+        })?);
     }
     Ok(locks)
 }
@@ -44,6 +54,22 @@ pub(crate) fn is_held() -> bool {
 
 fn results_lock() -> PathBuf {
     paths::criterion_home().join("rkllm-bench.lock")
+}
+
+fn take_until(end: Instant, take: impl Fn() -> Result<Lock>) -> Result<Lock> {
+    let mut is_waiting = false;
+    loop {
+        match take() {
+            Err(Error::Busy { what, holder, .. }) if Instant::now() < end => {
+                if !is_waiting {
+                    say(format_args!("waiting for process {holder}: {what}"));
+                }
+                is_waiting = true;
+                std::thread::sleep(TICK);
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 /// The same for every user and every target folder of the machine.

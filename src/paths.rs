@@ -1,4 +1,4 @@
-//! Where files go.
+//! Where files go, and which file a user means. All paths are absolute.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -7,25 +7,74 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
 
-/// The target folder of the build that made this executable: `CARGO_TARGET_DIR`, else the folder above the
-/// executable that cargo tagged as a cache, else `target` in the working directory.
+/// The target folder of the build that made this executable: `CARGO_TARGET_DIR` where that is absolute, else the folder
+/// above the executable that cargo tagged as a cache, else a relative `CARGO_TARGET_DIR` or `target` in the user's
+/// folder.
+///
+/// A relative `CARGO_TARGET_DIR` is not enough where the executable knows better: cargo takes it from the folder that
+/// cargo was called in, and an executable that is called later may be of another build.
 pub fn target_dir() -> PathBuf {
-    if let Some(dir) = std::env::var_os("CARGO_TARGET_DIR").filter(|dir| !dir.is_empty()) {
-        return dir.into();
+    let named = variable("CARGO_TARGET_DIR");
+    if let Some(dir) = named.as_ref().filter(|dir| dir.is_absolute()) {
+        return dir.clone();
     }
     let executable = std::env::current_exe().unwrap_or_default();
     let tagged = executable
         .ancestors()
         .find(|dir| dir.join("CACHEDIR.TAG").is_file());
-    tagged.map_or_else(|| PathBuf::from("target"), Path::to_owned)
+    match tagged {
+        Some(dir) => dir.to_owned(),
+        None => given(named.unwrap_or_else(|| "target".into())),
+    }
 }
 
 /// Where criterion keeps its results: `CRITERION_HOME`, else `criterion` in the target folder.
 pub fn criterion_home() -> PathBuf {
-    match std::env::var_os("CRITERION_HOME").filter(|dir| !dir.is_empty()) {
-        Some(dir) => dir.into(),
-        None => target_dir().join("criterion"),
+    variable("CRITERION_HOME").map_or_else(|| target_dir().join("criterion"), given)
+}
+
+/// A path that the user gave, by an option or a variable, as an absolute one: a relative path starts in the user's
+/// folder.
+pub fn given(path: impl AsRef<Path>) -> PathBuf {
+    users_folder().join(path)
+}
+
+fn variable(name: &str) -> Option<PathBuf> {
+    let value = std::env::var_os(name).filter(|value| !value.is_empty());
+    value.map(PathBuf::from)
+}
+
+/// The folder in which the user gave the command. cargo starts tests and benches in the folder of their package; the
+/// user's is cargo's own.
+fn users_folder() -> PathBuf {
+    let here = std::env::current_dir().unwrap_or_default();
+    let package = variable("CARGO_MANIFEST_DIR").and_then(|dir| dir.canonicalize().ok());
+    if package.as_ref() == Some(&here) {
+        folder_of_cargo().unwrap_or(here)
+    } else {
+        here
     }
+}
+
+/// The working directory of the nearest process above this one that is cargo or a subcommand of it. Between the two may
+/// be the bench executable whose worker this is, and a runner.
+fn folder_of_cargo() -> Option<PathBuf> {
+    let mut process = rustix::process::getppid()?.as_raw_pid().to_string();
+    for _ in 0..4 {
+        let entry = Path::new("/proc").join(&process);
+        let program = std::fs::read_link(entry.join("exe")).ok()?;
+        if program.file_name()?.as_encoded_bytes().starts_with(b"cargo") {
+            return std::fs::read_link(entry.join("cwd")).ok();
+        }
+        // The name in parentheses, which may hold anything, comes before the state and the parent.
+        let stat = std::fs::read_to_string(entry.join("stat")).ok()?;
+        stat.rsplit(')')
+            .next()?
+            .split_whitespace()
+            .nth(1)?
+            .clone_into(&mut process);
+    }
+    None
 }
 
 /// Where run records go unless the user says otherwise.

@@ -59,6 +59,9 @@ pub(crate) fn profile(record: &RunRecord, plans: &[Plan], selects: &dyn Fn(&str)
         }
     }
     failed += flamegraph.0.borrow().failed;
+    if let Some(note) = flamegraph.0.borrow().note {
+        say(note);
+    }
     if failed == 0 {
         Ok(())
     } else {
@@ -138,6 +141,8 @@ struct Flamegraph(Rc<RefCell<State>>);
 struct State {
     sampling: Option<Sampling>,
     failed: usize,
+    /// Of the pictures that were drawn.
+    note: Option<&'static str>,
 }
 
 /// What was sampled since the start: all of it, and what was assigned to a part.
@@ -152,7 +157,7 @@ impl std::fmt::Debug for State {
         f.debug_struct("State")
             .field("sampling", &self.sampling.is_some())
             .field("failed", &self.failed)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -192,19 +197,60 @@ impl Sampling {
         self.all = now;
     }
 
-    /// All stacks with the part's name at the root and the thread's after it.
-    fn into_report(self) -> Report {
+    /// All stacks with the part's name at the root and the thread's after it, and how many of their frames have names.
+    fn into_report(self) -> (Report, Names) {
         let timing = self.all.timing;
         let mut data = std::collections::HashMap::new();
+        let mut names = Names::default();
         for (part, report) in Part::ALL.into_iter().zip(self.parts) {
             for (stack, count) in report.data {
+                let depth = stack.frames.len();
+                // Frames without a name are left out of it.
                 let mut frames = Frames::from(stack);
+                names.add(depth, &frames, count.unsigned_abs());
                 let thread = std::mem::replace(&mut frames.thread_name, part.name().into());
                 frames.frames.push(vec![named(&thread)]);
                 *data.entry(frames).or_default() += count;
             }
         }
-        Report { data, timing }
+        (Report { data, timing }, names)
+    }
+}
+
+/// Whether what was sampled can be named.
+#[derive(Debug, Default)]
+struct Names {
+    /// Frames of all samples.
+    frames: usize,
+    /// Those with a name.
+    named: usize,
+    /// Whether any function of this crate is among them.
+    has_ours: bool,
+}
+
+impl Names {
+    fn add(&mut self, depth: usize, frames: &Frames, count: usize) {
+        self.frames += depth * count;
+        self.named += frames.frames.len() * count;
+        let mut symbols = frames.frames.iter().flatten();
+        self.has_ours = self.has_ours || symbols.any(|symbol| symbol.name().contains("rkllm_bench::"));
+    }
+
+    /// What is missing from the picture, and what to do about it.
+    fn note(&self) -> Option<&'static str> {
+        if !self.has_ours {
+            Some(
+                "note: this executable has no symbols, so the picture names few functions; build it with \
+                 CARGO_PROFILE_BENCH_STRIP=false to keep them, and with CARGO_PROFILE_BENCH_DEBUG=line-tables-only to see \
+                 inlined functions too",
+            )
+        } else if self.named * 2 < self.frames {
+            Some(
+                "note: more than half of the frames are in libraries without symbols, so the picture does not name them",
+            )
+        } else {
+            None
+        }
     }
 }
 
@@ -221,7 +267,10 @@ impl Profiler for Flamegraph {
     fn start_profiling(&mut self, id: &str, _: &Path) {
         let mut state = self.0.borrow_mut();
         match Sampling::start() {
-            Ok(sampling) => state.sampling = Some(sampling),
+            Ok(sampling) => {
+                say(format_args!("{id}: running under the profiler"));
+                state.sampling = Some(sampling);
+            }
             Err(error) => {
                 say(format_args!("{id}: the profiler did not start: {error}"));
                 state.failed += 1;
@@ -235,8 +284,12 @@ impl Profiler for Flamegraph {
             return;
         };
         let path = folder.join("flamegraph.svg");
-        match draw(&sampling.into_report(), id, &path) {
-            Ok(samples) => say(format_args!("{id}: {samples} samples in {}", path.display())),
+        let (report, names) = sampling.into_report();
+        match draw(&report, id, &path) {
+            Ok(samples) => {
+                say(format_args!("{id}: {samples} samples in {}", path.display()));
+                state.note = names.note().or(state.note);
+            }
             Err(error) => {
                 say(format_args!("{id}: no flamegraph: {error}"));
                 state.failed += 1;
@@ -263,4 +316,23 @@ fn draw(report: &Report, title: &str, path: &Path) -> Result<isize> {
         .flamegraph_with_options(file, &mut drawing)
         .map_err(|error| Error::BadParameter(error.to_string()))?;
     Ok(samples)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_names_is_said() {
+        let names = |frames, named, has_ours| Names {
+            frames,
+            named,
+            has_ours,
+        };
+        assert_eq!(names(10, 9, true).note(), None);
+        let stripped = names(10, 3, false).note();
+        assert!(stripped.is_some_and(|note| note.contains("CARGO_PROFILE_BENCH_STRIP=false")));
+        let library = names(10, 4, true).note();
+        assert!(library.is_some_and(|note| note.contains("libraries without symbols")));
+    }
 }

@@ -2,12 +2,26 @@
 
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::console::say;
+use crate::console::{has_styles, say};
 use crate::extent::Extent;
 use crate::record::RunRecord;
 use crate::recorder::{At, Observer, Outcome, Round, Stopped};
+
+/// A bar on stderr, of so many steps or without a known length; hidden where stderr is no terminal, or shows no styles:
+/// a bar is drawn with escape sequences too.
+fn bar(steps: Option<u64>) -> ProgressBar {
+    let target = if has_styles() {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    match steps {
+        Some(_) => ProgressBar::with_draw_target(steps, target),
+        None => ProgressBar::with_draw_target(None, target).with_style(ProgressStyle::default_spinner()),
+    }
+}
 
 /// A bar on stderr: model, prompt, sample, the latest decode rate, time left.
 #[derive(Debug)]
@@ -20,7 +34,7 @@ impl Progress {
     pub(crate) fn of(record: &RunRecord) -> Self {
         let prompts: usize = record.models.iter().map(|model| model.prompts.len()).sum();
         let inferences = prompts * (record.parameters.warm_up + record.parameters.samples);
-        let bar = ProgressBar::new(inferences as u64);
+        let bar = bar(Some(inferences as u64));
         if let Ok(style) = ProgressStyle::with_template("{wide_msg} {bar:16} {pos}/{len} {eta} left") {
             bar.set_style(style);
         }
@@ -78,6 +92,26 @@ impl Drop for Progress {
     }
 }
 
+/// A line on stderr while something without a known length goes on.
+#[derive(Debug)]
+pub(crate) struct Working(ProgressBar);
+
+impl Working {
+    /// On `what`.
+    pub(crate) fn on(what: &'static str) -> Self {
+        let bar = bar(None);
+        bar.set_message(what);
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self(bar)
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
 /// A bar on stderr over repeated processes: which one, of how many, time left.
 #[derive(Debug)]
 pub(crate) struct Repeats {
@@ -90,7 +124,7 @@ pub(crate) struct Repeats {
 impl Repeats {
     /// Of `what`, as many as `extent` says.
     pub(crate) fn of(what: &'static str, extent: Extent) -> Self {
-        let bar = ProgressBar::new(0);
+        let bar = bar(Some(0));
         if let Ok(style) = ProgressStyle::with_template("{wide_msg} {bar:16}") {
             bar.set_style(style);
         }

@@ -193,9 +193,12 @@ pub(crate) fn criterion() -> Criterion<TokenTime> {
 /// Replays the benchmarks of a record that `selects` takes by their identifiers into criterion, which reads this process's
 /// arguments. `quick` is whether those ask for its quick mode.
 ///
+/// `begins` gets the identifier of each benchmark before criterion does: criterion cuts long ones off where it prints
+/// them.
+///
 /// Each benchmark is a group object of its own, though the groups' names repeat: criterion would draw the benchmarks of an object
 /// in one picture, whatever their phases are, and their rates over the number of tokens. `report::pages` draws instead.
-pub fn replay(record: &RunRecord, quick: bool, selects: &dyn Fn(&str) -> bool) {
+pub fn replay(record: &RunRecord, quick: bool, selects: &dyn Fn(&str) -> bool, begins: &dyn Fn(&str)) {
     let mut criterion = criterion();
     for benchmark in benchmarks(record, selects) {
         let durations = durations(benchmark.phase, benchmark.prompt);
@@ -209,6 +212,12 @@ pub fn replay(record: &RunRecord, quick: bool, selects: &dyn Fn(&str) -> bool) {
         if let Some(tokens) = benchmark.phase.tokens(benchmark.prompt) {
             group.throughput(Throughput::Elements(tokens));
         }
+        begins(&identifier(
+            &benchmark.model.name,
+            &record.suite.name,
+            benchmark.phase,
+            &benchmark.prompt.id,
+        ));
         replay_benchmark(&mut group, place.id, &durations, quick);
         group.finish();
     }

@@ -482,7 +482,14 @@ fn what_is_no_model_is_refused_by_name_and_the_next_one_runs() {
     std::fs::write(models.join("half.gguf"), &whole[..whole.len() / 2]).expect("written");
     let output = run(place
         .bench(&QUICK)
-        .args(["--noplot", "--max-new-tokens", "8", "decode/question", "--models"])
+        .args([
+            "--noplot",
+            "--verbose",
+            "--max-new-tokens",
+            "8",
+            "decode/question",
+            "--models",
+        ])
         .arg(&models));
     let text = text_of(&output);
     assert_eq!(output.status.code(), Some(1), "{text}");
@@ -503,7 +510,14 @@ fn a_model_that_does_not_load_does_not_keep_the_others_from_running() {
     std::fs::copy(&*MODEL, models.join("whole.gguf")).expect("copied");
     let output = run(place
         .bench(&QUICK)
-        .args(["--noplot", "--max-new-tokens", "8", "decode/question", "--models"])
+        .args([
+            "--noplot",
+            "--verbose",
+            "--max-new-tokens",
+            "8",
+            "decode/question",
+            "--models",
+        ])
         .arg(&models));
     let text = text_of(&output);
     assert_eq!(output.status.code(), Some(1), "{text}");
@@ -520,7 +534,7 @@ fn a_record_that_cannot_be_written_costs_no_figures() {
     let _turn = turn();
     let place = Place::new();
     std::fs::write(place.path("runs"), "a file where the folder should be").expect("written");
-    let output = run(quick(&place).args(["--noplot", "decode/question"]));
+    let output = run(quick(&place).args(["--noplot", "--verbose", "decode/question"]));
     let text = text_of(&output);
     assert_eq!(output.status.code(), Some(70), "{text}");
     assert!(

@@ -68,7 +68,7 @@ impl Built {
 fn each_release_gives_its_figures_and_says_what_it_cannot_do() {
     for built in BUILT.iter() {
         let version = built.release.version;
-        let (record, text) = built.record(&[], &[]);
+        let (record, text) = built.record(&[], &["--verbose"]);
         let model = &record.models[0];
         let runtime = &model.loaded.as_ref().expect("loaded").runtime;
         let runtime = runtime.library().expect("a library");

@@ -79,7 +79,7 @@ fn recorded(record: &RunRecord, phase: Phase, prompt: &str) -> Vec<f64> {
 fn criterion_stores_the_recording_to_the_nanosecond_and_compares_a_second_run() {
     let _turn = turn();
     let place = Place::new();
-    let text = succeed(&mut quick(&place));
+    let text = succeed(quick(&place).arg("--verbose"));
     assert!(!text.contains("Unable to complete"), "{text}");
     assert!(text.contains("platform HOST"), "{text}");
     assert!(
@@ -118,7 +118,10 @@ fn criterion_stores_the_recording_to_the_nanosecond_and_compares_a_second_run() 
     assert!(place.path("criterion/report/index.html").is_file());
 
     let second = succeed(&mut quick(&place));
-    assert!(second.contains("change:"), "{second}");
+    assert!(
+        second.contains("change of the time since the last run"),
+        "{second}"
+    );
 }
 
 #[test]
@@ -132,7 +135,10 @@ fn baselines_are_criterions() {
         10
     );
     let text = succeed(quick(&place).args(["--baseline", "before", "decode/question"]));
-    assert!(text.contains("change:"), "{text}");
+    assert!(
+        text.contains("change of the time since baseline before"),
+        "{text}"
+    );
 
     succeed(quick(&place).args(["--discard-baseline", "--noplot", "--quick", "decode/question"]));
 
@@ -149,7 +155,7 @@ fn baselines_are_criterions() {
 fn a_filter_runs_only_what_it_matches() {
     let _turn = turn();
     let place = Place::new();
-    let text = succeed(quick(&place).args(["--noplot", "decode/(question|code)$"]));
+    let text = succeed(quick(&place).args(["--noplot", "--verbose", "decode/(question|code)$"]));
     assert!(
         text.contains("quick/decode/question") && text.contains("quick/decode/code"),
         "{text}"
@@ -222,7 +228,7 @@ fn greedy_runs_of_one_prompt_give_one_text_and_a_cold_prefill() {
 fn without_a_worker_the_figures_are_the_same_kind() {
     let _turn = turn();
     let place = Place::new();
-    let text = succeed(quick(&place).args(["--noplot", "--in-process", "decode/question"]));
+    let text = succeed(quick(&place).args(["--noplot", "--verbose", "--in-process", "decode/question"]));
     assert!(
         text.contains("quick/decode/question") && text.contains("tok/s"),
         "{text}"
@@ -305,7 +311,7 @@ fn a_sweep_measures_each_size() {
 fn cold_warm_and_restored_prefill_are_benchmarks_of_their_own() {
     let _turn = turn();
     let place = Place::new();
-    let suite = ["--noplot", "--prompts", "prompts/cache.json", "p512"];
+    let suite = ["--noplot", "--verbose", "--prompts", "prompts/cache.json", "p512"];
     let text = succeed(quick(&place).args(suite));
     let record = place.record();
     let model = &record.models[0];
@@ -474,7 +480,11 @@ fn a_built_in_model_is_made_when_asked_for_kept_and_removed_by_one_command() {
         "--model",
         "builtin:qwen2-0.5b",
     ]);
-    let text = succeed(bench.arg("total/question").env("CARGO_TARGET_DIR", &home));
+    let text = succeed(
+        bench
+            .args(["--verbose", "total/question"])
+            .env("CARGO_TARGET_DIR", &home),
+    );
     assert!(
         text.contains("qwen2-0.5b-random-weights/quick/total/question"),
         "{text}"

@@ -13,7 +13,8 @@ fn flamegraph(place: &Place, threads: &str) -> String {
     let mut bench = quick(place);
     bench.args(["--profile-time", "2", "--threads", threads, "total/summary"]);
     let text = succeed(&mut bench);
-    assert!(text.contains("samples in"), "{text}");
+    assert!(text.contains("samples in") && !text.contains("symbols"), "{text}");
+    assert!(!text.contains("Benchmarking"), "{text}");
     let folder = place.path("criterion/tiny-random-weights_quick/total/summary/profile");
     std::fs::read_to_string(folder.join("flamegraph.svg")).expect("drawn")
 }
@@ -72,6 +73,23 @@ fn a_model_that_does_not_load_is_told() {
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(
         text.contains("broken/quick/total/question") && text.contains("1 prompts were not profiled"),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_executable_without_symbols_is_named_as_the_cause_of_an_empty_picture() {
+    let _turn = turn();
+    let place = Place::new();
+    let stripped = place.path("stripped");
+    std::fs::copy(&*common::host::QUICK, &stripped).expect("copied");
+    succeed(common::command("strip").arg(&stripped));
+    let mut bench = place.bench(&stripped);
+    bench.args(["--profile-time", "1.5", "total/question", "--models"]);
+    let text = succeed(bench.arg(&*common::host::MODEL));
+    assert!(text.contains("samples in"), "{text}");
+    assert!(
+        text.contains("no symbols") && text.contains("CARGO_PROFILE_BENCH_STRIP=false"),
         "{text}"
     );
 }

@@ -92,6 +92,7 @@ fn in_a_downstream_crate_it_is_the_sdks_library_that_runs() {
                 "mine",
                 "--",
                 "--noplot",
+                "--verbose",
                 "--models",
             ])
             .arg(&SDK.model)

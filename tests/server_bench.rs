@@ -125,6 +125,7 @@ fn a_suite_is_measured_recorded_replayed_reported_and_gated() {
     for _ in 0..2 {
         let text = succeed(
             bench(&place, &server)
+                .arg("--verbose")
                 .env("RKLLM_BENCH_MAX_NEW_TOKENS", "12")
                 .env(KEY, "s3cret")
                 .envs(["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].map(|variable| (variable, proxy))),

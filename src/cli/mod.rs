@@ -18,7 +18,7 @@ mod selection;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{ColorChoice, Parser, Subcommand};
 
 use crate::console::{self, say};
 use crate::engine::serve_if_worker;
@@ -30,6 +30,9 @@ use crate::{exit, paths};
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXIT_CODES, max_term_width = 100)]
 struct Arguments {
+    /// Show colours: on a terminal that has them (the environment is obeyed, as the README says), always, or never
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t, global = true)]
+    color: ColorChoice,
     #[command(subcommand)]
     command: Command,
 }
@@ -73,7 +76,10 @@ pub fn cli_main() -> ExitCode {
         return code;
     }
     let outcome = match paths::check_surroundings().map(|()| Arguments::try_parse()) {
-        Ok(Ok(arguments)) => run(arguments.command),
+        Ok(Ok(arguments)) => {
+            console::set_colour(arguments.color);
+            run(arguments.command)
+        }
         Ok(Err(error)) => return console::finish(exit::of_arguments(&error)),
         Err(error) => Err(error),
     };

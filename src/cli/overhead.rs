@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::console::{self, print, say};
 use crate::engine::server::{Address, Api, Server, Target};
@@ -70,7 +71,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
             arguments.url
         ));
     }
-    let _locks = lock::take_all()?;
+    let _locks = lock::take_all(Duration::ZERO)?;
     let folder = arguments.output.clone().unwrap_or_else(paths::runs_dir);
     let [(direct, of_direct), (server, of_server)] = overhead::measure([&direct, &server], &folder)?;
     let found = overhead::overhead(&direct, &server);

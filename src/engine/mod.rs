@@ -21,6 +21,7 @@ use crate::inference::{Inference, Request, Sampling};
 
 pub use in_process::InProcess;
 pub(crate) use in_process::Moment;
+pub(crate) use worker::die_with;
 pub use worker::{WORKER_ARGUMENT, Worker, serve_if_worker};
 
 /// Loads a model and makes inferences with it. Nothing here assumes shared memory.

@@ -402,7 +402,7 @@ fn serve(parent: Option<i32>) -> std::io::Result<()> {
 }
 
 /// Has the kernel kill this process when its parent dies, and leaves at once when that has happened already.
-fn die_with(parent: Option<i32>) -> std::io::Result<()> {
+pub(crate) fn die_with(parent: Option<i32>) -> std::io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     let now = rustix::process::getppid().map(rustix::process::Pid::as_raw_pid);
     if now == parent {

@@ -186,7 +186,7 @@ fn verify_sdk(path: PathBuf, trusted_version: Option<&str>) -> Result<Library> {
 fn check_chosen(loaded: &Path, loaded_sha256: &str) -> Result<()> {
     let (chosen, chosen_sha256) = match std::env::var_os(LIBRARY_VARIABLE) {
         Some(path) if !path.is_empty() => {
-            let path = PathBuf::from(path);
+            let path = paths::given(path);
             let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
             (path, sha256_hex(&bytes))
         }

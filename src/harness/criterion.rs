@@ -1,24 +1,30 @@
 //! Criterion's process. Criterion reads the process's arguments itself and rejects what it does not know, so it gets a
 //! process of its own with its own arguments, and a file that says what to do.
 
-use std::io::IsTerminal as _;
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitCode, ExitStatus, Stdio};
+use std::time::Duration;
 
 use clap::Parser as _;
 use serde::{Deserialize, Serialize};
 
-use crate::console::{pass_on, say, stdout_of_child};
+use super::verdicts;
+use crate::console::{deliver, each_line, print, say};
+use crate::engine::die_with;
 use crate::error::{Error, Result};
 use crate::exit;
 use crate::options::Options;
 use crate::record::RunRecord;
 use crate::recorder::Plan;
-use crate::{paths, profile, replay};
+use crate::{paths, profile, replay, signals};
 
 /// Names the file that says what criterion's process is to do.
 const TASK_VARIABLE: &str = "RKLLM_BENCH_CRITERION_TASK";
+/// Holds the id of the process that started criterion's, which ends with it.
+const PARENT_VARIABLE: &str = "RKLLM_BENCH_CRITERION_PARENT";
+/// How often a wait looks whether the user asked to stop.
+const TICK: Duration = Duration::from_millis(20);
 
 /// What criterion's process is to do.
 #[derive(Debug, Serialize, Deserialize)]
@@ -53,12 +59,16 @@ impl Task {
     }
 
     pub(super) fn run(self) -> Result<()> {
+        let parent = std::env::var(PARENT_VARIABLE).ok().and_then(|id| id.parse().ok());
+        die_with(parent).map_err(|error| Error::Worker(format!("criterion's process: {error}")))?;
         // Criterion's arguments are ours too.
         let options = Options::parse();
         let selects = options.selects()?;
         match self {
             Self::Replay { record, quick } => {
-                replay::replay(&record, quick, &*selects);
+                replay::replay(&record, quick, &*selects, &|id| {
+                    deliver(verdicts::beginning(id).as_bytes());
+                });
                 Ok(())
             }
             Self::Profile { record, plans } => profile::profile(&record, &plans, &*selects),
@@ -66,37 +76,117 @@ impl Task {
     }
 }
 
-/// Runs criterion's process on `task` and gives its exit code.
-pub(super) fn start(options: &Options, task: &Task) -> Result<ExitCode> {
+/// How criterion's process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// With success.
+    Well,
+    /// Otherwise; why is said.
+    Badly,
+    /// By this signal to us.
+    Stopped(u8),
+}
+
+impl Ended {
+    pub(super) fn code(self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Well => 0,
+            Self::Badly => exit::FAILED,
+            Self::Stopped(signal) => exit::SIGNAL + signal,
+        })
+    }
+}
+
+/// Runs criterion's process on `task`. What it prints is passed on line by line, or kept and given back.
+pub(super) fn start(options: &Options, task: &Task, output: Output) -> Result<(Ended, String)> {
     let failed =
         |what: &str, error: std::io::Error| Error::Worker(format!("criterion's process, {what}: {error}"));
+    signals::listen().map_err(|error| failed("no signal handlers", error))?;
     let file = tempfile::NamedTempFile::new().map_err(|error| failed("no temporary file", error))?;
     serde_json::to_writer(std::io::BufWriter::new(&file), task)
         .map_err(|error| failed("its task", error.into()))?;
-    // Into a pipe its output goes through this process, since criterion would panic when the reader leaves.
-    let stderr = if std::io::stderr().is_terminal() {
-        Stdio::inherit()
-    } else {
-        Stdio::piped()
-    };
     let mut child = Command::new("/proc/self/exe")
         .args(options.criterion_arguments())
         .env(TASK_VARIABLE, file.path())
+        .env(PARENT_VARIABLE, std::process::id().to_string())
         .env("CRITERION_HOME", paths::criterion_home())
-        .stdout(stdout_of_child())
-        .stderr(stderr)
+        // Its output goes through this process: criterion would panic when the reader leaves.
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // A Ctrl-C in the terminal is for this process, which ends the other one.
+        .process_group(0)
         .spawn()
         .map_err(|error| failed("not started", error))?;
-    pass_on(&mut child);
-    let status = child.wait().map_err(|error| failed("lost", error))?;
-    if let Some(signal) = status.signal() {
-        say(format_args!(
-            "criterion's process was killed by signal {signal}; what was recorded is in the run record"
-        ));
-    }
-    Ok(if status.success() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(exit::FAILED)
+    let (status, kept) = wait(&mut child, output).map_err(|error| failed("lost", error))?;
+    let ended = match (signals::stop_signal(), status.signal()) {
+        // It may have ended before the signal came.
+        (Some(signal), _) if !status.success() => Ended::Stopped(signal),
+        (_, Some(signal)) => {
+            say(format_args!(
+                "criterion's process was killed by signal {signal}; what was recorded is in the run record"
+            ));
+            Ended::Badly
+        }
+        _ if status.success() => Ended::Well,
+        _ => Ended::Badly,
+    };
+    Ok((ended, kept))
+}
+
+/// Waits for criterion's process, whose output is read meanwhile, and ends it when the user wants to stop.
+fn wait(child: &mut Child, output: Output) -> std::io::Result<(ExitStatus, String)> {
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    std::thread::scope(|scope| {
+        let kept = scope.spawn(move || stdout.map(|stdout| output.read(stdout)).unwrap_or_default());
+        if let Some(stderr) = stderr {
+            scope.spawn(move || each_line(stderr, pass_on_message));
+        }
+        let status = loop {
+            if let Some(status) = child.try_wait()? {
+                break status;
+            }
+            if signals::stop_signal().is_some() {
+                child.kill()?;
+            }
+            std::thread::sleep(TICK);
+        };
+        Ok((status, kept.join().unwrap_or_default()))
     })
+}
+
+/// What becomes of criterion's stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Output {
+    /// It is printed as it comes, without empty lines and what only says that criterion is at work.
+    PassedOn,
+    /// It is kept. Its messages are passed on as they come.
+    Kept,
+}
+
+impl Output {
+    fn read(self, stdout: ChildStdout) -> String {
+        let mut kept = String::new();
+        each_line(stdout, |line| match self {
+            Self::Kept if line.starts_with("Criterion.rs ") => say(line),
+            Self::Kept => {
+                kept.push_str(line);
+                kept.push('\n');
+            }
+            Self::PassedOn if line.is_empty() || is_status(line) || verdicts::is_beginning(line) => {}
+            Self::PassedOn => print(&format!("{line}\n")),
+        });
+        kept
+    }
+}
+
+fn pass_on_message(line: &str) {
+    if !is_status(line) {
+        say(line);
+    }
+}
+
+/// Whether a line only says what criterion is at. Where it says how long it warms up and how often it iterates, that is
+/// what the replay has it believe.
+fn is_status(line: &str) -> bool {
+    line.starts_with("Benchmarking ") || line == "Gnuplot not found, using plotters backend"
 }

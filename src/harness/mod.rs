@@ -7,15 +7,18 @@
 mod criterion;
 mod saving;
 mod server;
+mod statistics;
+mod verdicts;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use clap::Parser as _;
 
-use self::criterion::Task;
+use self::criterion::{Ended, Output, Task};
 use self::saving::{RecordFile, Saving};
+use self::statistics::Statistics;
 use crate::console::{self, print, say};
 use crate::engine::serve_if_worker;
 use crate::error::{Error, Result};
@@ -24,7 +27,6 @@ use crate::options::{Mode, Options};
 use crate::progress::Progress;
 use crate::prompts::{Suite, Sweep};
 use crate::record::{Faults, RunRecord};
-use crate::replay::{self, MIN_SAMPLES, QUICK_SAMPLES};
 use crate::report::result::Format;
 use crate::report::terminal::{self, TimeSpent};
 use crate::report::{ModelReport, benchmark};
@@ -60,7 +62,10 @@ fn start(subject: &Subject, base: &str) -> ExitCode {
     let outcome = match Task::of_this_process() {
         Some(task) => task.and_then(Task::run).map(|()| ExitCode::SUCCESS),
         None => match paths::check_surroundings().map(|()| Options::try_parse()) {
-            Ok(Ok(options)) => parent(&options, subject, Path::new(base)),
+            Ok(Ok(options)) => {
+                console::set_colour(options.color);
+                parent(&options, subject, Path::new(base))
+            }
             Ok(Err(error)) => return console::finish(exit::of_arguments(&error)),
             Err(error) => Err(error),
         },
@@ -130,6 +135,9 @@ fn all_runs(options: &Options, runs: &[Run], measured: &mut Vec<RunRecord>) -> R
     Ok(worst)
 }
 
+/// How long a test waits for another run. nextest starts each test in a process of its own, several at once.
+const TEST_PATIENCE: Duration = Duration::from_mins(10);
+
 /// Its exit code; what was measured, if anything was, is added to `measured`.
 fn one_run(options: &Options, run: &Run, measured: &mut Vec<RunRecord>) -> Result<ExitCode> {
     let mode = options.mode();
@@ -137,28 +145,30 @@ fn one_run(options: &Options, run: &Run, measured: &mut Vec<RunRecord>) -> Resul
     let mut record = run.begin(&*selects)?;
     record.purpose = options.purpose();
     record.filter = options.filter_as_regex();
-    if record.models.is_empty() {
-        say(format_args!(
-            "{}: no identifier <model>/{}/<phase>/<prompt> matches the filter; --list shows them",
-            run.suite.name, run.suite.name
-        ));
-    }
-    if let Some(baseline) = options.baseline.as_ref().filter(|_| mode != Mode::List) {
-        check_baseline(baseline, &record, &*selects)?;
-    }
     if mode == Mode::List {
-        return criterion::start(options, &Task::replay(record, options.quick));
+        print(&statistics::list(&record, &*selects));
+        return Ok(ExitCode::SUCCESS);
     }
-    let _locks = lock::take_all()?;
+    if record.models.is_empty() {
+        return nothing_matches(options, run);
+    }
+    statistics::check_baselines(options, &record, &*selects)?;
+    let patience = match mode {
+        Mode::Test => TEST_PATIENCE,
+        _ => Duration::ZERO,
+    };
+    let _locks = lock::take_all(patience)?;
     match mode {
         Mode::LoadBaseline => {
-            let code = criterion::start(options, &Task::replay(record.clone(), false))?;
-            report::pages::write(&paths::criterion_home(), &record)?;
-            Ok(code)
+            let statistics = Statistics::of_saved(options, &record)?;
+            print(&statistics.text);
+            statistics.kept.map(|()| statistics.ended.code())
         }
         Mode::Profile => {
             let plans = record.models.iter().map(|model| run.plan(model)).collect();
-            criterion::start(options, &Task::Profile { record, plans })
+            let task = Task::Profile { record, plans };
+            let (ended, _) = criterion::start(options, &task, Output::PassedOn)?;
+            Ok(ended.code())
         }
         _ => {
             let outcome = measure(options, run, &mut record, &*selects);
@@ -168,12 +178,29 @@ fn one_run(options: &Options, run: &Run, measured: &mut Vec<RunRecord>) -> Resul
     }
 }
 
+/// The end of a run that has nothing to do. cargo test hands one filter to all test targets, most of which it is not
+/// meant for; whoever starts a benchmark means it.
+fn nothing_matches(options: &Options, run: &Run) -> Result<ExitCode> {
+    let suite = &run.suite.name;
+    let message = format!(
+        "{suite}: no identifier <model>/{suite}/<phase>/<prompt> matches the filter {:?}; --list shows them",
+        options.filter.as_deref().unwrap_or_default()
+    );
+    if options.is_of_cargo_test() || options.ignored {
+        say(message);
+        Ok(ExitCode::SUCCESS)
+    } else {
+        Err(Error::BadParameter(message))
+    }
+}
+
 /// The run that was asked for.
 fn set_up(options: &Options, suite: &str, base: &Path) -> Result<Run> {
     let parameters = options.parameters()?;
     let suite = suite_of(options, suite, base)?;
-    let built_in_alone = options.models.is_none() && options.model.is_empty();
-    let found = models::select_and_tell(options.models.as_deref(), base, &options.model)?;
+    let place = options.models_place();
+    let built_in_alone = place.is_none() && options.model.is_empty();
+    let found = models::select_and_tell(place.as_deref(), base, &options.model)?;
     for skipped in &found.skipped {
         say(format_args!("skipped {skipped}"));
     }
@@ -194,7 +221,7 @@ fn set_up(options: &Options, suite: &str, base: &Path) -> Result<Run> {
 /// The suite that was asked for, with the lengths that the command line gives.
 fn suite_of(options: &Options, suite: &str, base: &Path) -> Result<Suite> {
     let mut suite = match &options.prompts {
-        Some(file) => Suite::from_file(&base.join(file), suite)?,
+        Some(file) => Suite::from_file(&paths::given(file), suite)?,
         None if suite == "table" => Suite::table(&options.sweep()),
         None => Suite::find(suite, base)?,
     };
@@ -222,8 +249,7 @@ fn measure(
     let start = Instant::now();
     signals::listen().map_err(|error| Error::Worker(format!("no signal handlers: {error}")))?;
     let mut part = Part::take()?;
-    let folder = options.output.clone().unwrap_or_else(paths::runs_dir);
-    let mut file = RecordFile::new(folder.join(format!("{}.json", record.run_id)));
+    let mut file = RecordFile::new(options.records_folder().join(format!("{}.json", record.run_id)));
     file.save(record);
     let verdict = verdict_on_board(run, record);
     if options.mode() == Mode::Bench {
@@ -248,42 +274,61 @@ fn measure(
     if stopped {
         return stopped_early(file, part);
     }
-    let before_criterion = Instant::now();
-    let code = if options.records_only() {
-        Ok(ExitCode::SUCCESS)
-    } else {
-        replay_and_check(options, replayable(record, fewest(options)), selects)
+    let waited = TimeSpent {
+        waiting: part.waited(),
+        settling: settler.map_or(Duration::ZERO, |settler| settler.waited()),
+        ..TimeSpent::default()
     };
-    let mut reports = Ok(Vec::new());
-    let mut pages = Ok(Vec::new());
-    if options.mode() == Mode::Bench {
-        if !options.records_only() {
-            pages = report::pages::write(&paths::criterion_home(), record);
-        }
+    conclude(options, record, file, selects, start, waited)
+}
+
+/// Shows what was recorded, gives it to criterion unless the record is all that is wanted, and says where things are.
+fn conclude(
+    options: &Options,
+    record: &RunRecord,
+    file: RecordFile,
+    selects: &dyn Fn(&str) -> bool,
+    start: Instant,
+    waited: TimeSpent,
+) -> Result<ExitCode> {
+    let measures = options.mode() == Mode::Bench;
+    // The result comes before criterion's part, which takes a while and may be stopped.
+    let reports = if measures {
+        let models = report::models(record);
+        print(&format!("\n{}", terminal::figures(&models, console::width())));
+        write_reports(options, &models)
+    } else {
+        Ok(Vec::new())
+    };
+    let before_criterion = Instant::now();
+    let statistics = Statistics::of_run(options, record, selects);
+    if measures {
         let spent = TimeSpent {
-            waiting: part.waited(),
-            settling: settler.map_or(Duration::ZERO, |settler| settler.waited()),
+            waiting: waited.waiting,
+            settling: waited.settling,
             ..TimeSpent::of_record(record, before_criterion.elapsed(), start.elapsed())
         };
-        let models = report::models(record);
-        reports = write_reports(options, &models);
-        print_figures(
-            options,
-            &models,
-            file.path(),
-            reports.as_deref().unwrap_or_default(),
-            pages.as_deref().unwrap_or_default(),
-            spent,
-        );
+        let gap = if statistics.text.is_empty() { "" } else { "\n" };
+        print(&format!(
+            "{}{gap}{}record: {}\n{}{spent}\n",
+            statistics.text,
+            terminal::files(reports.as_deref().unwrap_or_default()),
+            file.path().display(),
+            statistics.page
+        ));
     }
     let faults = record.faults();
     if faults != Faults::default() {
         say(terminal::faults(record));
     }
-    match file.trouble() {
-        Some(error) => Err(error),
-        None if faults.are_fatal() => Ok(ExitCode::from(exit::FAILED)),
-        None => pages.and(reports).and(code),
+    match (file.trouble(), statistics.ended) {
+        (Some(error), _) => Err(error),
+        (None, Ended::Stopped(_)) => {
+            say("stopped during criterion's part; the record is complete");
+            Ok(statistics.ended.code())
+        }
+        (None, _) if faults.are_fatal() => Ok(ExitCode::from(exit::FAILED)),
+        (None, ended) => reports.and(statistics.kept).map(|()| ended.code()),
     }
 }
 
@@ -310,109 +355,10 @@ fn stopped_early(file: RecordFile, part: Part) -> Result<ExitCode> {
     }
 }
 
-/// Has criterion replay `record`, and sees to it that its results were kept: it goes on past files that it cannot write.
-fn replay_and_check(
-    options: &Options,
-    record: RunRecord,
-    selects: &dyn Fn(&str) -> bool,
-) -> Result<ExitCode> {
-    // A file's time comes from a clock that ticks a few times slower.
-    let start = SystemTime::now() - Duration::from_millis(50);
-    let task = Task::replay(record, options.quick);
-    let code = criterion::start(options, &task)?;
-    let keeps = options.mode() == Mode::Bench && !options.discard_baseline;
-    if let (true, Task::Replay { record, .. }) = (keeps, &task) {
-        for (id, folder) in benchmarks(record, selects) {
-            let path = folder.join("new/estimates.json");
-            let is_new = path
-                .metadata()
-                .and_then(|meta| meta.modified())
-                .is_ok_and(|at| at >= start);
-            let text = std::fs::read(&path).unwrap_or_default();
-            if !is_new || serde_json::from_slice::<serde_json::Value>(&text).is_err() {
-                return Err(Error::NotKept { id, path });
-            }
-        }
-    }
-    Ok(code)
-}
-
-/// The selected benchmarks of a record: identifier, and criterion's folder.
-fn benchmarks(record: &RunRecord, selects: &dyn Fn(&str) -> bool) -> Vec<(String, PathBuf)> {
-    let home = paths::criterion_home();
-    let suite = &record.suite.name;
-    let place = |benchmark: replay::Benchmark| {
-        let (model, phase, prompt) = (&benchmark.model.name, benchmark.phase, &benchmark.prompt.id);
-        let folder = home.join(replay::folder(model, suite, phase, prompt));
-        (replay::identifier(model, suite, phase, prompt), folder)
-    };
-    replay::benchmarks(record, selects)
-        .into_iter()
-        .map(place)
-        .collect()
-}
-
-/// Samples of a prompt from which on criterion can do something with them.
-fn fewest(options: &Options) -> usize {
-    match options.mode() {
-        Mode::Test => 1,
-        _ if options.quick => QUICK_SAMPLES,
-        _ => MIN_SAMPLES,
-    }
-}
-
-/// Criterion would notice a missing baseline only after everything has been measured.
-fn check_baseline(baseline: &str, record: &RunRecord, selects: &dyn Fn(&str) -> bool) -> Result<()> {
-    for (id, folder) in benchmarks(record, selects) {
-        if !folder.join(baseline).join("estimates.json").is_file() {
-            return Err(Error::BadParameter(format!(
-                "there is no baseline {baseline:?} of {id} in {}: make one with --save-baseline {baseline}, or compare \
-                 where there is one with --baseline-lenient {baseline}",
-                paths::criterion_home().display()
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// What criterion can replay: prompts with at least `fewest` samples.
-fn replayable(record: &RunRecord, fewest: usize) -> RunRecord {
-    let mut record = record.clone();
-    for model in &mut record.models {
-        model.prompts.retain(|prompt| prompt.samples.len() >= fewest);
-    }
-    record
-}
-
 /// The reports for people, unless the record is all that is wanted.
 fn write_reports(options: &Options, models: &[ModelReport]) -> Result<Vec<benchmark::Files>> {
     if options.records_only() {
         return Ok(Vec::new());
     }
-    // Not beside the records, for patterns such as runs/*.json.
-    let given = options.output.as_ref().map(|dir| dir.join("reports"));
-    benchmark::write(models, &given.unwrap_or_else(paths::reports_dir))
-}
-
-fn print_figures(
-    options: &Options,
-    models: &[ModelReport],
-    path: &Path,
-    reports: &[benchmark::Files],
-    pages: &[PathBuf],
-    spent: TimeSpent,
-) {
-    let figures = terminal::figures(models, console::width());
-    let files = terminal::files(reports);
-    let chart = |page: &PathBuf| format!("charts: {}\n", page.display());
-    let mut criterions: Vec<String> = pages.iter().map(chart).collect();
-    if !options.records_only() {
-        let page = paths::criterion_home().join("report/index.html");
-        criterions.push(format!("report: {}\n", page.display()));
-    }
-    print(&format!(
-        "\n{figures}{files}record: {}\n{}{spent}\n",
-        path.display(),
-        criterions.concat()
-    ));
+    benchmark::write(models, &options.reports_folder())
 }

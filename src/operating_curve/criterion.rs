@@ -10,17 +10,10 @@ use criterion::BenchmarkId;
 use super::pool::{PHASES, Run};
 use crate::error::{Error, Result};
 use crate::replay;
+use crate::report::terminal::Verdict;
 
 /// Names the file with the durations that criterion's process is to replay: nanoseconds by benchmark.
 const DURATIONS_VARIABLE: &str = "RKLLM_BENCH_OPERATING_CURVE_DURATIONS";
-
-/// What criterion prints of a benchmark that it compared (criterion 0.8): whether that says "regressed".
-const VERDICTS: [(&str, bool); 4] = [
-    ("Performance has regressed.", true),
-    ("Performance has improved.", false),
-    ("Change within noise threshold.", false),
-    ("No change in performance detected.", false),
-];
 
 /// The body of criterion's process; absent in any other.
 pub(crate) fn serve_if_criterion() -> Option<ExitCode> {
@@ -47,8 +40,8 @@ pub(super) fn regressed(base: &Run, candidate: &Run) -> Result<Vec<bool>> {
     let text = run(home.path(), candidate, "--baseline")?;
     let verdicts: Vec<bool> = text
         .lines()
-        .filter_map(|line| VERDICTS.iter().find(|(words, _)| line.trim() == *words))
-        .map(|(_, regressed)| *regressed)
+        .filter_map(Verdict::of_line)
+        .map(|verdict| verdict == Verdict::Regressed)
         .collect();
     if verdicts.len() == benchmarks(base).len() {
         Ok(verdicts)

@@ -3,6 +3,7 @@
 //! Criterion reads the process's arguments itself and rejects what it does not know. So ours are read first, here,
 //! and criterion gets its own in a process of its own.
 
+mod criterions;
 mod server;
 
 use std::ffi::OsString;
@@ -10,19 +11,21 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{Parser, ValueEnum};
+use clap::{ColorChoice, Parser, ValueEnum};
 use regex::Regex;
 
 use crate::board;
 use crate::error::{Error, Result};
 use crate::extent::parse_time;
 use crate::ffi::library::IS_HOST;
+use crate::paths;
 use crate::prompts::Sweep;
 use crate::record::{Parameters, Purpose, check_label};
 use crate::replay::{MIN_SAMPLES, QUICK_SAMPLES};
 use crate::report::result::Format;
 use crate::run::default_threads;
 
+pub(crate) use criterions::PORT_VARIABLE;
 pub(crate) use server::ServerOptions;
 
 /// New tokens of the one inference that `--test` makes.
@@ -136,8 +139,8 @@ pub(crate) struct Options {
     /// Run each prompt for about so many seconds under a profiler, measure nothing, and leave profile/flamegraph.svg
     /// beside criterion's report
     #[arg(long, value_name = "SECONDS", help_heading = CRITERIONS, conflicts_with_all = ["list", "test", "load_baseline"],
-          value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) profile_time: Option<u32>,
+          value_parser = criterions::profile_time)]
+    pub(crate) profile_time: Option<f64>,
     /// List the identifiers; loads no model
     #[arg(long, help_heading = CRITERIONS, conflicts_with = "test")]
     pub(crate) list: bool,
@@ -145,52 +148,56 @@ pub(crate) struct Options {
     #[arg(long, help_heading = CRITERIONS)]
     pub(crate) test: bool,
     /// Take FILTER as a whole identifier
-    #[arg(long, help_heading = CRITERIONS, requires = "filter")]
+    #[arg(long, help_heading = CRITERIONS)]
     pub(crate) exact: bool,
     /// Save the results under this name
-    #[arg(short, long, value_name = "NAME", help_heading = CRITERIONS,
+    #[arg(short, long, value_name = "NAME", help_heading = CRITERIONS, value_parser = criterions::baseline_name,
           conflicts_with_all = ["baseline", "baseline_lenient", "discard_baseline"])]
     pub(crate) save_baseline: Option<String>,
     /// Compare with the results saved under this name; fails where there are none
-    #[arg(short, long, value_name = "NAME", help_heading = CRITERIONS, conflicts_with = "baseline_lenient")]
+    #[arg(short, long, value_name = "NAME", help_heading = CRITERIONS, value_parser = criterions::baseline_name,
+          conflicts_with_all = ["baseline_lenient", "discard_baseline"])]
     pub(crate) baseline: Option<String>,
     /// Compare with the results saved under this name where there are any
-    #[arg(long, value_name = "NAME", help_heading = CRITERIONS)]
+    #[arg(long, value_name = "NAME", help_heading = CRITERIONS, value_parser = criterions::baseline_name,
+          conflicts_with = "discard_baseline")]
     pub(crate) baseline_lenient: Option<String>,
-    /// Compare results saved under this name with --baseline, and measure nothing
-    #[arg(long, value_name = "NAME", help_heading = CRITERIONS, requires = "baseline", conflicts_with = "test")]
+    /// Compare results saved under this name with --baseline, and measure nothing; `new` is the last run
+    #[arg(long, value_name = "NAME", help_heading = CRITERIONS, requires = "baseline", conflicts_with = "test",
+          value_parser = criterions::baseline_to_load)]
     pub(crate) load_baseline: Option<String>,
     /// Keep no results for the next run to compare with
     #[arg(long, help_heading = CRITERIONS)]
     pub(crate) discard_baseline: bool,
     /// Smallest change that is called one, as a ratio
-    #[arg(long, value_name = "RATIO", help_heading = CRITERIONS)]
+    #[arg(long, value_name = "RATIO", help_heading = CRITERIONS, value_parser = criterions::noise_threshold)]
     pub(crate) noise_threshold: Option<f64>,
     /// Level of the intervals
-    #[arg(long, value_name = "LEVEL", help_heading = CRITERIONS)]
+    #[arg(long, value_name = "LEVEL", help_heading = CRITERIONS, value_parser = criterions::level)]
     pub(crate) confidence_level: Option<f64>,
     /// Level of the test for a change
-    #[arg(long, value_name = "LEVEL", help_heading = CRITERIONS)]
+    #[arg(long, value_name = "LEVEL", help_heading = CRITERIONS, value_parser = criterions::level)]
     pub(crate) significance_level: Option<f64>,
     /// Resamples of the bootstrap [default: 10000]
-    #[arg(long, value_name = "N", help_heading = CRITERIONS)]
-    pub(crate) nresamples: Option<usize>,
+    #[arg(long, value_name = "N", help_heading = CRITERIONS,
+          value_parser = clap::value_parser!(u32).range(criterions::RESAMPLES))]
+    pub(crate) nresamples: Option<u32>,
     /// No plots and no HTML
     #[arg(short, long, help_heading = CRITERIONS)]
     pub(crate) noplot: bool,
-    /// Colour of criterion's output
-    #[arg(short, long, value_name = "WHEN", value_parser = ["auto", "always", "never"], help_heading = CRITERIONS)]
-    pub(crate) color: Option<String>,
-    /// More of criterion's statistics
+    /// Show colours: on a terminal that has them (the environment is obeyed, as the README says), always, or never
+    #[arg(short, long, alias = "colour", value_name = "WHEN", value_enum, default_value_t, help_heading = CRITERIONS)]
+    pub(crate) color: ColorChoice,
+    /// Criterion's own text with all of its statistics, instead of one line for each benchmark
     #[arg(short, long, help_heading = CRITERIONS)]
     pub(crate) verbose: bool,
-    /// Criterion's results alone
+    /// No comparison with an earlier run
     #[arg(long, help_heading = CRITERIONS, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
     /// What draws the plots [default: gnuplot where it is installed, else plotters]
     #[arg(long, value_name = "BACKEND", value_parser = ["gnuplot", "plotters"], help_heading = CRITERIONS)]
     pub(crate) plotting_backend: Option<String>,
-    /// Format of criterion's output
+    /// Format of criterion's part of the output; bencher is that of libtest's benchmarks
     #[arg(long, value_name = "FORMAT", value_parser = ["criterion", "bencher"], help_heading = CRITERIONS)]
     pub(crate) output_format: Option<String>,
 
@@ -203,6 +210,12 @@ pub(crate) struct Options {
     /// As above
     #[arg(long, hide = true)]
     pub(crate) show_output: bool,
+    /// As above
+    #[arg(long, hide = true)]
+    pub(crate) include_ignored: bool,
+    /// As criterion has it: nothing is ignored here, so nothing is listed or run
+    #[arg(long, hide = true)]
+    pub(crate) ignored: bool,
     /// Criterion's, which have no meaning here: answered with what has one
     #[arg(long, hide = true)]
     pub(crate) warm_up_time: Option<String>,
@@ -252,13 +265,11 @@ pub(crate) enum Mode {
 }
 
 impl Options {
-    /// What this process is asked to do. `cargo test` says so by leaving out `--bench`, as criterion has it; a bench
-    /// executable started by hand measures.
+    /// What this process is asked to do.
     pub(crate) fn mode(&self) -> Mode {
-        let started_by_cargo_test = !self.bench && std::env::var_os("CARGO_MANIFEST_DIR").is_some();
         if self.list {
             Mode::List
-        } else if self.test || started_by_cargo_test {
+        } else if self.test || self.is_of_cargo_test() {
             Mode::Test
         } else if self.load_baseline.is_some() {
             Mode::LoadBaseline
@@ -286,6 +297,12 @@ impl Options {
         } else {
             filter.clone()
         })
+    }
+
+    /// Whether `cargo test` started this process. It says so by leaving out `--bench`, as criterion has it; a bench
+    /// executable started by hand measures.
+    pub(crate) fn is_of_cargo_test(&self) -> bool {
+        !self.bench && std::env::var_os("CARGO_MANIFEST_DIR").is_some()
     }
 
     /// Whether what is measured goes into the record alone. What measures nothing (a list, a test, a comparison, a
@@ -336,6 +353,7 @@ impl Options {
     fn refuse_meaningless(&self) -> Result<()> {
         self.refuse_too_few_samples()?;
         self.refuse_results_of_a_mere_record()?;
+        self.refuse_what_criterion_would()?;
         if self.warm_up_time.is_some() || self.measurement_time.is_some() {
             return Err(Error::BadParameter(
                 "--warm-up-time, --measurement-time: a sample is one inference here, however long it takes; their number \
@@ -438,6 +456,7 @@ impl Options {
     /// [`Error::BadParameter`] when FILTER is no regular expression.
     pub(crate) fn selects(&self) -> Result<Selector> {
         match &self.filter {
+            _ if self.ignored => Ok(Box::new(|_| false)),
             None => Ok(Box::new(|_| true)),
             Some(whole) if self.exact => {
                 let whole = whole.clone();
@@ -451,51 +470,59 @@ impl Options {
         }
     }
 
-    /// The arguments for criterion's process.
+    /// Folder of the run record.
+    pub(crate) fn records_folder(&self) -> PathBuf {
+        self.output.as_ref().map_or_else(paths::runs_dir, paths::given)
+    }
+
+    /// Folder of the reports: not beside the records, for patterns such as `runs/*.json`.
+    pub(crate) fn reports_folder(&self) -> PathBuf {
+        let below = |output| paths::given(output).join("reports");
+        self.output.as_ref().map_or_else(paths::reports_dir, below)
+    }
+
+    /// The models that the user named; absent where none were.
+    pub(crate) fn models_place(&self) -> Option<PathBuf> {
+        self.models.as_ref().map(paths::given)
+    }
+
+    /// The arguments for criterion's process. It prints no colours: what of it is shown is styled here.
     pub(crate) fn criterion_arguments(&self) -> Vec<OsString> {
-        let mut arguments: Vec<OsString> = Vec::new();
         let mode = self.mode();
         let flags = [
-            (mode != Mode::Test && mode != Mode::List, "--bench"),
+            (mode != Mode::Test, "--bench"),
             (mode == Mode::Test, "--test"),
-            (self.list, "--list"),
             (self.exact, "--exact"),
             (self.discard_baseline, "--discard-baseline"),
             (self.noplot, "--noplot"),
             (self.verbose, "--verbose"),
             (self.quiet, "--quiet"),
             (self.quick, "--quick"),
+            (true, "--color=never"),
         ];
-        arguments.extend(
-            flags
-                .iter()
-                .filter(|(on, _)| *on)
-                .map(|(_, flag)| OsString::from(flag)),
-        );
+        let given = flags.iter().filter(|(on, _)| *on);
+        let mut arguments: Vec<OsString> = given.map(|(_, flag)| OsString::from(flag)).collect();
         let text = |number: Option<f64>| number.map(|number| number.to_string());
         let values = [
-            ("--save-baseline", self.save_baseline.clone()),
-            ("--baseline", self.baseline.clone()),
-            ("--baseline-lenient", self.baseline_lenient.clone()),
-            ("--load-baseline", self.load_baseline.clone()),
-            ("--noise-threshold", text(self.noise_threshold)),
-            ("--confidence-level", text(self.confidence_level)),
-            ("--significance-level", text(self.significance_level)),
-            ("--nresamples", self.nresamples.map(|number| number.to_string())),
-            ("--color", self.color.clone()),
-            ("--output-format", self.output_format.clone()),
-            ("--plotting-backend", self.plotting_backend.clone()),
-            (
-                "--profile-time",
-                self.profile_time.map(|seconds| seconds.to_string()),
-            ),
+            ("save-baseline", self.save_baseline.clone()),
+            ("baseline", self.baseline.clone()),
+            ("baseline-lenient", self.baseline_lenient.clone()),
+            ("load-baseline", self.load_baseline.clone()),
+            ("noise-threshold", text(self.noise_threshold)),
+            ("confidence-level", text(self.confidence_level)),
+            ("significance-level", text(self.significance_level)),
+            ("nresamples", self.nresamples.map(|number| number.to_string())),
+            ("output-format", self.output_format.clone()),
+            ("plotting-backend", self.plotting_backend.clone()),
+            ("profile-time", text(self.profile_time)),
         ];
         for (flag, value) in values {
-            if let Some(value) = value {
-                arguments.extend([OsString::from(flag), value.into()]);
-            }
+            // In one word: a value may begin with a hyphen.
+            arguments.extend(value.map(|value| OsString::from(format!("--{flag}={value}"))));
         }
-        arguments.extend(self.filter.clone().map(OsString::from));
+        if let Some(filter) = &self.filter {
+            arguments.extend(["--", filter].map(OsString::from));
+        }
         arguments
     }
 }
@@ -543,10 +570,10 @@ mod tests {
         ]);
         assert_eq!(
             options.criterion_arguments(),
-            ["--bench", "--save-baseline", "x", "decode"]
+            ["--bench", "--color=never", "--save-baseline=x", "--", "decode"]
         );
         let options = parse(&["--bench", "--test", "--timeout", "5"]);
-        assert_eq!(options.criterion_arguments(), ["--test"]);
+        assert_eq!(options.criterion_arguments(), ["--test", "--color=never"]);
     }
 
     #[test]

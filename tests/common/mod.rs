@@ -195,7 +195,7 @@ impl Sdk {
     pub fn quick(&self, place: &Place) -> Command {
         let mut command = place.bench(&self.program);
         command
-            .args(["--noplot", "--max-new-tokens", "8", "--models"])
+            .args(["--noplot", "--verbose", "--max-new-tokens", "8", "--models"])
             .arg(&self.model);
         command
     }

@@ -1,5 +1,6 @@
 //! What `cargo bench` prints at its end.
 
+mod change;
 mod checks;
 mod faults;
 mod files;
@@ -7,6 +8,7 @@ mod summary;
 mod table;
 mod time;
 
+pub use change::{Change, Compared, Verdict, caution, changes};
 pub use faults::faults;
 pub use files::files;
 pub use time::TimeSpent;
