@@ -78,7 +78,9 @@ fn reports(file: &Path) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let models = report::models(&run);
     let files = benchmark::write(&models, folder.path())?;
-    let text = terminal::figures(&models, report::WIDTH) + &terminal::faults(&run) + &terminal::files(&files);
+    let text = terminal::figures(&models, report::WIDTH)
+        + &terminal::faults(&run)
+        + &terminal::files(&files, report::WIDTH);
     std::fs::write(folder.path().join("terminal.txt"), text)?;
     Ok(())
 }

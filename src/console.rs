@@ -7,6 +7,7 @@
 //! anstream has it (`NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE`, `TERM`).
 
 use std::io::{BufRead as _, BufReader, Read, Write};
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -15,8 +16,9 @@ use anstream::ColorChoice;
 
 use crate::exit;
 use crate::report::WIDTH;
+use crate::report::layout::message;
 
-/// Columns below which a table is not folded further: its figures would break within their digits.
+/// Columns below which nothing is folded further.
 const NARROWEST: u16 = 60;
 
 /// The first failure to write to stdout.
@@ -24,14 +26,9 @@ static TROUBLE: Mutex<Option<std::io::Error>> = Mutex::new(None);
 /// Whether stdout is kept for a document.
 static IS_RESERVED: AtomicBool = AtomicBool::new(false);
 
-/// Columns for tables on stdout: 80, or those of a narrower terminal.
+/// Columns for text on stdout: 80, or those of a narrower terminal.
 pub(crate) fn width() -> u16 {
-    let size = rustix::termios::tcgetwinsize(std::io::stdout());
-    let columns = size.map_or(0, |size| size.ws_col);
-    match columns {
-        0 => WIDTH,
-        columns => columns.clamp(NARROWEST, WIDTH),
-    }
+    columns(std::io::stdout()).unwrap_or(WIDTH)
 }
 
 /// Keeps stdout for the document that [`deliver`] writes: from now on [`print`] writes to stderr.
@@ -43,11 +40,20 @@ fn is_reserved() -> bool {
     IS_RESERVED.load(Ordering::Relaxed)
 }
 
-/// Prints `text` and a line's end to stderr: messages.
+/// Columns for text on a terminal; absent where there is none.
+pub(crate) fn columns(stream: impl AsFd) -> Option<u16> {
+    let columns = rustix::termios::tcgetwinsize(stream).ok()?.ws_col;
+    (columns > 0).then(|| columns.clamp(NARROWEST, WIDTH))
+}
+
+/// Prints `text` and a line's end to stderr: messages. On a terminal they are folded; in a log a message is a line, so that
+/// it can be searched for.
 pub(crate) fn say(text: impl std::fmt::Display) {
-    let _ = anstream::stderr()
-        .lock()
-        .write_all(format!("{text}\n").as_bytes());
+    let text = match columns(std::io::stderr()) {
+        Some(columns) => message(columns, &format!("{text}\n")),
+        None => format!("{text}\n"),
+    };
+    let _ = anstream::stderr().lock().write_all(text.as_bytes());
 }
 
 /// Prints `text` as it is to stdout: results.

@@ -3,23 +3,27 @@
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use textwrap::core::display_width;
 
-use crate::console::{has_styles, say};
+use crate::console::{self, has_styles, say};
 use crate::extent::Extent;
-use crate::record::RunRecord;
+use crate::record::{PromptRecord, RunRecord};
 use crate::recorder::{At, Observer, Outcome, Round, Stopped};
+use crate::report::layout::{folded_to, message, unglued, whole};
+use crate::report::words::plain;
 
-/// A bar on stderr, of so many steps or without a known length; hidden where stderr is no terminal, or shows no styles:
-/// a bar is drawn with escape sequences too.
-fn bar(steps: Option<u64>) -> ProgressBar {
-    let target = if has_styles() {
+/// Columns of the bar and of what stands behind it, at most: `0123/4567 59m left`.
+const BAR: usize = 10;
+const BEHIND: usize = 20;
+/// Columns where nobody knows how many there are.
+const UNKNOWN: u16 = 80;
+
+/// Where bars are drawn: stderr, unless that is no terminal or shows no styles. A bar is drawn with escape sequences too.
+fn target() -> ProgressDrawTarget {
+    if has_styles() {
         ProgressDrawTarget::stderr()
     } else {
         ProgressDrawTarget::hidden()
-    };
-    match steps {
-        Some(_) => ProgressBar::with_draw_target(steps, target),
-        None => ProgressBar::with_draw_target(None, target).with_style(ProgressStyle::default_spinner()),
     }
 }
 
@@ -32,56 +36,96 @@ pub(crate) struct Progress {
 impl Progress {
     /// For all inferences of a record that is still empty.
     pub(crate) fn of(record: &RunRecord) -> Self {
+        Self::on(target(), record)
+    }
+
+    fn on(target: ProgressDrawTarget, record: &RunRecord) -> Self {
         let prompts: usize = record.models.iter().map(|model| model.prompts.len()).sum();
         let inferences = prompts * (record.parameters.warm_up + record.parameters.samples);
-        let bar = bar(Some(inferences as u64));
-        if let Ok(style) = ProgressStyle::with_template("{wide_msg} {bar:16} {pos}/{len} {eta} left") {
-            bar.set_style(style);
-        }
+        let bar = ProgressBar::with_draw_target(Some(inferences as u64), target);
         // Draws nothing where stderr is no terminal. Between inferences the clock of the bar goes on by itself.
         bar.enable_steady_tick(Duration::from_secs(1));
-        Self { bar }
+        let progress = Self { bar };
+        progress.show(UNKNOWN, "", "begins");
+        progress
+    }
+
+    /// Shows whose inference it is and how far it got. What no line has room for is not cut: the names stand above then, folded.
+    fn show(&self, columns: u16, whose: &str, state: &str) {
+        let room = usize::from(columns).saturating_sub(1 + BAR + 1 + BEHIND);
+        let line = [whose, state].into_iter().filter(|part| !part.is_empty());
+        let line = line.collect::<Vec<_>>().join(", ");
+        let bar = format!("{{wide_msg}} {{bar:{BAR}}} {{pos}}/{{len}} {{eta}} left");
+        let (template, above, message) = if display_width(&line) <= room {
+            (bar, String::new(), unglued(&line))
+        } else {
+            let above = folded_to(columns, whose).trim_end().to_owned();
+            (format!("{{prefix}}\n{bar}"), above, state.to_owned())
+        };
+        if let Ok(style) = ProgressStyle::with_template(&template) {
+            self.bar.set_prefix(above);
+            self.bar.set_style(style);
+        }
+        self.bar.set_message(message);
     }
 }
 
 impl Progress {
     /// Shows what is waited for.
     pub(crate) fn waits(&self, why: &str) {
-        self.bar.set_message(format!("settling: {why}"));
+        self.show(columns(), &format!("settling: {why}"), "");
     }
 
     /// Prints a line where the bar does not cover it.
     pub(crate) fn say(&self, line: &str) {
         self.bar.suspend(|| say(line));
     }
+
+    fn print(&self, text: &str) {
+        self.bar.println(message(columns(), text).trim_end());
+    }
+}
+
+fn columns() -> u16 {
+    console::columns(std::io::stderr()).unwrap_or(UNKNOWN)
+}
+
+/// The names of a model and a prompt, neither of which is folded.
+fn whose(model: &str, prompt: &str) -> String {
+    format!("{} {}", whole(&plain(model)), whole(&plain(prompt)))
+}
+
+/// How far an inference got: which it is, and the latest decode rate.
+fn state(round: Round, prompt: &PromptRecord) -> String {
+    let round = match round {
+        Round::WarmUp(_) => "warm-up".to_owned(),
+        Round::Sample(index) => format!("sample {}", index + 1),
+    };
+    let latest = prompt.samples.last().or(prompt.warm_up.last());
+    let rate = latest
+        .and_then(|sample| sample.phases.decode_ns_per_token)
+        .map(|ns| 1e9 / ns);
+    let rate = rate.map(|rate| format!(", {rate:.1} tok/s")).unwrap_or_default();
+    round + &rate
 }
 
 impl Observer for Progress {
     fn loaded(&mut self, at: At<'_>) {
-        self.bar.set_message(format!("{}: loaded", at.model().name));
+        self.show(columns(), &whole(&plain(&at.model().name)), "loaded");
     }
 
     fn begins(&mut self, at: At<'_>, prompt: usize, round: Round) -> Result<(), Stopped> {
         let prompt = &at.model().prompts[prompt];
-        let round = match round {
-            Round::WarmUp(_) => "warm-up".to_owned(),
-            Round::Sample(index) => format!("sample {}", index + 1),
-        };
-        let latest = prompt.samples.last().or(prompt.warm_up.last());
-        let rate = latest
-            .and_then(|sample| sample.phases.decode_ns_per_token)
-            .map(|ns| 1e9 / ns);
-        let rate = rate.map(|rate| format!(", {rate:.1} tok/s")).unwrap_or_default();
-        self.bar
-            .set_message(format!("{} {}, {round}{rate}", at.model().name, prompt.id));
+        let whose = whose(&at.model().name, &prompt.id);
+        self.show(columns(), &whose, &state(round, prompt));
         Ok(())
     }
 
     fn ended(&mut self, _: At<'_>, _: usize, outcome: Outcome<'_>) {
         match outcome {
             Outcome::Stands => self.bar.inc(1),
-            Outcome::Rejected(reason) => self.bar.println(format!("rejected: {reason}")),
-            Outcome::Failed(failure) => self.bar.println(format!("failed: {failure}")),
+            Outcome::Rejected(reason) => self.print(&format!("rejected: {reason}")),
+            Outcome::Failed(failure) => self.print(&format!("failed: {failure}")),
         }
     }
 }
@@ -99,7 +143,7 @@ pub(crate) struct Working(ProgressBar);
 impl Working {
     /// On `what`.
     pub(crate) fn on(what: &'static str) -> Self {
-        let bar = bar(None);
+        let bar = ProgressBar::with_draw_target(None, target()).with_style(ProgressStyle::default_spinner());
         bar.set_message(what);
         bar.enable_steady_tick(Duration::from_millis(200));
         Self(bar)
@@ -124,7 +168,7 @@ pub(crate) struct Repeats {
 impl Repeats {
     /// Of `what`, as many as `extent` says.
     pub(crate) fn of(what: &'static str, extent: Extent) -> Self {
-        let bar = bar(Some(0));
+        let bar = ProgressBar::with_draw_target(Some(0), target());
         if let Ok(style) = ProgressStyle::with_template("{wide_msg} {bar:16}") {
             bar.set_style(style);
         }
@@ -150,5 +194,116 @@ impl Repeats {
 impl Drop for Repeats {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use indicatif::TermLike;
+
+    use super::*;
+    use crate::record::fixtures;
+
+    /// A terminal of so many columns that keeps what is drawn, line by line.
+    #[derive(Debug, Clone)]
+    struct Screen {
+        columns: u16,
+        drawn: Arc<Mutex<String>>,
+    }
+
+    impl TermLike for Screen {
+        fn width(&self) -> u16 {
+            self.columns
+        }
+
+        fn move_cursor_up(&self, _: usize) -> std::io::Result<()> {
+            self.write_str("\n")
+        }
+
+        fn move_cursor_down(&self, _: usize) -> std::io::Result<()> {
+            self.write_str("\n")
+        }
+
+        fn move_cursor_right(&self, _: usize) -> std::io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_left(&self, _: usize) -> std::io::Result<()> {
+            Ok(())
+        }
+
+        fn write_line(&self, text: &str) -> std::io::Result<()> {
+            self.write_str(&format!("{text}\n"))
+        }
+
+        fn write_str(&self, text: &str) -> std::io::Result<()> {
+            self.drawn.lock().expect("no panic").push_str(text);
+            Ok(())
+        }
+
+        fn clear_line(&self) -> std::io::Result<()> {
+            self.write_str("\n")
+        }
+
+        fn flush(&self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What stands on a terminal of so many columns.
+    fn drawn(columns: u16, model: &str, prompt: &str, state: &str) -> String {
+        let screen = Screen {
+            columns,
+            drawn: Arc::default(),
+        };
+        let mut record = fixtures::complete("one");
+        record.parameters.samples = 1000;
+        let target = ProgressDrawTarget::term_like(Box::new(screen.clone()));
+        let progress = Progress::on(target, &record);
+        progress.bar.set_position(1234);
+        progress.show(columns, &whose(model, prompt), state);
+        progress.bar.force_draw();
+        screen.drawn.lock().expect("no panic").clone()
+    }
+
+    /// The rows of a terminal of so many columns that this fills.
+    fn rows(columns: u16, drawn: &str) -> Vec<String> {
+        let mut rows = Vec::new();
+        for line in drawn.lines() {
+            let mut row = String::new();
+            for shown in line.chars() {
+                if display_width(&row) + display_width(&shown.to_string()) > columns.into() {
+                    rows.push(std::mem::take(&mut row));
+                }
+                row.push(shown);
+            }
+            rows.push(row);
+        }
+        rows
+    }
+
+    #[test]
+    fn neither_names_nor_the_unit_of_the_rate_are_cut() {
+        let model = "DeepSeek-R1-Distill-Qwen-1.5B_W8A8_G128_RK3588_ctx4096_opt1";
+        let prompt = "a-prompt-whose-identifier-is-rather-long";
+        let state = "sample 1000, 12345.6 tok/s";
+        for (model, prompt) in [(model, prompt), ("m", "q"), ("通义千问 大语言模型", prompt)] {
+            for columns in [60, 80] {
+                let drawn = drawn(columns, model, prompt, state);
+                let rows = rows(columns, &drawn);
+                for word in [model, prompt, "12345.6 tok/s", "1234/2002", " left"] {
+                    let is_whole = rows.iter().any(|row| row.contains(word));
+                    assert!(is_whole, "{word} at {columns}: {rows:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_fits_stands_on_one_line() {
+        let drawn = drawn(80, "m", "question", "sample 3, 12.3 tok/s");
+        assert!(drawn.contains("m question, sample 3, 12.3 tok/s  "), "{drawn}");
     }
 }

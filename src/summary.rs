@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::figures::median;
 use crate::ledger::Mark;
@@ -205,28 +205,47 @@ fn unseen(model: &ModelRecord, of: usize) -> Vec<Marked> {
     unseen.into_iter().flatten().collect()
 }
 
+/// Samples that heat, a lower clock or another process disturbed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disturbance {
+    /// How many.
+    pub samples: usize,
+    /// Of how many.
+    pub of: usize,
+    /// Names of the marks, each once.
+    pub kinds: Vec<String>,
+}
+
+impl Disturbance {
+    /// Of the samples of `models`.
+    pub(crate) fn of<'a>(models: impl Iterator<Item = &'a ModelRecord>) -> Self {
+        let mut found = Self::default();
+        let mut kinds = BTreeSet::new();
+        for sample in models.flat_map(samples) {
+            let marks = || sample.marks.iter().filter(|mark| mark.is_disturbance());
+            found.of += 1;
+            found.samples += usize::from(marks().next().is_some());
+            kinds.extend(marks().map(Mark::name));
+        }
+        found.kinds = kinds.into_iter().map(str::to_owned).collect();
+        found
+    }
+
+    /// Whether more than half of the samples were, so that more of the same would show nothing.
+    pub fn is_most(&self) -> bool {
+        self.samples * 2 > self.of
+    }
+}
+
 /// How many samples of `models` heat, a lower clock or another process disturbed; absent where none was.
 pub(crate) fn disturbed<'a>(models: impl Iterator<Item = &'a ModelRecord>) -> Option<String> {
-    let all: Vec<&Sample> = models.flat_map(samples).collect();
-    let is_disturbed = |sample: &&&Sample| sample.marks.iter().any(Mark::is_disturbance);
-    let marked: Vec<_> = all.iter().filter(is_disturbed).collect();
-    let kinds: BTreeSet<_> = marked
-        .iter()
-        .flat_map(|sample| {
-            sample
-                .marks
-                .iter()
-                .filter(|mark| mark.is_disturbance())
-                .map(Mark::name)
-        })
-        .collect();
-    let kinds: Vec<&str> = kinds.into_iter().collect();
-    (!marked.is_empty()).then(|| {
+    let found = Disturbance::of(models);
+    (found.samples > 0).then(|| {
         format!(
             "{} of {} samples were disturbed ({}); --strict takes none of those",
-            marked.len(),
-            all.len(),
-            kinds.join(", ")
+            found.samples,
+            found.of,
+            found.kinds.join(", ")
         )
     })
 }
@@ -340,6 +359,18 @@ mod tests {
             disturbed(run.models.iter().chain(&run.models)).as_deref(),
             Some("2 of 8 samples were disturbed (throttled); --strict takes none of those")
         );
+    }
+
+    #[test]
+    fn most_samples_are_more_than_half_of_them() {
+        let mut run = fixtures::run("one", &[(20_000_000, 1_000_000), (40_000_000, 2_000_000)]);
+        assert!(!Disturbance::of(std::iter::empty()).is_most());
+        for sample in &mut run.models[0].prompts[0].samples {
+            sample.marks = vec![Mark::Throttled];
+        }
+        assert!(!Disturbance::of(run.models.iter()).is_most());
+        run.models[0].prompts[1].samples[0].marks = vec![Mark::Throttled];
+        assert!(Disturbance::of(run.models.iter()).is_most());
     }
 
     #[test]

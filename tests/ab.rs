@@ -509,7 +509,7 @@ fn a_calibration_is_kept_where_the_next_one_finds_it() {
     let options = ["--runs", "4", "--max-regression", "10000%"];
     let text = assert_code(&run(&mut calibrate(&place, &options, &stub())), 0);
     assert!(
-        text.contains("fit to gate at --max-regression 10000%") && text.contains("stub-model/quick/decode"),
+        text.contains("fit to gate at --max-regression 10000%") && text.contains("\nstub-model/quick\n"),
         "{text}"
     );
     assert!(!text.contains("replaces"), "{text}");
@@ -552,7 +552,11 @@ fn a_calibration_that_is_too_noisy_is_2_and_says_what_would_do() {
     let line = quoted(&["bash", "-c", &script]);
     let text = assert_code(&run(&mut calibrate(&place, &["--runs", "4"], &line)), 2);
     assert!(text.contains("not fit to gate at --max-regression 5%"), "{text}");
-    assert!(text.contains("it would be with --max-regression"), "{text}");
+    assert!(text.contains("no sane bound would be decided"), "{text}");
+    assert!(
+        text.contains("what helps against noise: stop other programs"),
+        "{text}"
+    );
     assert_eq!(
         calibrations(&place).len(),
         1,

@@ -9,12 +9,14 @@ use rand::rngs::SysRng;
 
 use crate::ab::{self, Plan, Taken};
 use crate::cli::judging::{Judging, in_words};
-use crate::console::{print, say};
+use crate::console::{self, print, say};
 use crate::error::{Error, Result};
 use crate::extent::{self, End, Extent, parse_time};
 use crate::fresh::CommandLine;
 use crate::gate::{Aspect, Comparison, Percent, Verdict};
 use crate::report::gate::Format;
+use crate::report::gate::advice::is_feasible;
+use crate::report::layout::folded_to;
 use crate::run::run_id;
 use crate::{exit, signals};
 
@@ -83,14 +85,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let header = header(&plan, &taken);
     let per_pair = extent::mean(taken.base.len(), taken.elapsed);
     let limits = arguments.judging.limits(arguments.max_regression);
-    let comparison = ab::compare(&taken.base, taken.candidate, &arguments.allow, &limits);
+    let mut comparison = ab::compare(&taken.base, taken.candidate, &arguments.allow, &limits);
+    comparison.run_seconds = Some(per_pair.as_secs_f64());
     if arguments.format == Format::Text {
         print(&header);
     } else {
         // Programs read stdout.
         say(header);
     }
-    print(&arguments.format.render(&comparison));
+    print(&arguments.format.render_within(&comparison, console::width()));
     if let Some(further) = further(&comparison, taken.base.len(), per_pair) {
         say(further);
     }
@@ -151,18 +154,23 @@ fn header(plan: &Plan, taken: &Taken) -> String {
         (_, Extent { budget: Some(_), .. }) => ", all of --pairs, within --budget".into(),
         _ => String::new(),
     };
-    format!(
-        "base:      {}\ncandidate: {}\npairs: {count} in {}, {} a pair{ended}; seed {}\nrecords: {}\n\n",
-        plan.base,
-        plan.candidate,
+    let pairs = format!(
+        "pairs: {count} in {}, {} a pair{ended}; seed {}",
         in_words(taken.elapsed),
         in_words(extent::mean(count, taken.elapsed)),
         plan.seed,
+    );
+    format!(
+        "base:      {}\ncandidate: {}\n{}records: {}\n\n",
+        plan.base,
+        plan.candidate,
+        folded_to(console::width(), &pairs),
         plan.folder.display(),
     )
 }
 
-/// How long the pairs would take that are likely to decide; absent where the gate cannot tell how many those are.
+/// How long the pairs would take that are likely to decide; absent where the gate cannot tell how many those are, and where
+/// nobody would take so many.
 fn further(comparison: &Comparison, done: usize, per_pair: Duration) -> Option<String> {
     let more = comparison
         .metrics
@@ -172,6 +180,10 @@ fn further(comparison: &Comparison, done: usize, per_pair: Duration) -> Option<S
             _ => None,
         });
     let more = more.max()?;
+    let is_disturbed = comparison.disturbed.iter().any(|side| side.disturbance.is_most());
+    if is_disturbed || !is_feasible(more, Some(per_pair.as_secs_f64())) {
+        return None;
+    }
     let time = per_pair.saturating_mul(u32::try_from(more).unwrap_or(u32::MAX));
     Some(format!(
         "{more} more pairs would take about {} at {} a pair: --pairs {}",

@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use crate::calibration::{self, Calibration, Taken};
 use crate::cli::judging::{Judging, in_words};
-use crate::console::{print, say};
+use crate::console::{print, say, width};
 use crate::error::{Error, Result};
 use crate::extent::{self, End, Extent, parse_time};
 use crate::fresh::CommandLine;
 use crate::gate::{self, Overall, Percent};
 use crate::record::{Faults, RunRecord};
 use crate::report::calibration as report;
+use crate::report::layout::folded_to;
 use crate::run::run_id;
+use crate::summary::Disturbance;
 use crate::{exit, paths, signals};
 
 /// Run an unchanged bench executable several times, to see how much its figures vary by themselves and from which bound on a
@@ -69,11 +71,12 @@ fn judge(arguments: &Arguments, line: &CommandLine, taken: Taken, folder: &Path)
     let limits = arguments.judging.limits(arguments.max_regression);
     let metrics = gate::fitness(&runs, &limits);
     check(&runs, metrics.is_empty(), folder)?;
+    let disturbance = Disturbance::of(runs.iter().flat_map(|run| &run.models));
     print(&format!(
         "command: {line}\n{}\n{}\n{}",
-        extent_in_words(arguments, &taken),
-        report::table(&metrics),
-        report::verdict(&metrics, &limits)
+        folded_to(width(), &extent_in_words(arguments, &taken)),
+        report::table(&metrics, width()),
+        report::verdict(&metrics, &limits, &disturbance, width())
     ));
     if let Some(earlier) = calibration::find(&runs) {
         say(format_args!(

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use super::selection::{RunSelection, runs_named};
 use crate::baseline::{self, Store, refuse_twins};
 use crate::compare::{Source, compare};
-use crate::console::print;
+use crate::console::{self, print};
 use crate::error::{Error, Result};
 use crate::record::RunRecord;
 use crate::report::compare::Format;
@@ -47,7 +47,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         .iter()
         .flat_map(|source| source.runs.iter().map(|run| (source.name.clone(), run)));
     refuse_twins(placed).map_err(Error::BadParameter)?;
-    print(&arguments.format.render(&compare(&sources)));
+    print(
+        &arguments
+            .format
+            .render_within(&compare(&sources), console::width()),
+    );
     Ok(ExitCode::SUCCESS)
 }
 

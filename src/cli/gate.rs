@@ -8,7 +8,7 @@ use super::judging::Judging;
 use super::selection::RunSelection;
 use crate::baseline::{self, Store};
 use crate::calibration;
-use crate::console::{print, say};
+use crate::console::{self, print, say};
 use crate::error::{Error, Result};
 use crate::gate::{self, Aspect, Percent};
 use crate::hint;
@@ -48,7 +48,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let calibration = calibrations(&baseline);
     let limits = arguments.judging.limits(arguments.max_regression);
     let comparison = gate::compare(&baseline, &candidate, &calibration, &arguments.allow, &limits);
-    print(&arguments.format.render(&comparison));
+    print(&arguments.format.render_within(&comparison, console::width()));
     if let Some(unknown) = comparison.metrics.iter().find(|judged| judged.worse_by.is_none()) {
         // Apart from the verdict, whose lines are folded: a command is to be copied.
         say(format_args!(

@@ -3,9 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::console::print;
+use crate::console::{self, print};
 use crate::error::Result;
 use crate::ffi::library;
+use crate::report::grid::Grid;
+use crate::report::layout::{folded_to, whole};
+use crate::report::words::plain;
 use crate::{models, paths};
 
 /// List the models that `cargo bench` would run, the built-in ones, and the runtime that would run them
@@ -34,12 +37,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 fn list(place: &Path, trust_sdk_version: Option<&str>) -> Result<String> {
     let runtime = library::verify(trust_sdk_version)?;
-    let mut lines = vec![format!(
-        "runtime: {} from {}, API generation {}",
+    let runtime = format!(
+        "runtime: {}, API generation {}, from {}",
         runtime.name,
-        runtime.path.display(),
-        library::header_generation()
-    )];
+        library::header_generation(),
+        whole(&runtime.path.display().to_string())
+    );
+    let mut rows = Vec::new();
     if place.exists() || place != Path::new(models::DEFAULT_DIR) {
         let found = models::look_into(place)?;
         for model in models::distinct(found.models)? {
@@ -47,10 +51,10 @@ fn list(place: &Path, trust_sdk_version: Option<&str>) -> Result<String> {
                 1 => String::new(),
                 several => format!(" and {} more shards", several - 1),
             };
-            lines.push(format!("{}\t{}{files}", model.name, model.path.display()));
+            rows.push([model.name, format!("{}{files}", model.path.display())]);
         }
         for skipped in &found.skipped {
-            lines.push(format!("skipped\t{skipped}"));
+            rows.push(["skipped".into(), skipped.to_string()]);
         }
     }
     for name in models::built_in_names() {
@@ -59,7 +63,20 @@ fn list(place: &Path, trust_sdk_version: Option<&str>) -> Result<String> {
             || "made when it is asked for".to_owned(),
             |path| path.display().to_string(),
         );
-        lines.push(format!("{}{name}\t{state}", models::BUILT_IN));
+        rows.push([format!("{}{name}", models::BUILT_IN), state]);
     }
-    Ok(lines.join("\n") + "\n")
+    Ok(folded_to(console::width(), &runtime) + &lines(rows, console::columns(std::io::stdout())))
+}
+
+/// Names and paths: on a terminal of so many columns in columns, or a path below its name where a line has no room for both;
+/// elsewhere a line each, with a tab between, for programs.
+fn lines(rows: Vec<[String; 2]>, columns: Option<u16>) -> String {
+    let Some(columns) = columns else {
+        return rows.into_iter().map(|row| row.join("\t") + "\n").collect();
+    };
+    let mut grid = Grid::new(["model", "file"], 0..0);
+    for [name, path] in rows {
+        grid.row([plain(&name), whole(&plain(&path))]);
+    }
+    grid.fitted(columns)
 }

@@ -8,6 +8,7 @@ use crate::console::{self, print};
 use crate::error::Result;
 use crate::record::RunRecord;
 use crate::report::benchmark::{self, Unknown};
+use crate::report::layout::message;
 use crate::report::result::Format;
 use crate::report::terminal;
 use crate::{paths, report};
@@ -52,14 +53,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     } else {
         Unknown::Null
     };
+    let width = console::width();
     for run in &runs {
         let models = report::models(run);
         let files = benchmark::write_with(&models, unknown, &folder)?;
         print(&format!(
-            "{}{}\n{}",
-            terminal::figures(&models, console::width()),
-            terminal::faults(run),
-            terminal::files(&files)
+            "{}{}{}",
+            terminal::figures(&models, width),
+            message(width, &terminal::faults(run)),
+            terminal::files(&files, width)
         ));
     }
     if let Some(document) = arguments.format.render(&runs) {

@@ -55,6 +55,13 @@ impl Limits {
         }
     }
 
+    /// The measures whose bounds, given together, are the bound of a metric: its own, and its twin's where that was given.
+    pub(crate) fn names_of(&self, metric: &Metric) -> Vec<Measure> {
+        let twin = metric.twin().map(|twin| twin.measure);
+        let twin = twin.filter(|twin| self.per_phase.contains_key(twin));
+        std::iter::once(metric.measure).chain(twin).collect()
+    }
+
     /// The measure by whose name the bound of a metric was given, if it was.
     pub(crate) fn given_for(&self, metric: &Metric) -> Option<Measure> {
         let bound = |measure: &Measure| self.per_phase.get(measure).copied().flatten();

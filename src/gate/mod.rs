@@ -22,14 +22,14 @@ pub use comparable::{Aspect, Difference};
 pub(crate) use comparable::{differences, fingerprint};
 pub(crate) use fitness::{Fitness, MOST_RUNS, fitness, runs_needed};
 pub use limits::{Limits, PerPhase, Percent};
-pub use verdict::{Absent, Comparison, Design, Deviation, Estimate, Judged, Overall, Verdict};
+pub use verdict::{Absent, Comparison, Design, Deviation, Disturbed, Estimate, Judged, Overall, Verdict};
 
 pub(crate) use self::sides::Sides;
 use crate::compare;
 use crate::metrics::Worse;
 use crate::record::RunRecord;
 use crate::stats::{self, Change, RunValue, Variation};
-use crate::summary;
+use crate::summary::{self, Disturbance, Summary};
 
 /// Most further runs that are worth naming.
 const MOST_FURTHER_RUNS: f64 = 1000.0;
@@ -100,6 +100,34 @@ fn notes(input: &sides::Input) -> Vec<String> {
     sides.into_iter().flat_map(of_side).collect()
 }
 
+/// The sides with their disturbed samples.
+fn disturbed(input: &sides::Input) -> Vec<Disturbed> {
+    let of_side = |(side, runs): (&str, &[RunRecord])| Disturbed {
+        side: side.to_owned(),
+        disturbance: Disturbance::of(runs.iter().flat_map(|run| &run.models)),
+    };
+    [("baseline", input.baseline), ("candidate", input.candidate)]
+        .map(of_side)
+        .into()
+}
+
+/// Mean time of a run, or of both runs of a pair, by what their models took.
+fn run_seconds(input: &sides::Input, design: Design) -> Option<f64> {
+    let runs = input.baseline.iter().chain(input.candidate);
+    let of_run = |run: &RunRecord| {
+        let of_models = run
+            .models
+            .iter()
+            .filter_map(|model| Summary::of(model).duration_s);
+        of_models.sum::<f64>()
+    };
+    let mean = stats::mean(&runs.map(of_run).collect::<Vec<_>>())?;
+    Some(match design {
+        Design::Unpaired { .. } => mean,
+        Design::Paired { .. } => 2.0 * mean,
+    })
+}
+
 fn judge(input: &sides::Input, design: Design) -> Comparison {
     let differences = input.differences();
     let mut comparison = Comparison {
@@ -109,6 +137,8 @@ fn judge(input: &sides::Input, design: Design) -> Comparison {
         metrics: Vec::new(),
         absent: Vec::new(),
         differences,
+        disturbed: disturbed(input),
+        run_seconds: run_seconds(input, design),
         notes: notes(input),
     };
     if comparison

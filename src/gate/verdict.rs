@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::comparable::Difference;
 use super::limits::Limits;
 use crate::metrics::{Metric, Worse};
+use crate::summary::Disturbance;
 
 /// The verdict of a comparison, and all that it rests on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,8 +22,24 @@ pub struct Comparison {
     pub absent: Vec<Absent>,
     /// In what the sides differ, allowed or not.
     pub differences: Vec<Difference>,
+    /// The sides, each with its disturbed samples.
+    #[serde(default)]
+    pub disturbed: Vec<Disturbed>,
+    /// What a run, or a pair of runs, takes, in seconds; absent where nothing was run.
+    #[serde(default)]
+    pub run_seconds: Option<f64>,
     /// What else a reader has to know.
     pub notes: Vec<String>,
+}
+
+/// The disturbed samples of one side.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disturbed {
+    /// `baseline` or `candidate`.
+    pub side: String,
+    /// Its samples.
+    #[serde(flatten)]
+    pub disturbance: Disturbance,
 }
 
 /// How the runs of a comparison were taken.

@@ -27,6 +27,7 @@ use crate::options::{Mode, Options};
 use crate::progress::Progress;
 use crate::prompts::{Suite, Sweep};
 use crate::record::{Faults, RunRecord};
+use crate::report::layout::folded_to;
 use crate::report::result::Format;
 use crate::report::terminal::{self, TimeSpent};
 use crate::report::{ModelReport, benchmark};
@@ -309,12 +310,14 @@ fn conclude(
             ..TimeSpent::of_record(record, before_criterion.elapsed(), start.elapsed())
         };
         let gap = if statistics.text.is_empty() { "" } else { "\n" };
+        let width = console::width();
         print(&format!(
-            "{}{gap}{}record: {}\n{}{spent}\n",
+            "{}{gap}{}record: {}\n{}{}",
             statistics.text,
-            terminal::files(reports.as_deref().unwrap_or_default()),
+            terminal::files(reports.as_deref().unwrap_or_default(), width),
             file.path().display(),
-            statistics.page
+            statistics.page,
+            folded_to(width, &spent.to_string())
         ));
     }
     let faults = record.faults();

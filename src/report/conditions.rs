@@ -2,8 +2,9 @@
 
 use super::numbers::percent;
 use super::words::plain;
+use crate::hint;
 use crate::sampler::SamplerRecord;
-use crate::summary::{Marked, Summary};
+use crate::summary::{Disturbance, Marked, Summary};
 
 /// The share of marked samples of each kind.
 pub(super) fn marked(summary: &Summary) -> String {
@@ -41,6 +42,25 @@ fn unseen(summary: &Summary) -> Option<String> {
     });
     let kinds: Vec<String> = kinds.collect();
     (!kinds.is_empty()).then(|| kinds.join(", "))
+}
+
+/// What to do where most samples were disturbed.
+pub(super) fn advice(disturbance: &Disturbance) -> String {
+    let pin = format!("hold the clocks (`{}`)", hint::tool_as_root(&["pin"]));
+    let remedies = disturbance.kinds.iter().filter_map(|kind| match kind.as_str() {
+        "other_process" => Some("stop other programs, or give the model CPU cores of its own (--cpu-mask)"),
+        "lower_frequency" => Some(&*pin),
+        "throttled" => Some("let the machine cool down, or cool it better"),
+        _ => None,
+    });
+    let remedies: Vec<&str> = remedies.chain(std::iter::once("then measure again")).collect();
+    format!(
+        "{} of {} samples were disturbed ({}), so the figures are not those of the model alone: {}",
+        disturbance.samples,
+        disturbance.of,
+        disturbance.kinds.join(", "),
+        remedies.join("; ")
+    )
 }
 
 /// What the sampler took; absent where none ran.

@@ -1,19 +1,31 @@
 //! What a server does under load, for people.
 
 use crate::levels::{Level, Percentiles};
+use crate::report::grid::Grid;
 use crate::report::layout;
 use crate::report::numbers::value;
+use crate::report::words::plain;
 
 /// A table of the levels, at most `width` columns wide.
 pub(crate) fn text(levels: &[Level], width: u16) -> String {
-    let mut table = layout::table_of(width);
-    table.set_header([
-        "model", "clients", "requests", "failed", "tok/s", "req/s", "TTFT p50", "p90", "p99", "ITL p50",
-        "p90", "p99",
-    ]);
+    let header = [
+        "model",
+        "clients",
+        "requests",
+        "failed",
+        "tok/s",
+        "req/s",
+        "TTFT\np50",
+        "TTFT\np90",
+        "TTFT\np99",
+        "ITL\np50",
+        "ITL\np90",
+        "ITL\np99",
+    ];
+    let mut table = Grid::new(header, 1..12);
     for level in levels {
         let counts = [
-            level.model.clone(),
+            plain(&level.model),
             level.clients.to_string(),
             level.requests.to_string(),
             level.failed.to_string(),
@@ -23,13 +35,12 @@ pub(crate) fn text(levels: &[Level], width: u16) -> String {
             .into_iter()
             .chain(parts(level.ttft_ms))
             .chain(parts(level.inter_token_ms));
-        table.add_row(counts.into_iter().chain(shown.map(show)));
+        table.row(counts.into_iter().chain(shown.map(show)));
     }
-    layout::fold_first(&mut table, 8, 1..12);
     format!(
-        "{}\n{}\n",
-        layout::heading("throughput over all clients, and percentiles in ms"),
-        layout::lines(&table)
+        "{}{}\n",
+        layout::heading(width, "throughput over all clients, and percentiles in ms"),
+        table.fitted(width)
     )
 }
 

@@ -8,7 +8,8 @@ mod conditions;
 mod content;
 pub mod doctor;
 pub mod gate;
-mod layout;
+pub(crate) mod grid;
+pub(crate) mod layout;
 pub(crate) mod levels;
 mod markup;
 mod numbers;
@@ -18,8 +19,10 @@ pub(crate) mod pin;
 pub mod reference;
 pub(crate) mod result;
 pub(crate) mod runs;
+#[cfg(test)]
+mod screens;
 pub mod terminal;
-mod words;
+pub(crate) mod words;
 
 pub use content::{ModelReport, models};
 pub use layout::WIDTH;

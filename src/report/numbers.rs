@@ -18,6 +18,22 @@ pub(super) fn percent(ratio: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
+/// Widest bound that is proposed, as a ratio: past it a gate would let pass what everybody would notice.
+const WIDEST_BOUND: f64 = 0.5;
+
+/// The next bound above `ratio` that a person would type, as a ratio; absent where none makes sense.
+pub(super) fn bound_above(ratio: f64) -> Option<f64> {
+    let step = match ratio {
+        ratio if ratio < 0.1 => 0.005,
+        ratio if ratio < 0.2 => 0.01,
+        _ => 0.05,
+    };
+    // The next step even from a step: an interval must lie below its bound, not on it.
+    let bound = ((ratio / step).floor() + 1.0) * step;
+    // By rounding alone the last step is a little above.
+    (bound < WIDEST_BOUND + step / 2.0).then_some(bound)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -26,6 +42,25 @@ mod tests {
     fn values_have_four_digits() {
         let shown = [123_456.7, 1815.24, 100.0, 50.087, 1.594, 0.0412, f64::NAN].map(value);
         assert_eq!(shown, ["123457", "1815", "100.0", "50.09", "1.594", "0.041", "-"]);
+    }
+
+    #[test]
+    fn bounds_are_such_as_people_type_and_none_is_senseless() {
+        let typed = |ratio| bound_above(ratio).map(percent);
+        for (ratio, bound) in [
+            (0.0, Some("0.5")),
+            (0.021, Some("2.5")),
+            (0.0999, Some("10")),
+            (0.123, Some("13")),
+            (0.31, Some("35")),
+            (0.499, Some("50")),
+            (0.51, None),
+            (3.96, None),
+            (f64::INFINITY, None),
+            (f64::NAN, None),
+        ] {
+            assert_eq!(typed(ratio).as_deref(), bound, "{ratio}");
+        }
     }
 
     #[test]

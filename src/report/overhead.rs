@@ -1,9 +1,8 @@
 //! What a server adds to its runtime, for people and as JSON.
 
-use std::fmt::Write as _;
-
 use crate::overhead::{Cost, OfPrompt, Overhead};
-use crate::report::layout;
+use crate::report::grid::Grid;
+use crate::report::layout::{self, whole};
 use crate::report::numbers::value;
 use crate::report::words::plain;
 
@@ -25,10 +24,13 @@ pub(crate) fn text(overhead: &Overhead, width: u16) -> String {
         if let (Some(direct), Some(server)) = (prompt.direct_tokens, prompt.server_tokens)
             && direct != server
         {
-            let _ = writeln!(
-                text,
-                "{}: the server reads {server} tokens, the runtime {direct}: another chat template is part of what it adds to TTFT",
-                prompt.id
+            let id = whole(&plain(&prompt.id));
+            text += &layout::folded_to(
+                width,
+                &format!(
+                    "{id}: the server reads {server} tokens, the runtime {direct}: another chat template is part of \
+                     what it adds to TTFT"
+                ),
             );
         }
     }
@@ -45,8 +47,8 @@ fn table(
     all: Option<Cost>,
     width: u16,
 ) -> String {
-    let mut table = layout::table_of(width);
-    table.set_header(["prompt", "pairs", "direct", "by the server", "added [95 %]"]);
+    let header = ["prompt", "pairs", "direct", "by the server", "added [95 %]"];
+    let mut table = Grid::new(header, 1..5);
     let prompts = overhead
         .prompts
         .iter()
@@ -68,10 +70,9 @@ fn table(
                 ]
             },
         );
-        table.add_row(std::iter::once(name.to_owned()).chain(cells));
+        table.row(std::iter::once(plain(name)).chain(cells));
     }
-    layout::fold_first(&mut table, 8, 1..5);
-    format!("{}\n{}", layout::heading(title), layout::lines(&table))
+    layout::heading(width, title) + &table.fitted(width)
 }
 
 /// The JSON document.

@@ -1,8 +1,7 @@
-//! Published figures beside a run's, as text of 80 columns and as Markdown.
+//! Published figures beside a run's, as text and as Markdown.
 
-use comfy_table::{CellAlignment, ColumnConstraint};
-
-use super::layout::{folded, lines, list, plain_table};
+use super::grid::Grid;
+use super::layout::{folded_to, list, whole};
 use super::markup::{code, prose};
 use super::words::plain;
 use crate::reference::{Check, Figure, Finding, Outcome, Row, SOURCE};
@@ -11,15 +10,15 @@ const MEMORY_NOTE: &str = "share: of the published speed, more is better in ever
      spread, at the highest CPU and NPU frequencies and optimisation level 0; memory may not be the peak resident set \
      that is measured here.";
 
-/// The findings as lines of at most 80 columns; nothing without findings.
-pub fn text(findings: &[Finding]) -> String {
+/// The findings as lines of at most `width` columns; nothing without findings.
+pub fn text(findings: &[Finding], width: u16) -> String {
     if findings.is_empty() {
         return String::new();
     }
-    let mut sections = vec![folded(&format!("published figures ({SOURCE})"))];
-    sections.extend(findings.iter().map(finding_as_text));
+    let mut sections = vec![folded_to(width, &format!("published figures ({SOURCE})"))];
+    sections.extend(findings.iter().map(|finding| finding_as_text(finding, width)));
     if findings.iter().any(is_compared) {
-        sections.push(folded(MEMORY_NOTE));
+        sections.push(folded_to(width, MEMORY_NOTE));
     }
     sections.join("\n") + "\n"
 }
@@ -41,8 +40,8 @@ const fn is_compared(finding: &Finding) -> bool {
     matches!(finding.outcome, Outcome::Compared { .. })
 }
 
-fn finding_as_text(finding: &Finding) -> String {
-    let name = plain(&finding.model);
+fn finding_as_text(finding: &Finding, width: u16) -> String {
+    let name = whole(&plain(&finding.model));
     match &finding.outcome {
         Outcome::Compared {
             row,
@@ -53,25 +52,34 @@ fn finding_as_text(finding: &Finding) -> String {
         } => {
             let doubts: Vec<String> = doubts.iter().map(|doubt| plain(doubt)).collect();
             [
-                folded(&format!("{name}, {}, beside {row}", plain(prompt))),
-                list("doubtful", &doubts),
-                figures_as_text(figures),
-                checks_as_text(checks),
+                folded_to(width, &format!("{name}, {}, beside {row}", whole(&plain(prompt)))),
+                list(width, "doubtful", &doubts),
+                figures_as_text(figures, width),
+                checks_as_text(checks, width),
             ]
             .concat()
         }
-        Outcome::NotMeasured { row } => folded(&format!("{name}: {}", not_measured(row))),
-        Outcome::Unmatched { why } => folded(&format!("{name}: no figures; {}", plain(&why.to_string()))),
+        Outcome::NotMeasured { row } => not_measured_as_text(&name, row, width),
+        Outcome::Unmatched { why } => {
+            folded_to(width, &format!("{name}: no figures; {}", plain(&why.to_string())))
+        }
     }
 }
 
-fn not_measured(row: &Row) -> String {
-    format!(
-        "{row} is published for {prompt} prompt tokens and {new} new ones, of which this run has no sample: cargo bench \
-         --bench table -- --prompt-tokens {prompt} --new-tokens {new}",
-        prompt = row.prompt_tokens,
-        new = row.new_tokens
-    )
+fn not_measured_as_text(name: &str, row: &Row, width: u16) -> String {
+    let [what, command] = not_measured(row);
+    folded_to(width, &format!("{name}: {what}: {}", whole(&command)))
+}
+
+/// What is missing, and the command that measures it.
+fn not_measured(row: &Row) -> [String; 2] {
+    let (prompt, new) = (row.prompt_tokens, row.new_tokens);
+    [
+        format!(
+            "{row} is published for {prompt} prompt tokens and {new} new ones, of which this run has no sample"
+        ),
+        format!("cargo bench --bench table -- --prompt-tokens {prompt} --new-tokens {new}"),
+    ]
 }
 
 const HEADER: [&str; 5] = ["", "published", "measured", "share", "verdict"];
@@ -89,31 +97,25 @@ fn cells(figure: &Figure) -> [String; 5] {
     ]
 }
 
-fn figures_as_text(figures: &[Figure]) -> String {
-    let mut table = plain_table();
-    table.set_header(HEADER);
+fn figures_as_text(figures: &[Figure], width: u16) -> String {
+    let mut table = Grid::new(HEADER, 1..4);
     for figure in figures {
-        table.add_row(cells(figure));
+        table.row(cells(figure));
     }
-    for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((if index == 0 { 2 } else { 0 }, 2));
-        column.set_constraint(ColumnConstraint::ContentWidth);
-        if (1..4).contains(&index) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    lines(&table)
+    let table = table.fitted(width - 2);
+    let lines: Vec<String> = table.lines().map(|line| format!("  {line}")).collect();
+    lines.join("\n") + "\n"
 }
 
-fn checks_as_text(checks: &[Check]) -> String {
+fn checks_as_text(checks: &[Check], width: u16) -> String {
     let items: Vec<String> = checks.iter().map(check).collect();
-    list("what may make it slower", &items)
+    list(width, "what may make it slower", &items)
 }
 
 fn check(check: &Check) -> String {
     let command = check
         .command
-        .map_or_else(String::new, |command| format!("\n{command}"));
+        .map_or_else(String::new, |command| format!("\n{}", whole(command)));
     format!(
         "{}: {}; {}{command}",
         check.item,
@@ -146,7 +148,7 @@ fn finding_as_markdown(finding: &Finding) -> String {
             text += &bullets("What may make it slower", checks.iter().map(check_as_markdown));
             text
         }
-        Outcome::NotMeasured { row } => format!("\n{name}: {}\n", prose(&not_measured(row))),
+        Outcome::NotMeasured { row } => format!("\n{name}: {}\n", prose(&not_measured(row).join(": "))),
         Outcome::Unmatched { why } => format!("\n{name}: no figures; {}\n", prose(&why.to_string())),
     }
 }

@@ -4,7 +4,7 @@ use crate::record::Status;
 
 /// `text` on one line and without what a terminal would obey, XML cannot hold or would turn round the text behind it:
 /// names and messages come from files and from the runtime.
-pub(super) fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     // Embeddings, overrides and isolates of the bidirectional algorithm (UAX #9).
     let turns = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let plain = |c: char| match c {

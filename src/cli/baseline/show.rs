@@ -1,13 +1,13 @@
 //! What baselines hold, for people.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-
 use crate::baseline::{Baseline, Store};
 use crate::board::Board;
-use crate::console::{print, say};
+use crate::console::{print, say, width};
 use crate::error::Result;
 use crate::hint;
 use crate::record::RunRecord;
+use crate::report::grid::Grid;
+use crate::report::layout::{folded_to, whole};
 use crate::report::terminal::runtime_line;
 
 /// Show the runs of a baseline: when, of what, on which runtime and board
@@ -46,7 +46,7 @@ fn row_of_baseline(name: String, baseline: &Baseline) -> [String; 5] {
         name,
         baseline.runs.len().to_string(),
         each_once(baseline.runs.iter().map(|run| run.suite.name.clone())).join(", "),
-        each_once(models).join(", "),
+        each_once(models).join(",\n"),
         whole_seconds(&baseline.saved_at),
     ]
 }
@@ -56,20 +56,20 @@ pub(super) fn show(store: &Store, arguments: &Show) -> Result<()> {
     let path = store.find(&arguments.baseline)?;
     let baseline = Baseline::load(&path)?;
     let rows = baseline.runs.iter().map(row_of_run).collect();
-    let mut text = format!(
-        "baseline {}, saved at {} by rkllm-bench {}, in {}\n",
+    let what = format!(
+        "baseline {}, saved at {} by rkllm-bench {}, in {}",
         baseline.name,
         whole_seconds(&baseline.saved_at),
         crate::json::clip(&baseline.tool_version),
-        path.display()
+        whole(&path.display().to_string())
     );
+    let mut text = folded_to(width(), &what);
     text += &table(["run", "began at", "suite", "models", "samples"], 4, rows);
     let loaded = baseline.runs.iter().flat_map(|run| &run.models);
     let runtimes = loaded.filter_map(|model| Some(runtime_line(&model.loaded.as_ref()?.runtime)));
     let boards = baseline.runs.iter().map(|run| board_line(&run.board));
     for line in each_once(runtimes.chain(boards)) {
-        text += &crate::json::clip(&line);
-        text += "\n";
+        text += &folded_to(width(), &crate::json::clip(&line));
     }
     print(&text);
     Ok(())
@@ -81,7 +81,7 @@ fn row_of_run(run: &RunRecord) -> [String; 5] {
         run.run_id.clone(),
         whole_seconds(&run.started_at),
         run.suite.name.clone(),
-        models_of(run).collect::<Vec<_>>().join(", "),
+        models_of(run).collect::<Vec<_>>().join(",\n"),
         prompts
             .map(|prompt| prompt.samples.len())
             .sum::<usize>()
@@ -90,7 +90,7 @@ fn row_of_run(run: &RunRecord) -> [String; 5] {
 }
 
 fn models_of(run: &RunRecord) -> impl Iterator<Item = String> {
-    run.models.iter().map(|model| model.name.clone())
+    run.models.iter().map(|model| whole(&model.name))
 }
 
 /// The machine of a run.
@@ -130,16 +130,9 @@ fn each_once(texts: impl Iterator<Item = String>) -> Vec<String> {
 
 /// A table whose column `number`, counted from 0, holds numbers.
 fn table<const N: usize>(header: [&str; N], number: usize, rows: Vec<[String; N]>) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    // Folds to the width of a terminal; elsewhere lines are as long as they are.
-    table.set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(header);
-    table.add_rows(rows);
-    if let Some(column) = table.column_mut(number) {
-        column.set_cell_alignment(CellAlignment::Right);
+    let mut table = Grid::new(header, number..number + 1);
+    for row in rows {
+        table.row(row);
     }
-    let table = table.to_string();
-    let lines: Vec<&str> = table.lines().map(str::trim_end).collect();
-    lines.join("\n") + "\n"
+    table.fitted(width())
 }

@@ -9,7 +9,7 @@ pub use text::text;
 use super::numbers::value;
 use crate::compare::{Cell, Comparison, Ratio, Row};
 use crate::csv_text;
-use crate::report::layout::document;
+use crate::report::layout::{WIDTH, document};
 
 /// The version of the JSON format. It rises with each change that a reader of the old one would stumble over.
 const SCHEMA_VERSION: u32 = 1;
@@ -37,8 +37,13 @@ pub enum Format {
 impl Format {
     /// The comparison in this format, with a line's end at its end.
     pub fn render(self, comparison: &Comparison) -> String {
+        self.render_within(comparison, WIDTH)
+    }
+
+    /// The same, with text of at most `width` columns.
+    pub(crate) fn render_within(self, comparison: &Comparison, width: u16) -> String {
         match self {
-            Self::Text => text(comparison),
+            Self::Text => text::text_within(comparison, width),
             Self::Markdown => markdown(comparison),
             Self::Csv => csv(comparison),
             Self::Json => json(comparison),

@@ -1,16 +1,22 @@
-//! Models beside each other for a terminal: always 80 columns, without colours.
+//! Models beside each other for a terminal, without colours.
 
 use super::{LEGEND, factor, figure, id};
 use crate::compare::{Comparison, SuiteTable};
-use crate::report::layout::{fold_first, folded, lines, list, plain_table};
+use crate::report::grid::Grid;
+use crate::report::layout::{WIDTH, folded_to, list, whole};
 use crate::report::words::{counted, plain};
 
-/// Subjects beside the reference that 80 columns hold.
+/// Subjects beside the reference that 80 columns usually hold.
 const BESIDE: usize = 2;
 
-/// The comparison as lines of at most 80 columns. Subjects have numbers, so that their names may be of any length; more
-/// than fit are folded into several tables, each with the first one.
+/// The comparison as lines of at most 80 columns.
 pub fn text(comparison: &Comparison) -> String {
+    text_within(comparison, WIDTH)
+}
+
+/// The comparison as lines of at most `width` columns. Subjects have numbers, so that their names may be of any length; more
+/// than fit are folded into several tables, each with the first one.
+pub(crate) fn text_within(comparison: &Comparison, width: u16) -> String {
     let subjects: Vec<String> = comparison
         .subjects
         .iter()
@@ -23,41 +29,42 @@ pub fn text(comparison: &Comparison) -> String {
             format!(
                 "#{} {}, {}{}",
                 index + 1,
-                plain(&subject.label),
+                whole(&plain(&subject.label)),
                 counted(subject.runs, "run"),
                 captions.collect::<String>()
             )
         })
         .collect();
-    let mut sections = vec![list("subjects", &subjects)];
+    let mut sections = vec![list(width, "subjects", &subjects)];
     for suite in &comparison.suites {
-        sections.extend(tables(suite, comparison.subjects.len()));
+        sections.extend(tables(suite, comparison.subjects.len(), width));
     }
     let notes: Vec<String> = comparison.notes.iter().map(|note| plain(note)).collect();
-    sections.push(list("notes", &notes));
+    sections.push(list(width, "notes", &notes));
     if !comparison.suites.is_empty() {
-        sections.push(folded(LEGEND));
+        sections.push(folded_to(width, LEGEND));
     }
     sections.retain(|section| !section.is_empty());
     sections.join("\n")
 }
 
-fn tables(suite: &SuiteTable, subjects: usize) -> Vec<String> {
+fn tables(suite: &SuiteTable, subjects: usize, width: u16) -> Vec<String> {
     let others: Vec<usize> = (0..subjects).filter(|index| *index != suite.reference).collect();
     let mut chunks: Vec<&[usize]> = others.chunks(BESIDE).collect();
     if chunks.is_empty() {
         chunks.push(&[]);
     }
-    chunks.into_iter().map(|others| table(suite, others)).collect()
+    let tables = chunks.into_iter().map(|others| table(suite, others, width));
+    tables.collect()
 }
 
-fn table(suite: &SuiteTable, others: &[usize]) -> String {
+fn table(suite: &SuiteTable, others: &[usize], width: u16) -> String {
     let shown: Vec<usize> = std::iter::once(suite.reference)
         .chain(others.iter().copied())
         .collect();
-    let mut table = plain_table();
     let heads = shown.iter().map(|index| format!("#{}", index + 1));
-    table.set_header(["metric".to_owned(), "unit".to_owned()].into_iter().chain(heads));
+    let header = ["metric".to_owned(), "unit".to_owned()];
+    let mut table = Grid::new(header.into_iter().chain(heads), 0..0);
     for row in &suite.rows {
         let cells = shown.iter().map(|index| match &row.cells[*index] {
             None => "-".to_owned(),
@@ -67,8 +74,7 @@ fn table(suite: &SuiteTable, others: &[usize]) -> String {
             }
         });
         let head = [plain(&id(row)), row.unit.to_owned()];
-        table.add_row(head.into_iter().chain(cells));
+        table.row(head.into_iter().chain(cells));
     }
-    fold_first(&mut table, 14, 0..0);
-    folded(&format!("suite {}", plain(&suite.suite))) + &lines(&table)
+    folded_to(width, &format!("suite {}", whole(&plain(&suite.suite)))) + &table.fitted(width)
 }

@@ -1,19 +1,40 @@
-//! What would help where the gate cannot tell.
+//! What would help where the gate cannot tell: nothing that nobody would do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::gate::{Comparison, Design, Judged, Verdict};
+use crate::gate::{Comparison, Design, Judged, Limits, Verdict};
 use crate::metrics::Measure;
-use crate::report::numbers::percent;
+use crate::report::conditions;
+use crate::report::numbers::{bound_above, percent};
 use crate::report::words::counted;
 
-/// Steps of the bounds that are proposed, as a ratio: finer ones would be read as knowledge.
-const BOUND_STEP: f64 = 0.005;
-/// The widest bound that the command line takes, as a ratio.
-const WIDEST_BOUND: f64 = 100.0;
+/// Most further runs, or pairs, that are proposed.
+const MOST_FURTHER: usize = 100;
+/// Most time that they may take, in seconds.
+const MOST_SECONDS: f64 = 3600.0;
 
-/// One line for each measure that has metrics which the gate cannot tell of: bounds are given by measure.
+/// What to do first where most samples of a side were disturbed: more runs would be disturbed too.
+pub(super) fn disturbed(comparison: &Comparison) -> Vec<String> {
+    let most = comparison
+        .disturbed
+        .iter()
+        .filter(|side| side.disturbance.is_most());
+    most.map(|side| format!("{}: {}", side.side, conditions::advice(&side.disturbance)))
+        .collect()
+}
+
+/// Whether `further` runs, or pairs, of so many seconds each are no more than somebody would make.
+pub(crate) fn is_feasible(further: usize, seconds: Option<f64>) -> bool {
+    let all = u32::try_from(further).map_or(f64::INFINITY, f64::from) * seconds.unwrap_or(0.0);
+    further <= MOST_FURTHER && all <= MOST_SECONDS
+}
+
+/// One line for each measure that has metrics which the gate cannot tell of, for bounds are given by measure; and what
+/// helps against noise. Nothing where most samples were disturbed.
 pub(super) fn lines(comparison: &Comparison) -> Vec<String> {
+    if !disturbed(comparison).is_empty() {
+        return Vec::new();
+    }
     let mut by_measure = BTreeMap::<Measure, Vec<&Judged>>::new();
     let mut unknown = Vec::new();
     for judged in &comparison.metrics {
@@ -25,20 +46,26 @@ pub(super) fn lines(comparison: &Comparison) -> Vec<String> {
             None => unknown.push(judged),
         }
     }
-    let of_measure = |(measure, metrics): (&Measure, &Vec<&Judged>)| {
-        format!(
-            "{} ({}): {}{}",
+    let mut lines = Vec::new();
+    if !unknown.is_empty() {
+        lines.push(of_unknown(unknown.len(), comparison.design));
+    }
+    let mut is_noisy = false;
+    for (measure, metrics) in &by_measure {
+        let runs = runs(metrics, comparison);
+        is_noisy |= runs.is_none();
+        lines.push(format!(
+            "{} ({}): {}; {}",
             measure.name(),
             counted(metrics.len(), "metric"),
-            runs(metrics, comparison.design),
-            bound(*measure, metrics)
-        )
-    };
-    let unknown = (!unknown.is_empty()).then(|| of_unknown(unknown.len(), comparison.design));
-    unknown
-        .into_iter()
-        .chain(by_measure.iter().map(of_measure))
-        .collect()
+            runs.unwrap_or_else(|| too_noisy(metrics)),
+            bound(metrics, &comparison.limits)
+        ));
+    }
+    if is_noisy {
+        lines.push(against_noise(comparison.design));
+    }
+    lines
 }
 
 /// Where there is no second run to see the variation between processes by.
@@ -55,48 +82,116 @@ fn of_unknown(count: usize, design: Design) -> String {
     )
 }
 
-/// How many more runs would decide all of `metrics`.
-fn runs(metrics: &[&Judged], design: Design) -> String {
-    let more = |judged: &&Judged| match judged.verdict {
+/// How many more runs would decide all of `metrics`; absent where nobody would make so many.
+fn runs(metrics: &[&Judged], comparison: &Comparison) -> Option<String> {
+    let more = metrics.iter().map(|judged| match judged.verdict {
         Verdict::CannotTell { more } => more,
         _ => Some(0),
-    };
-    let more: Option<Vec<usize>> = metrics.iter().map(more).collect();
-    let most = more.and_then(|more| more.into_iter().max());
-    match (most, design) {
-        (Some(more), Design::Paired { .. }) => format!("{} would be likely to decide", further(more, "pair")),
-        (Some(more), Design::Unpaired { .. }) => {
-            format!(
-                "{} of the candidate would be likely to decide",
-                further(more, "run")
-            )
+    });
+    let more = more.collect::<Option<Vec<usize>>>().map(most);
+    let feasible = |further: usize| is_feasible(further, comparison.run_seconds);
+    match (more, comparison.design) {
+        (Some(more), Design::Paired { .. }) if feasible(more) => {
+            Some(format!("{} would be likely to decide", further(more, "pair")))
         }
-        (None, Design::Paired { .. }) => "more than a thousand further pairs would be needed".into(),
-        (None, Design::Unpaired { .. }) => {
-            "more runs of the candidate alone would not decide, more of the baseline may".into()
+        (Some(more), Design::Unpaired { .. }) if feasible(more) => Some(format!(
+            "{} of the candidate would be likely to decide",
+            further(more, "run")
+        )),
+        (
+            _,
+            Design::Unpaired {
+                baseline_runs,
+                candidate_runs,
+                ..
+            },
+        ) => {
+            let of_sides = [baseline_runs, candidate_runs];
+            let sides: Option<Vec<usize>> = metrics.iter().map(|judged| a_side(judged, of_sides)).collect();
+            let sides = most(sides?);
+            let further = of_sides.map(|there| sides.saturating_sub(there)).iter().sum();
+            feasible(further).then(|| {
+                format!(
+                    "more runs of the candidate alone would not decide; {} a side would be likely to",
+                    counted(sides, "run")
+                )
+            })
         }
+        _ => None,
     }
+}
+
+fn most(counts: Vec<usize>) -> usize {
+    counts.into_iter().max().unwrap_or(0)
+}
+
+/// Runs a side that would narrow the interval until the bound lies outside of it, were the estimate to stay; absent where
+/// no number would do.
+fn a_side(judged: &Judged, sides: [usize; 2]) -> Option<usize> {
+    let worse_by = judged.worse_by?;
+    let (lower, upper) = (worse_by.lower.ln_1p(), worse_by.upper.ln_1p());
+    let distance = (judged.limit.ln_1p() - f64::midpoint(lower, upper)).abs();
+    let ratio = (upper - lower) / 2.0 / distance;
+    let share: Option<f64> = sides
+        .iter()
+        .map(|runs| Some(1.0 / f64::from(u32::try_from(*runs).ok()?)))
+        .sum();
+    let runs = (2.0 * ratio.powi(2) / share?).ceil();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "from 1 to 1000"
+    )]
+    (runs <= 1000.0).then(|| runs.max(1.0) as usize)
 }
 
 fn further(count: usize, what: &str) -> String {
     format!("about {}", counted(count, &format!("further {what}")))
 }
 
-/// The smallest bound, in steps, that the intervals of all `metrics` lie below.
-fn bound(measure: Measure, metrics: &[&Judged]) -> String {
+fn too_noisy(metrics: &[&Judged]) -> String {
+    let bound = metrics
+        .iter()
+        .map(|judged| judged.limit)
+        .fold(f64::INFINITY, f64::min);
+    format!("too noisy here for a bound of {} %", percent(bound))
+}
+
+fn against_noise(design: Design) -> String {
+    let turns = match design {
+        Design::Paired { .. } => "",
+        Design::Unpaired { .. } => {
+            ", or compare two builds with rkllm-bench ab, which has them measure in turns"
+        }
+    };
+    format!(
+        "what helps against noise: stop other programs, hold the clocks (rkllm-bench pin), take a wider bound{turns}"
+    )
+}
+
+/// The smallest bound that the intervals of all `metrics` lie below, or that the measure is not to be gated.
+fn bound(metrics: &[&Judged], limits: &Limits) -> String {
     let upper = metrics
         .iter()
         .filter_map(|judged| judged.worse_by)
         .map(|worse_by| worse_by.upper)
         .fold(0.0, f64::max);
-    // The next step even from a step: the interval must lie below its bound, not on it.
-    let bound = ((upper / BOUND_STEP).floor() + 1.0) * BOUND_STEP;
-    if bound > WIDEST_BOUND {
-        return String::new();
+    let measures: BTreeSet<Measure> = metrics
+        .iter()
+        .flat_map(|judged| limits.names_of(&judged.metric))
+        .collect();
+    let flag = |bound: &str| {
+        let phases = measures
+            .iter()
+            .map(|measure| format!("{}={bound}", measure.name()));
+        format!("--per-phase {}", phases.collect::<Vec<_>>().join(","))
+    };
+    match bound_above(upper) {
+        Some(bound) => {
+            let percent = percent(bound);
+            let flag = flag(&format!("{percent}%"));
+            format!("with a bound of {percent} % this would have passed: {flag}")
+        }
+        None => format!("no sane bound would do, so leave it out: {}", flag("off")),
     }
-    let percent = percent(bound);
-    format!(
-        "; with a bound of {percent} % this would have passed: --per-phase {}={percent}%",
-        measure.name()
-    )
 }

@@ -86,6 +86,8 @@ fn row(judged: &Judged) -> String {
 
 fn lists(comparison: &Comparison) -> String {
     let blocking = words::blocking(comparison).map(blocking).collect();
+    let disturbed = advice::disturbed(comparison);
+    let disturbed = disturbed.iter().map(|line| prose(line)).collect();
     let advice = advice::lines(comparison).iter().map(|line| prose(line)).collect();
     let absent = comparison.absent.iter().map(absent).collect();
     let experiment = words::experiment(comparison);
@@ -94,6 +96,7 @@ fn lists(comparison: &Comparison) -> String {
         .collect();
     let notes = comparison.notes.iter().map(|note| prose(note)).collect();
     [
+        list("Disturbed", disturbed),
         list("Differences", blocking),
         list("Cannot tell", advice),
         list("Absent", absent),

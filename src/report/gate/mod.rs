@@ -1,6 +1,6 @@
 //! The formats of a gate's verdict. Each is a pure function: the same comparison gives the same text to the last byte.
 
-mod advice;
+pub(crate) mod advice;
 mod figures;
 mod junit;
 mod markdown;
@@ -12,7 +12,7 @@ pub use markdown::markdown;
 pub use text::text;
 
 use crate::gate::{Comparison, Judged, Verdict};
-use crate::report::layout::document;
+use crate::report::layout::{WIDTH, document};
 
 /// The version of the JSON format. It rises with each change that a reader of the old one would stumble over.
 const SCHEMA_VERSION: u32 = 1;
@@ -36,8 +36,13 @@ pub enum Format {
 impl Format {
     /// The verdict in this format, with a line's end at its end.
     pub fn render(self, comparison: &Comparison) -> String {
+        self.render_within(comparison, WIDTH)
+    }
+
+    /// The same, with text of at most `width` columns.
+    pub(crate) fn render_within(self, comparison: &Comparison, width: u16) -> String {
         match self {
-            Self::Text => text(comparison),
+            Self::Text => text::text_within(comparison, width),
             Self::Markdown => markdown(comparison),
             Self::Json => json(comparison),
             Self::Junit => junit(comparison),

@@ -1,10 +1,11 @@
 //! The verdict for a terminal.
 //!
-//! Always for 80 columns and without colours, so that a log, a pipe and a terminal show the same.
+//! Without colours, and never wider than 80 columns, so that a log, a pipe and a terminal show the same.
 
 use super::{Parts, advice, figures, words};
 use crate::gate::{Absent, Comparison, Difference, Judged};
-use crate::report::layout::{fold_first, folded, lines, list, plain_table};
+use crate::report::grid::Grid;
+use crate::report::layout::{WIDTH, folded_to, list, whole};
 use crate::report::numbers::percent;
 use crate::report::words::{counted, plain};
 
@@ -13,10 +14,18 @@ const LONG_TABLE: usize = 30;
 
 /// The verdict as lines of at most 80 columns.
 pub fn text(comparison: &Comparison) -> String {
-    let mut sections = vec![folded(&words::verdict(comparison)) + &folded(&words::design(comparison.design))];
+    text_within(comparison, WIDTH)
+}
+
+/// The same, of at most `width` columns.
+pub(crate) fn text_within(comparison: &Comparison, width: u16) -> String {
+    let list = |title: &str, items: &[String]| list(width, title, items);
+    let verdict = folded_to(width, &words::verdict(comparison));
+    let mut sections = vec![verdict + &folded_to(width, &words::design(comparison.design))];
+    sections.push(list("disturbed", &advice::disturbed(comparison)));
     let blocking: Vec<String> = words::blocking(comparison).map(blocking).collect();
     sections.push(list("differences", &blocking));
-    sections.extend(tables(comparison));
+    sections.extend(tables(comparison, width));
     sections.push(list("cannot tell", &advice::lines(comparison)));
     let absent: Vec<String> = comparison.absent.iter().map(absent).collect();
     sections.push(list("absent", &absent));
@@ -25,7 +34,7 @@ pub fn text(comparison: &Comparison) -> String {
     let notes: Vec<String> = comparison.notes.iter().map(|note| plain(note)).collect();
     sections.push(list("notes", &notes));
     if !comparison.metrics.is_empty() {
-        sections.push(folded(&words::legend(comparison)));
+        sections.push(folded_to(width, &words::legend(comparison)));
     }
     sections.retain(|section| !section.is_empty());
     sections.join("\n")
@@ -40,11 +49,11 @@ fn blocking(difference: &Difference) -> String {
 }
 
 fn absent(absent: &Absent) -> String {
-    format!("{}: {}", plain(&absent.id), plain(&absent.reason))
+    format!("{}: {}", whole(&plain(&absent.id)), plain(&absent.reason))
 }
 
 /// The metrics, those that a reader looks for first, under their model and suite.
-fn tables(comparison: &Comparison) -> Vec<String> {
+fn tables(comparison: &Comparison, width: u16) -> Vec<String> {
     let Parts { noteworthy, rest } = Parts::of(comparison);
     let is_long = comparison.metrics.len() > LONG_TABLE;
     let mut shown = noteworthy;
@@ -52,7 +61,8 @@ fn tables(comparison: &Comparison) -> Vec<String> {
         shown.extend(&rest);
     }
     let of_one = |a: &&Judged, b: &&Judged| heading(a) == heading(b);
-    let mut sections: Vec<String> = shown.chunk_by(of_one).map(table).collect();
+    let tables = shown.chunk_by(of_one).map(|metrics| table(metrics, width));
+    let mut sections: Vec<String> = tables.collect();
     if is_long && !rest.is_empty() {
         let and = if sections.is_empty() { "" } else { "and " };
         sections.push(format!(
@@ -68,18 +78,17 @@ fn heading(judged: &Judged) -> (&str, &str) {
 }
 
 /// Metrics of one model and suite under their common name.
-fn table(metrics: &[&Judged]) -> String {
-    let mut table = plain_table();
-    table.set_header(["metric", "baseline → candidate", "worse by", "bound", "verdict"]);
+fn table(metrics: &[&Judged], width: u16) -> String {
+    let header = ["metric", "baseline → candidate", "worse by", "bound", "verdict"];
+    let mut table = Grid::new(header, 3..4);
     for judged in metrics {
-        table.add_row(row(judged));
+        table.row(row(judged));
     }
-    fold_first(&mut table, 16, 3..4);
     let name = metrics.first().map(|judged| {
         let (model, suite) = heading(judged);
         format!("{}/{}", plain(model), plain(suite))
     });
-    folded(&name.unwrap_or_default()) + &lines(&table)
+    folded_to(width, &whole(&name.unwrap_or_default())) + &table.fitted(width)
 }
 
 fn row(judged: &Judged) -> [String; 5] {

@@ -5,6 +5,7 @@ use crate::engine::scripted;
 use crate::record::RunRecord;
 use crate::reference::fixtures::run;
 use crate::reference::judge;
+use crate::report::WIDTH;
 
 const HOSTILE: &str = "Qwen2-0.5B_w8a8|`<b>&\n\u{1b}[31m\u{0}@me *x*";
 
@@ -55,7 +56,7 @@ spread, at the highest CPU and NPU frequencies and optimisation level 0; memory
 may not be the peak resident set that is measured here.
 
 ";
-    assert_eq!(text(&judge(&slow())), expected);
+    assert_eq!(text(&judge(&slow()), WIDTH), expected);
 }
 
 #[test]
@@ -70,14 +71,14 @@ fn what_cannot_be_compared_says_why() {
 published figures (Rockchip rknn-llm 1.3.0, benchmark.md)
 
 Qwen2-0.5B-w8a8-rk3588: Qwen2 0.5B w8a8 on RK3588 is published for 128 prompt
-tokens and 64 new ones, of which this run has no sample: cargo bench --bench
-table -- --prompt-tokens 128 --new-tokens 64
+tokens and 64 new ones, of which this run has no sample:
+cargo bench --bench table -- --prompt-tokens 128 --new-tokens 64
 
 llama: no figures; nothing is published for llama-3.2 3B
 
 ";
     let findings = judge(&other);
-    assert_eq!(text(&findings), expected);
+    assert_eq!(text(&findings, WIDTH), expected);
     let html = markdown_to_html(&markdown(&findings), &Options::default());
     assert!(
         html.contains("<p><code>llama</code>: no figures; nothing is published for llama-3.2 3B</p>"),
@@ -95,7 +96,7 @@ fn doubts_and_what_was_not_measured_are_said() {
     record.models[0].path = "Qwen2.5-0.5B_w8a8.rkllm".into();
     record.models[0].prompts[0].samples[0].inference.peak_rss_bytes = None;
     let findings = judge(&record);
-    let text = text(&findings);
+    let text = text(&findings, WIDTH);
     let doubt = "\
 beside Qwen2 0.5B w8a8 on RK3588
 doubtful:
@@ -150,8 +151,9 @@ fn no_name_breaks_a_line_or_becomes_markup() {
     record.models.push(odd);
     let findings = judge(&record);
     assert_eq!(findings.len(), 3);
-    let text = text(&findings);
-    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    let text = text(&findings, WIDTH);
+    let name = crate::report::words::plain(HOSTILE);
+    crate::report::layout::assert_fits(&text, WIDTH, &[&name, &"y".repeat(500)]);
     let control = |c: char| c.is_control() && c != '\n';
     assert!(!text.contains(control), "{text:?}");
     let page = markdown(&findings);
@@ -165,7 +167,10 @@ fn no_name_breaks_a_line_or_becomes_markup() {
 #[test]
 fn the_same_findings_are_the_same_bytes_and_json() {
     let (one, other) = (judge(&slow()), judge(&slow()));
-    assert_eq!((text(&one), markdown(&one)), (text(&other), markdown(&other)));
+    assert_eq!(
+        (text(&one, WIDTH), markdown(&one)),
+        (text(&other, WIDTH), markdown(&other))
+    );
     let json = serde_json::to_value(&one).expect("JSON");
     let figures = &json[0]["outcome"]["compared"]["figures"];
     assert_eq!(figures[0]["quantity"], "ttft");
@@ -175,5 +180,5 @@ fn the_same_findings_are_the_same_bytes_and_json() {
 
 #[test]
 fn nothing_to_say_is_nothing() {
-    assert_eq!((text(&[]), markdown(&[])), (String::new(), String::new()));
+    assert_eq!((text(&[], WIDTH), markdown(&[])), (String::new(), String::new()));
 }

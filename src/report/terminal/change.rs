@@ -82,8 +82,7 @@ pub fn changes(
     }
     let percent = level * 100.0;
     let title = format!("change of the time since {against}, by criterion ({percent} % intervals)");
-    let mut text = folded_to(width, &title);
-    text = format!("{}\n", heading(text.trim_end()));
+    let mut text = heading(width, &title);
     if let Some(caution) = caution {
         text += &folded_to(width, caution);
     }

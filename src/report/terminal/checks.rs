@@ -4,11 +4,11 @@ use anstyle::{AnsiColor, Style};
 
 use crate::checks::{Outcome, Verdict};
 use crate::report::content::ModelReport;
-use crate::report::layout::{list, styled};
+use crate::report::layout::{list, styled, whole};
 use crate::report::words::plain;
 
 /// The counts, and each check that failed; of checks that do not apply anywhere nothing.
-pub(super) fn text(report: &ModelReport) -> String {
+pub(super) fn text(report: &ModelReport, width: u16) -> String {
     let count = |verdict| {
         let all = report.outcomes.iter().flatten();
         all.filter(|outcome| outcome.verdict == verdict).count()
@@ -33,15 +33,15 @@ pub(super) fn text(report: &ModelReport) -> String {
         .collect();
     format!(
         "checks: {counts}, {not_applicable} not applicable\n{}",
-        list("failed checks", &failed)
+        list(width, "failed checks", &failed)
     )
 }
 
 fn line(id: &str, outcome: &Outcome) -> String {
     format!(
         "{} {}: {}",
-        plain(id),
-        plain(&outcome.name),
+        whole(&plain(id)),
+        whole(&plain(&outcome.name)),
         plain(&outcome.reason)
     )
 }

@@ -1,16 +1,26 @@
 //! Where the reports are.
 
 use crate::report::benchmark::Files;
+use crate::report::layout::{folded_to, whole};
 use crate::report::words::plain;
 
-/// A line for each model, and one for their comparison.
-pub fn files(files: &[Files]) -> String {
+/// A line for each model, and one for their comparison; the page's path stands alone where a line of `width` columns has no
+/// room for it.
+pub fn files(files: &[Files], width: u16) -> String {
     let line = |files: &Files| {
         let page = files.markdown.display();
-        match &files.model {
-            Some(model) => format!("answers of {}: {page} (and .json)\n", plain(model)),
-            None => format!("comparison: {page} (and .json)\n"),
+        let what = match &files.model {
+            Some(model) => format!("answers of {}", whole(&plain(model))),
+            None => "comparison".to_owned(),
+        };
+        let line = folded_to(
+            width,
+            &format!("{what}: {} (and .json)", whole(&page.to_string())),
+        );
+        if line.lines().count() == 1 {
+            return line;
         }
+        folded_to(width, &format!("{what} (and .json):")) + &format!("{page}\n")
     };
     files.iter().map(line).collect()
 }

@@ -18,6 +18,7 @@ use crate::record::RunRecord;
 use crate::reference::Finding;
 use crate::report::words::plain;
 use crate::report::{ModelReport, conditions, layout, reference};
+use crate::summary::Disturbance;
 
 /// One line about the runtime that made the figures.
 pub fn runtime_line(runtime: &Runtime) -> String {
@@ -51,15 +52,14 @@ pub fn figures(reports: &[ModelReport], width: u16) -> String {
     for report in reports {
         let model = report.model;
         if let Some(loaded) = &model.loaded {
-            text += &runtime_line(&loaded.runtime);
-            text += "\n";
-            text += &layout::heading(&table::title(model));
-            text += "\n";
+            text += &layout::folded_to(width, &plain(&runtime_line(&loaded.runtime)));
+            text += &layout::heading(width, &table::title(model));
             text += &table::table(model, width);
-            text += &end_token_note(loaded).unwrap_or_default();
+            let note = end_token_note(loaded);
+            text += &note.map_or_else(String::new, |note| layout::folded_to(width, &note));
             text += "\n";
             text += &summary::text(&report.summary, width);
-            text += &checks::text(report);
+            text += &checks::text(report, width);
             text += "\n";
         }
     }
@@ -72,7 +72,13 @@ pub fn figures(reports: &[ModelReport], width: u16) -> String {
         text += &cost;
         text += "\n\n";
     }
-    text + &reference::text(&findings)
+    text += &reference::text(&findings, width);
+    let disturbed = Disturbance::of(reports.iter().map(|report| report.model));
+    if disturbed.is_most() {
+        text += &layout::folded_to(width, &conditions::advice(&disturbed));
+        text += "\n";
+    }
+    text
 }
 
 /// What is known of runtime 1.3.0 with models of these toolkits (noc7c9/rkllm-eos-repro, logs of both versions): it reads
@@ -83,7 +89,7 @@ fn end_token_note(loaded: &Loaded) -> Option<String> {
     (runtime == "1.3.0" && ["1.2.2", "1.2.3"].contains(&toolkit)).then(|| {
         format!(
             "note: runtime 1.3.0 is known to miss the end token of models that toolkit {toolkit} converted; answers that are to \
-             end by themselves then go on to the limit\n"
+             end by themselves then go on to the limit"
         )
     })
 }

@@ -2,13 +2,14 @@
 
 use super::table::show;
 use crate::report::conditions;
-use crate::report::layout::{fold_first, folded_to, lines, table_of};
+use crate::report::grid::Grid;
+use crate::report::layout::folded_to;
 use crate::summary::{Requests, Spread, Summary, Tokens};
 
 /// Counts, and how the figures spread over all samples.
 pub(super) fn text(summary: &Summary, width: u16) -> String {
-    let mut table = table_of(width);
-    table.set_header(["over all prompts", "average", "median", "minimum", "maximum"]);
+    let header = ["over all prompts", "average", "median", "minimum", "maximum"];
+    let mut table = Grid::new(header, 1..5);
     for (name, spread) in [
         ("TTFT ms", summary.ttft_ms),
         ("total ms", summary.total_ms),
@@ -16,13 +17,12 @@ pub(super) fn text(summary: &Summary, width: u16) -> String {
         ("decode tok/s", summary.decode_tok_per_s),
         ("memory MB", summary.peak_memory_mb),
     ] {
-        table.add_row(row(name, spread));
+        table.row(row(name, spread));
     }
-    fold_first(&mut table, 10, 1..5);
     let meanings = conditions::meanings(summary).map(|meaning| folded_to(width, &meaning));
     format!(
         "{}{}\n{}\n{}{}",
-        lines(&table),
+        table.fitted(width),
         requests(summary.requests),
         tokens(summary.tokens),
         folded_to(width, &conditions::marked(summary)),

@@ -2,7 +2,8 @@
 
 use crate::figures::{Figures, Interval};
 use crate::record::{ModelRecord, PromptRecord};
-use crate::report::layout::{fold_first, folded_to, lines, table_of};
+use crate::report::grid::Grid;
+use crate::report::layout::{folded_to, whole};
 use crate::report::numbers::value;
 use crate::report::words::{counted, plain};
 
@@ -13,7 +14,7 @@ pub(super) fn title(model: &ModelRecord) -> String {
         (same, most) if same == most => counted(most, "sample"),
         (least, most) => format!("{least} to {most} samples"),
     };
-    format!("{}: medians of {samples} a prompt", plain(&model.name))
+    format!("{}: medians of {samples} a prompt", whole(&plain(&model.name)))
 }
 
 /// Medians over the samples of each prompt; gap and memory are the greatest of all.
@@ -26,8 +27,7 @@ pub(super) fn table(model: &ModelRecord, width: u16) -> String {
     for warning in &model.warnings {
         note += &folded_to(width, &format!("the runtime warned: {}", plain(warning)));
     }
-    let mut table = table_of(width);
-    table.set_header([
+    let header = [
         "prompt",
         "tokens\nin",
         "tokens\nout",
@@ -36,12 +36,12 @@ pub(super) fn table(model: &ModelRecord, width: u16) -> String {
         "decode\ntok/s [95 %]",
         "worst\ngap ms",
         "memory\nMB",
-    ]);
+    ];
+    let mut table = Grid::new(header, 1..8);
     for prompt in &model.prompts {
-        table.add_row(row(prompt));
+        table.row(row(prompt));
     }
-    fold_first(&mut table, 10, 1..8);
-    lines(&table) + &note
+    table.fitted(width) + &note
 }
 
 fn row(prompt: &PromptRecord) -> [String; 8] {

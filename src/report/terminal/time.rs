@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::record::{RunRecord, Sample};
+use crate::inference::Inference;
+use crate::record::RunRecord;
 
 /// Where the wall time of a run went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,7 +27,6 @@ pub struct TimeSpent {
 impl TimeSpent {
     /// Adds up what a record says of its inferences.
     pub fn of_record(record: &RunRecord, criterion: Duration, all: Duration) -> Self {
-        let ns = |samples: &[Sample]| Duration::from_nanos(samples.iter().map(|s| s.phases.total_ns).sum());
         let mut spent = Self {
             criterion,
             all,
@@ -34,17 +34,35 @@ impl TimeSpent {
         };
         for model in &record.models {
             spent.load += Duration::from_nanos(model.loaded.as_ref().map_or(0, |loaded| loaded.load_ns));
-            for prompt in &model.prompts {
-                spent.samples += ns(&prompt.samples);
-                spent.warm_up += ns(&prompt.warm_up);
-                for rejected in &prompt.rejected {
-                    let run = &rejected.inference;
-                    spent.warm_up += Duration::from_nanos(run.return_ns.saturating_sub(run.call_ns));
-                }
-            }
+            let samples = model.prompts.iter().flat_map(|prompt| &prompt.samples);
+            let samples: Vec<_> = samples.map(|sample| span(&sample.inference)).collect();
+            let others = model.prompts.iter().flat_map(|prompt| {
+                let warm_up = prompt.warm_up.iter().map(|sample| &sample.inference);
+                warm_up.chain(prompt.rejected.iter().map(|rejected| &rejected.inference))
+            });
+            let all = samples.iter().copied().chain(others.map(span)).collect();
+            let of_samples = covered(samples);
+            spent.samples += of_samples;
+            spent.warm_up += covered(all).saturating_sub(of_samples);
         }
         spent
     }
+}
+
+/// From an inference's call to its return, ns.
+fn span(inference: &Inference) -> (u64, u64) {
+    (inference.call_ns, inference.return_ns)
+}
+
+/// The time in which at least one of `spans` was going on: several clients have theirs at once.
+fn covered(mut spans: Vec<(u64, u64)>) -> Duration {
+    spans.sort_unstable();
+    let (mut covered, mut end) = (0, 0);
+    for (from, to) in spans {
+        covered += to.saturating_sub(from.max(end));
+        end = end.max(to);
+    }
+    Duration::from_nanos(covered)
 }
 
 impl std::fmt::Display for TimeSpent {
@@ -83,6 +101,27 @@ impl std::fmt::Display for TimeSpent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::fixtures;
+
+    #[test]
+    fn inferences_at_once_are_counted_once() {
+        let mut run = fixtures::run("one", &[(20_000_000, 1_000_000)]);
+        let prompts = &mut run.models[0].prompts;
+        // Each takes 29 ms; the second one begins when the first has 9 ms left, and the last one follows alone.
+        for (prompt, begin) in [(0, 0), (1, 20_000_000)] {
+            let inference = &mut prompts[prompt].samples[0].inference;
+            inference.call_ns += begin;
+            inference.return_ns += begin;
+        }
+        let mut alone = prompts[0].samples[0].clone();
+        alone.inference.call_ns += 60_000_000;
+        alone.inference.return_ns += 60_000_000;
+        prompts[0].warm_up.push(alone);
+        let all = Duration::from_millis(100);
+        let spent = TimeSpent::of_record(&run, Duration::ZERO, all);
+        assert_eq!(spent.samples, Duration::from_millis(49));
+        assert_eq!(spent.warm_up, Duration::from_millis(29));
+    }
 
     #[test]
     fn the_last_line_adds_up() {

@@ -119,7 +119,7 @@ fn the_terminal_and_the_page_have_each_figure_in_its_column() {
     let page = page_of(&skewed());
     for (in_terminal, on_page) in [
         (
-            "a            100      10  40.00     2500         500.0   4.000   600.0",
+            "a          100      10  40.00     2500         500.0   4.000   600.0",
             "| `a` | 3 | 100 | 40.00 | 2500 | 500.0 | 4.000 | 600.0 |",
         ),
         (

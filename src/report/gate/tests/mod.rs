@@ -94,6 +94,8 @@ fn by_hand(overall: Overall, metrics: Vec<Judged>) -> Comparison {
         metrics,
         absent: Vec::new(),
         differences: Vec::new(),
+        disturbed: Vec::new(),
+        run_seconds: None,
         notes: Vec::new(),
     }
 }
