@@ -46,8 +46,8 @@ pub(crate) fn columns(stream: impl AsFd) -> Option<u16> {
     (columns > 0).then(|| columns.clamp(NARROWEST, WIDTH))
 }
 
-/// Prints `text` and a line's end to stderr: messages. On a terminal they are folded; in a log a message is a line, so that
-/// it can be searched for.
+/// Prints `text` and a line's end to stderr: messages. On a terminal they are folded; in a log a message is a line, so
+/// that it can be searched for.
 pub(crate) fn say(text: impl std::fmt::Display) {
     let text = match columns(std::io::stderr()) {
         Some(columns) => message(columns, &format!("{text}\n")),

@@ -50,7 +50,8 @@ impl Progress {
         progress
     }
 
-    /// Shows whose inference it is and how far it got. What no line has room for is not cut: the names stand above then, folded.
+    /// Shows whose inference it is and how far it got. What no line has room for is not cut: the names stand above
+    /// then, folded.
     fn show(&self, columns: u16, whose: &str, state: &str) {
         let room = usize::from(columns).saturating_sub(1 + BAR + 1 + BEHIND);
         let line = [whose, state].into_iter().filter(|part| !part.is_empty());

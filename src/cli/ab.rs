@@ -169,8 +169,8 @@ fn header(plan: &Plan, taken: &Taken) -> String {
     )
 }
 
-/// How long the pairs would take that are likely to decide; absent where the gate cannot tell how many those are, and where
-/// nobody would take so many.
+/// How long the pairs would take that are likely to decide; absent where the gate cannot tell how many those are, and
+/// where nobody would take so many.
 fn further(comparison: &Comparison, done: usize, per_pair: Duration) -> Option<String> {
     let more = comparison
         .metrics

@@ -68,8 +68,8 @@ fn list(place: &Path, trust_sdk_version: Option<&str>) -> Result<String> {
     Ok(folded_to(console::width(), &runtime) + &lines(rows, console::columns(std::io::stdout())))
 }
 
-/// Names and paths: on a terminal of so many columns in columns, or a path below its name where a line has no room for both;
-/// elsewhere a line each, with a tab between, for programs.
+/// Names and paths: on a terminal of so many columns in columns, or a path below its name where a line has no room for
+/// both; elsewhere a line each, with a tab between, for programs.
 fn lines(rows: Vec<[String; 2]>, columns: Option<u16>) -> String {
     let Some(columns) = columns else {
         return rows.into_iter().map(|row| row.join("\t") + "\n").collect();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
 
 use crate::board::Board;
-use crate::console::{print, say};
+use crate::console::{print, say, width};
 use crate::error::{Error, Result};
 use crate::hint;
 use crate::lock::Lock;
@@ -16,6 +16,7 @@ use crate::pin::knob::Tree;
 use crate::pin::plan::{Plan, plan};
 use crate::pin::restore::restore;
 use crate::pin::state::{self, Left, StateFile};
+use crate::report::layout::message;
 use crate::signals::{self, Caught};
 use crate::{exit, report};
 
@@ -69,7 +70,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let text = report::pin::outcome(&held, &plan.missing);
     let took = plan.missing.is_empty() && held.iter().all(|clock: &Held| clock.faults.is_empty());
     if arguments.command.is_empty() {
-        print(&text);
+        print(&message(width(), &text));
         return until_unpin(root, state, took, &caught);
     }
     say(text.trim_end());
@@ -155,7 +156,7 @@ fn dry_run(root: &Path) -> Result<ExitCode> {
             "a pin is in force, or was left over: a pin would give back its clocks first, and then see others",
         );
     }
-    print(&report::pin::plan(&plan));
+    print(&message(width(), &report::pin::plan(&plan)));
     Ok(code(plan.missing.is_empty()))
 }
 

@@ -55,7 +55,8 @@ impl Limits {
         }
     }
 
-    /// The measures whose bounds, given together, are the bound of a metric: its own, and its twin's where that was given.
+    /// The measures whose bounds, given together, are the bound of a metric: its own, and its twin's where that was
+    /// given.
     pub(crate) fn names_of(&self, metric: &Metric) -> Vec<Measure> {
         let twin = metric.twin().map(|twin| twin.measure);
         let twin = twin.filter(|twin| self.per_phase.contains_key(twin));

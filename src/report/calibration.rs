@@ -13,9 +13,10 @@ use crate::summary::Disturbance;
 
 /// Runs a side that have a column.
 const COLUMNS: [usize; 4] = [1, 3, 5, 10];
-const TITLE: &str = "deviation between processes and within one, and the smallest bound that is decided with so many runs a side, %";
-const AGAINST_NOISE: &str = "what helps against noise: stop other programs, hold the clocks (rkllm-bench pin), or compare \
-    two builds with rkllm-bench ab, which has them measure in turns";
+const TITLE: &str = "deviation between processes and within one, and the smallest bound that is decided with so many \
+    runs a side, %";
+const AGAINST_NOISE: &str = "what helps against noise: stop other programs, hold the clocks (rkllm-bench pin), or \
+    compare two builds with rkllm-bench ab, which has them measure in turns";
 
 /// The tables: for each metric its bound, its deviations, and the smallest bounds that are decided, in percent.
 pub(crate) fn table(metrics: &[Fitness], width: u16) -> String {
@@ -112,8 +113,8 @@ fn item(metric: &Fitness) -> String {
     )
 }
 
-/// The flags with which all metrics are decided, and what no sane bound decides is left out; absent where that would leave
-/// none.
+/// The flags with which all metrics are decided, and what no sane bound decides is left out; absent where that would
+/// leave none.
 fn flags_that_do(metrics: &[Fitness], limits: &Limits) -> Option<String> {
     let mut bounds = BTreeMap::<Measure, Option<f64>>::new();
     for metric in metrics.iter().filter(|metric| !metric.is_decided(MOST_RUNS)) {

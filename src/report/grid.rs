@@ -35,8 +35,9 @@ impl Grid {
         self.rows.push(cells.into_iter().collect());
     }
 
-    /// The first of these layouts that has at most `width` columns: a line a row; the name on a line of its own above the
-    /// other cells; the name, and each cell below it with its column's name. The last may hold a word that is wider.
+    /// The first of these layouts that has at most `width` columns: a line a row; the name on a line of its own above
+    /// the other cells; the name, and each cell below it with its column's name. The last may hold a word that is
+    /// wider.
     pub(crate) fn fitted(&self, width: u16) -> String {
         let layouts = [Self::beside, Self::below];
         let fitting = layouts

@@ -65,8 +65,8 @@ pub(super) fn folded_within(width: u16, indent: &str, text: &str) -> String {
     wrapped(options.subsequent_indent(indent), text)
 }
 
-/// A text behind its label: its lines begin in one column, or, where a word does not fit into what is left, further to the
-/// left.
+/// A text behind its label: its lines begin in one column, or, where a word does not fit into what is left, further to
+/// the left.
 pub(super) fn beside(width: u16, label: &str, text: &str) -> String {
     let blanks = display_width(label);
     let words = glued(text);
@@ -168,8 +168,8 @@ pub(super) fn document(kind: &'static str, schema_version: u32, content: &impl S
     serde_json::to_string_pretty(&document).expect("a report is JSON") + "\n"
 }
 
-/// Asserts that no line is wider than `width`, save for one of `names`, with at most a short label around it; and that each
-/// of them is there as one piece.
+/// Asserts that no line is wider than `width`, save for one of `names`, with at most a short label around it; and that
+/// each of them is there as one piece.
 #[cfg(test)]
 pub(crate) fn assert_fits(text: &str, width: u16, names: &[&str]) {
     const LABEL: usize = 24;

@@ -15,7 +15,8 @@ use crate::record::{RunRecord, fixtures};
 use crate::summary::Disturbance;
 
 const WIDTHS: [u16; 2] = [80, 60];
-/// As users of Rockchip's boards have them, and of other scripts: wide, from right to left, without a width, with blanks.
+/// As users of Rockchip's boards have them, and of other scripts: wide, from right to left, without a width, with
+/// blanks.
 const MODELS: [&str; 4] = [
     "DeepSeek-R1-Distill-Qwen-1.5B_W8A8_G128_RK3588_ctx4096_opt1_hybrid0.5",
     "通义千问大语言模型-1.5B-W8A8-RK3588-优化等级1-混合比例0.5-上下文4096",

@@ -14,8 +14,8 @@ pub fn text(comparison: &Comparison) -> String {
     text_within(comparison, WIDTH)
 }
 
-/// The comparison as lines of at most `width` columns. Subjects have numbers, so that their names may be of any length; more
-/// than fit are folded into several tables, each with the first one.
+/// The comparison as lines of at most `width` columns. Subjects have numbers, so that their names may be of any length;
+/// more than fit are folded into several tables, each with the first one.
 pub(crate) fn text_within(comparison: &Comparison, width: u16) -> String {
     let subjects: Vec<String> = comparison
         .subjects

@@ -125,8 +125,8 @@ fn most(counts: Vec<usize>) -> usize {
     counts.into_iter().max().unwrap_or(0)
 }
 
-/// Runs a side that would narrow the interval until the bound lies outside of it, were the estimate to stay; absent where
-/// no number would do.
+/// Runs a side that would narrow the interval until the bound lies outside of it, were the estimate to stay; absent
+/// where no number would do.
 fn a_side(judged: &Judged, sides: [usize; 2]) -> Option<usize> {
     let worse_by = judged.worse_by?;
     let (lower, upper) = (worse_by.lower.ln_1p(), worse_by.upper.ln_1p());

@@ -4,8 +4,8 @@ use crate::report::benchmark::Files;
 use crate::report::layout::{folded_to, whole};
 use crate::report::words::plain;
 
-/// A line for each model, and one for their comparison; the page's path stands alone where a line of `width` columns has no
-/// room for it.
+/// A line for each model, and one for their comparison; the page's path stands alone where a line of `width` columns
+/// has no room for it.
 pub fn files(files: &[Files], width: u16) -> String {
     let line = |files: &Files| {
         let page = files.markdown.display();
