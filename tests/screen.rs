@@ -44,7 +44,10 @@ fn assert_fits(text: &str, columns: usize, names: &[&str]) {
     for name in names {
         assert!(text.contains(name), "{name} is not whole at {columns}:\n{text}");
     }
-    for line in text.lines().filter(|line| display_width(line.trim_end()) > columns) {
+    for line in text
+        .lines()
+        .filter(|line| display_width(line.trim_end()) > columns)
+    {
         let words = || line.split_whitespace();
         let widest = words().map(display_width).max().unwrap_or(0);
         // A label, and one word that is too wide for the line.
@@ -93,7 +96,10 @@ fn what_is_printed_of_records_fits() {
             let text = shown(columns, host::tool(&place).args(arguments));
             assert_fits(&text, columns, &[MODEL, "before"]);
         }
-        let text = shown(columns, host::tool(&place).args(["gate", "--baseline", "no-such-one"]));
+        let text = shown(
+            columns,
+            host::tool(&place).args(["gate", "--baseline", "no-such-one"]),
+        );
         assert_fits(&text, columns, &["no-such-one"]);
     }
 }
@@ -109,8 +115,15 @@ fn a_run_and_a_list_of_models_fit() {
     for columns in COLUMNS {
         let text = shown(columns, host::tool(&place).args(["models", "--models", file]));
         assert_fits(&text, columns, &[MODEL, file]);
-        let mut quick = host::quick(&place);
-        quick.args(["--quick", "--record-only", "--models", file]);
+        let mut quick = place.bench(&host::QUICK);
+        quick.args([
+            "--quick",
+            "--record-only",
+            "--max-new-tokens",
+            "16",
+            "--models",
+            file,
+        ]);
         let text = shown(columns, &quick);
         assert_fits(&text, columns, &[MODEL, "question", " tok/s", "requests: 6 = "]);
         let rates = text.lines().filter(|line| line.contains("sample "));

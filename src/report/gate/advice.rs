@@ -30,11 +30,8 @@ pub(crate) fn is_feasible(further: usize, seconds: Option<f64>) -> bool {
 }
 
 /// One line for each measure that has metrics which the gate cannot tell of, for bounds are given by measure; and what
-/// helps against noise. Nothing where most samples were disturbed.
+/// helps against noise. Where most samples were disturbed, neither runs nor bounds against noise.
 pub(super) fn lines(comparison: &Comparison) -> Vec<String> {
-    if !disturbed(comparison).is_empty() {
-        return Vec::new();
-    }
     let mut by_measure = BTreeMap::<Measure, Vec<&Judged>>::new();
     let mut unknown = Vec::new();
     for judged in &comparison.metrics {
@@ -49,6 +46,9 @@ pub(super) fn lines(comparison: &Comparison) -> Vec<String> {
     let mut lines = Vec::new();
     if !unknown.is_empty() {
         lines.push(of_unknown(unknown.len(), comparison.design));
+    }
+    if !disturbed(comparison).is_empty() {
+        return lines;
     }
     let mut is_noisy = false;
     for (measure, metrics) in &by_measure {
