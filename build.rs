@@ -5,7 +5,53 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use regex::Regex;
 use sha2::{Digest, Sha256};
+
+#[path = "src/ffi/file_version.rs"]
+mod file_version;
+
+/// What the guard needs of a header: fields by their struct, or by the union that is part of it, functions and constants.
+const NEEDED_FIELDS: [(&str, &str); 10] = [
+    (
+        "RKLLMParam",
+        "model_path max_context_len max_new_tokens top_k top_p temperature repeat_penalty frequency_penalty \
+         presence_penalty skip_special_token is_async extend_param",
+    ),
+    ("RKLLMExtendParam", "base_domain_id"),
+    ("RKLLMInput", "input_type prompt_input token_input"),
+    ("RKLLMTokenInput", "input_ids n_tokens"),
+    ("RKLLMInferParam", "mode prompt_cache_params"),
+    ("RKLLMPromptCacheParam", "save_prompt_cache prompt_cache_path"),
+    ("RKLLMResult", "text token_id"),
+    // Those that some releases lack as a whole.
+    (
+        "RKLLMPerfStat?",
+        "prefill_time_ms prefill_tokens generate_time_ms generate_tokens memory_usage_mb",
+    ),
+    (
+        "RKLLMSamplingParam?",
+        "top_k top_p temperature repeat_penalty frequency_penalty presence_penalty",
+    ),
+    ("RKLLMCallback?", "result_callback result_userdata"),
+];
+const NEEDED_FUNCTIONS: [&str; 7] = [
+    "rkllm_createDefaultParam",
+    "rkllm_init",
+    "rkllm_destroy",
+    "rkllm_run",
+    "rkllm_abort",
+    "rkllm_load_prompt_cache",
+    "rkllm_release_prompt_cache",
+];
+const NEEDED_CONSTANTS: [&str; 6] = [
+    "RKLLM_RUN_NORMAL",
+    "RKLLM_RUN_FINISH",
+    "RKLLM_RUN_ERROR",
+    "RKLLM_INPUT_PROMPT",
+    "RKLLM_INPUT_TOKEN",
+    "RKLLM_INFER_GENERATE",
+];
 
 /// The runtime this build links.
 enum Runtime {
@@ -28,8 +74,10 @@ fn main() -> ExitCode {
 fn build() -> Result<(), String> {
     let runtime = find_runtime()?;
     let include = header_dir(&runtime)?;
-    generate_bindings(&include)?;
-    compile_guard(&runtime, &include);
+    let bindings = generate_bindings(&include)?;
+    let header = describe(&runtime, &include);
+    check_needs(&bindings, &header)?;
+    compile_guard(&runtime, &include, &header)?;
     match &runtime {
         Runtime::Host => declare_host(),
         Runtime::Sdk { library, .. } => link_sdk(library)?,
@@ -151,7 +199,7 @@ fn header_dir(runtime: &Runtime) -> Result<PathBuf, String> {
 }
 
 /// Bindings of guard.h, which includes the header in use: the guard's plain types and, beside them, the raw API.
-fn generate_bindings(include: &Path) -> Result<(), String> {
+fn generate_bindings(include: &Path) -> Result<String, String> {
     println!("cargo::rerun-if-changed=src/ffi/guard.h");
     let bindings = bindgen::Builder::default()
         .header("src/ffi/guard.h")
@@ -161,6 +209,7 @@ fn generate_bindings(include: &Path) -> Result<(), String> {
         .default_enum_style(bindgen::EnumVariation::Consts)
         .prepend_enum_name(false)
         .derive_default(true)
+        .generate_comments(false) // fields are looked for in the text
         .generate()
         .map_err(|error| {
             format!(
@@ -172,10 +221,76 @@ fn generate_bindings(include: &Path) -> Result<(), String> {
     let path = out_dir().join("bindings.rs");
     bindings
         .write_to_file(&path)
-        .map_err(|error| format!("{}: {error}", path.display()))
+        .map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(bindings.to_string())
 }
 
-fn compile_guard(runtime: &Runtime, include: &Path) {
+/// The header, and the release of the library that came with it.
+fn describe(runtime: &Runtime, include: &Path) -> String {
+    let version = match runtime {
+        Runtime::Host => None,
+        Runtime::Sdk { library, .. } => fs::read(library)
+            .ok()
+            .and_then(|bytes| file_version::find_file_version(&bytes)),
+    };
+    let release = version.map_or_else(String::new, |version| format!(" of release {version}"));
+    format!("rkllm.h{release} ({})", include.display())
+}
+
+/// Names what a header lacks that the guard cannot do without: the compiler would say it in pages of templates.
+fn check_needs(bindings: &str, header: &str) -> Result<(), String> {
+    let mut missing = Vec::new();
+    for (name, fields) in NEEDED_FIELDS {
+        let (name, is_optional) = name.strip_suffix('?').map_or((name, false), |name| (name, true));
+        match fields_of(bindings, name) {
+            None if is_optional => {}
+            None => missing.push(name.to_owned()),
+            Some(declared) => missing.extend(
+                fields
+                    .split(' ')
+                    .filter(|field| !declared.iter().any(|declared| declared == field))
+                    .map(|field| format!("{name}.{field}")),
+            ),
+        }
+    }
+    let declares = |what: &str, name: &str| {
+        Regex::new(&format!(r"\b{what}\s+{name}\b")).is_ok_and(|pattern| pattern.is_match(bindings))
+    };
+    let functions = NEEDED_FUNCTIONS.iter().filter(|name| !declares("fn", name));
+    let constants = NEEDED_CONSTANTS.iter().filter(|name| !declares("const", name));
+    missing.extend(functions.chain(constants).map(|name| (*name).to_owned()));
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "{header} lacks what rkllm-bench needs: {}.\nThe API of this release is another one than that of 1.1.0 to 1.3.1. Use an \
+         SDK of those releases, or an rkllm-bench that knows this one.",
+        missing.join(", ")
+    ))
+}
+
+/// The fields of a struct in the bindings, with those of its unnamed unions; absent where there is no such struct.
+fn fields_of(bindings: &str, name: &str) -> Option<Vec<String>> {
+    let alias = Regex::new(&format!(r"\bpub type {name}\s*=\s*(\w+)\s*;")).ok()?;
+    let name = alias
+        .captures(bindings)
+        .map_or(name, |found| found.get(1).map_or(name, |tag| tag.as_str()));
+    let declared = Regex::new(&format!(
+        r"(?s)\bpub (?:struct|union) {name}(?:__bindgen_\w+)?\s*\{{(.*?)\}}"
+    ))
+    .ok()?;
+    let field = Regex::new(r"\bpub (\w+)\s*:").ok()?;
+    let bodies = declared
+        .captures_iter(bindings)
+        .map(|found| found.extract::<1>().1[0]);
+    let fields: Vec<String> = bodies
+        .flat_map(|body| field.captures_iter(body))
+        .map(|found| found[1].to_owned())
+        .collect();
+    (!fields.is_empty()).then_some(fields)
+}
+
+fn compile_guard(runtime: &Runtime, include: &Path, header: &str) -> Result<(), String> {
     println!("cargo::rerun-if-changed=src/ffi/guard.cpp");
     let mut guard = cc::Build::new();
     if matches!(runtime, Runtime::Sdk { .. }) {
@@ -186,17 +301,24 @@ fn compile_guard(runtime: &Runtime, include: &Path) {
         .std("c++20") // `requires` asks what a generation declares; g++ has it from 10, clang from 10
         .include(include)
         .file("src/ffi/guard.cpp")
-        .compile("rkllm_bench_guard");
+        .try_compile("rkllm_bench_guard")
+        .map_err(|error| {
+            format!(
+                "src/ffi/guard.cpp was not compiled with {header}: {error}\nIt needs C++20 (g++ or clang from version 10) and is \
+                 known to compile with the headers of releases 1.1.0 to 1.3.1."
+            )
+        })
 }
 
 fn declare_host() {
     println!("cargo::rustc-env=RKLLM_BENCH_LIBRARY_SHA256=");
     println!("cargo::rustc-env=RKLLM_BENCH_LIBRARY_PATH=");
+    println!("cargo::rustc-env=RKLLM_BENCH_LIBRARY_VERSION=");
 }
 
 /// Links the SDK's library from a copy in `OUT_DIR`: cargo puts that directory on the library path of everything it
-/// runs, and an rpath serves direct execution. The SHA-256 is what the program compares at start with the library
-/// that was really loaded.
+/// runs, and an rpath serves direct execution. SHA-256 and version are what the program compares at start with the library
+/// that was really loaded: the header of this build is that library's own.
 fn link_sdk(library: &Path) -> Result<(), String> {
     println!("cargo::rerun-if-changed={}", library.display());
     let dir = out_dir();
@@ -204,7 +326,9 @@ fn link_sdk(library: &Path) -> Result<(), String> {
     let bytes = fs::read(library).map_err(|error| format!("{}: {error}", library.display()))?;
     fs::write(&copy, &bytes).map_err(|error| format!("{}: {error}", copy.display()))?;
     let sha256 = hex::encode(Sha256::digest(&bytes));
+    let version = file_version::find_file_version(&bytes).unwrap_or_default();
     println!("cargo::rustc-env=RKLLM_BENCH_LIBRARY_SHA256={sha256}");
+    println!("cargo::rustc-env=RKLLM_BENCH_LIBRARY_VERSION={version}");
     println!("cargo::rustc-env=RKLLM_BENCH_LIBRARY_PATH={}", copy.display());
     println!("cargo::rustc-link-search=native={}", dir.display());
     println!("cargo::rustc-link-lib=dylib=rkllmrt");

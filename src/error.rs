@@ -31,29 +31,40 @@ pub enum Error {
     },
     /// The library's version does not go with the header the guard was compiled against.
     #[error(
-        "the RKLLM library is version {library} ({seen_in}), the header this program was built with is of \
-         generation {header}; passing structs between the two would corrupt memory\n\
-         Build against the header of {library}: RKLLM_SDK=<rknn-llm checkout of release {library}> cargo bench \
-         --no-default-features"
+        "the RKLLM library is version {library} ({seen_in}), the header this program was built with is {header}; passing \
+         structs between the two would corrupt memory\n\
+         Build with header and library of one checkout, and without RKLLM_LIBRARY: RKLLM_SDK=<rknn-llm checkout of release \
+         {library}> cargo bench --no-default-features"
     )]
     VersionMismatch {
         /// Version found.
         library: String,
-        /// Generation of the header.
+        /// Generation of the header, in words.
         header: String,
         /// Where the version was found.
         seen_in: String,
     },
     /// The library carries no version that can be read before it is used.
     #[error(
-        "{path} carries no readable version, so it cannot be checked against the header (generation {header})\n\
-         If you know its release, say so: --trust-sdk-version {header}", path = path.display()
+        "{path} carries no readable version, so it cannot be checked against the header, which is {header}\n\
+         If you know its release, say so: --trust-sdk-version {release}", path = path.display()
     )]
     NoVersion {
         /// The library.
         path: PathBuf,
-        /// Generation of the header.
+        /// Generation of the header, in words.
         header: String,
+        /// The release that it would be by that.
+        release: String,
+    },
+    /// The library's structs are seen to be other than those of the header.
+    #[error(
+        "{found}: header and library are of different releases, and no model was loaded\n\
+         Build with header and library of one checkout: RKLLM_SDK=<rknn-llm checkout> cargo bench --no-default-features"
+    )]
+    OtherLayout {
+        /// What shows it.
+        found: String,
     },
     /// A call into the runtime failed.
     #[error("{call} failed: {reason}")]

@@ -128,6 +128,7 @@ mod stats;
 mod suggest;
 pub mod summary;
 mod thinking;
+mod trial;
 pub mod turns;
 
 pub use cli::cli_main;

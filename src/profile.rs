@@ -23,6 +23,7 @@ use crate::inference::Request;
 use crate::record::RunRecord;
 use crate::recorder::Plan;
 use crate::replay::{self, Place, TokenTime};
+use crate::trial;
 
 /// Samples a second of CPU time: fine enough for a second's run, and odd, so as not to keep step with a clock.
 const FREQUENCY: i32 = 499;
@@ -106,7 +107,8 @@ fn load(plan: &Plan, request: &Request, flamegraph: &Flamegraph) -> Result<InPro
     spec.max_new_tokens = request.max_new_tokens;
     spec.sampling = request.sampling;
     let mut engine = InProcess::new();
-    engine.load(&spec)?;
+    let mut loaded = engine.load(&spec)?;
+    trial::pass(&mut engine, &spec, &mut loaded)?;
     let flamegraph = flamegraph.clone();
     engine.watch(move |moment| match moment {
         Moment::Call => flamegraph.settle(None),

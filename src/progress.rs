@@ -10,6 +10,7 @@ use crate::extent::Extent;
 use crate::record::{PromptRecord, RunRecord};
 use crate::recorder::{At, Observer, Outcome, Round, Stopped};
 use crate::report::layout::{folded_to, message, unglued, whole};
+use crate::report::terminal::unknown_release;
 use crate::report::words::plain;
 
 /// Columns of the bar and of what stands behind it, at most: `0123/4567 59m left`.
@@ -31,6 +32,8 @@ fn target() -> ProgressDrawTarget {
 #[derive(Debug)]
 pub(crate) struct Progress {
     bar: ProgressBar,
+    /// Whether the user was warned of a runtime that is not known: once a run is enough.
+    has_warned: bool,
 }
 
 impl Progress {
@@ -45,7 +48,10 @@ impl Progress {
         let bar = ProgressBar::with_draw_target(Some(inferences as u64), target);
         // Draws nothing where stderr is no terminal. Between inferences the clock of the bar goes on by itself.
         bar.enable_steady_tick(Duration::from_secs(1));
-        let progress = Self { bar };
+        let progress = Self {
+            bar,
+            has_warned: false,
+        };
         progress.show(UNKNOWN, "", "begins");
         progress
     }
@@ -112,6 +118,12 @@ fn state(round: Round, prompt: &PromptRecord) -> String {
 
 impl Observer for Progress {
     fn loaded(&mut self, at: At<'_>) {
+        let loaded = at.model().loaded.as_ref();
+        let warning = loaded.and_then(|loaded| unknown_release(&loaded.runtime));
+        if let Some(warning) = warning.filter(|_| !self.has_warned) {
+            self.say(&warning);
+            self.has_warned = true;
+        }
         self.show(columns(), &whole(&plain(&at.model().name)), "loaded");
     }
 

@@ -15,6 +15,7 @@ use crate::inference::{Inference, Request};
 use crate::ledger::{Accepted, Ledger, Rejection, disturbances};
 use crate::record::{ModelRecord, PromptRecord, Rejected, RunRecord, Sample};
 use crate::sampler::{Conditions, Witness};
+use crate::trial;
 
 /// What to take.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -215,7 +216,11 @@ impl Recorder<'_> {
     fn load(&mut self) -> Result<(), Failure> {
         let loaded = self.engine.load(&self.spec);
         self.note_warnings();
-        let loaded = loaded?;
+        let mut loaded = loaded?;
+        // Once a model: a runtime that passed is the same when it is loaded again.
+        if self.model().loaded.is_none() {
+            trial::pass(self.engine, &self.spec, &mut loaded)?;
+        }
         let can = loaded.runtime.abilities();
         self.loaded = Some(Ready {
             can,

@@ -10,7 +10,11 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::LazyLock;
 
-use common::{Place, RELEASES, Release, messages, program, run, scratch, succeed, suite_of_starts, text_of};
+use common::{
+    Place, RELEASES, Release, compile_stub, messages, program, run, scratch, succeed, suite_of_starts,
+    text_of,
+};
+use rkllm_bench::engine::Trial;
 use rkllm_bench::ledger::Mark;
 use rkllm_bench::record::RunRecord;
 
@@ -123,15 +127,15 @@ fn a_library_of_another_generation_is_stopped_before_a_struct_is_passed() {
             let output = run(bench.env("STUB_SCRIPT", script));
             let text = text_of(&output);
             assert_eq!(output.status.code(), Some(1), "{header} {library_is}: {text}");
-            let generation = if header == "1.1.4" { "1.1" } else { header };
-            let generation = if built.release.generation == 121 {
-                "1.2.1"
-            } else {
-                generation
+            let generation = match built.release.generation {
+                110 => "of generation 1.1;".to_owned(),
+                121 => "of generation 1.2.1;".to_owned(),
+                140 => "of no known generation;".to_owned(),
+                _ => format!("of generation {header};"),
             };
             for part in [
                 format!("version {library_is} (read from the file)"),
-                format!("of generation {generation};"),
+                generation,
                 format!("RKLLM_SDK=<rknn-llm checkout of release {library_is}>"),
             ] {
                 assert!(
@@ -141,6 +145,106 @@ fn a_library_of_another_generation_is_stopped_before_a_struct_is_passed() {
             }
             assert!(!text.contains("SIGSEGV"), "{header} {library_is}: {text}");
         }
+    }
+}
+
+#[test]
+fn the_newest_release_is_known_by_its_header_and_an_unknown_one_is_taken_with_one_warning() {
+    let models = scratch("two-models");
+    for name in ["a.rkllm", "b.rkllm"] {
+        std::fs::write(models.join(name), "not a model").expect("written");
+    }
+    let trial = Some(Trial { tokens: 4 });
+    for (version, shape, trial) in [("1.3.1", "1.3.1", None), ("1.4.0", "unknown", trial)] {
+        let built = Built::of(version);
+        let place = Place::new();
+        let mut bench = place.bench(&built.quick);
+        bench.args(["--noplot", "--quick", "--models"]).arg(&models);
+        let text = succeed(bench.env("LD_LIBRARY_PATH", built.release.stub()));
+        let record = place.record();
+        assert_eq!(record.models.len(), 2, "{text}");
+        let is_unknown = trial.is_some();
+        let warnings = text.lines().filter(|line| {
+            *line == "warning: runtime 1.4.0 is not known to rkllm-bench; a trial of 4 tokens passed"
+        });
+        assert_eq!(warnings.count(), usize::from(is_unknown), "{text}");
+        let named =
+            format!("librkllmrt.so {version} (not known to rkllm-bench, trial of 4 tokens passed), driver");
+        assert_eq!(
+            text.matches(&named).count(),
+            if is_unknown { 2 } else { 0 },
+            "{text}"
+        );
+        for model in &record.models {
+            let runtime = &model.loaded.as_ref().expect("loaded").runtime;
+            let runtime = runtime.library().expect("a library");
+            assert_eq!(
+                (runtime.header_generation.as_str(), &runtime.trial),
+                (shape, &trial)
+            );
+            assert!(
+                runtime.abilities.perf && runtime.abilities.sampling_per_run,
+                "{version}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_unknown_release_that_fails_its_trial_is_not_measured() {
+    for (fault, reason) in [
+        ("run 1 no-finish", "no FINISH came"),
+        ("run 1 segv", "SIGSEGV"),
+        ("run 1 nan", "generate_time_ms"),
+        ("run 1 error", "the runtime reported an error"),
+    ] {
+        let built = Built::of("1.4.0");
+        let place = Place::new();
+        let output = run(built
+            .bench(&place, built.release)
+            .env("STUB_SCRIPT", place.script(&[fault])));
+        let text = text_of(&output);
+        assert_eq!(output.status.code(), Some(1), "{fault}: {text}");
+        for part in [
+            "release 1.4.0 of the runtime is not known",
+            "failed its trial",
+            reason,
+        ] {
+            assert!(text.contains(part), "{fault}: no {part:?} in {text}");
+        }
+        let model = &place.record().models[0];
+        assert!(
+            model.loaded.is_none() && model.prompts[0].samples.is_empty(),
+            "{fault}"
+        );
+    }
+}
+
+#[test]
+fn a_library_that_is_seen_to_have_other_structs_than_the_header_is_refused() {
+    // Each says the release that the program was built with, and has the structs of the other.
+    for (header, structs, reason) in [
+        ("1.3.1", "1.4.0", "rkllm_createDefaultParam wrote"),
+        ("1.4.0", "1.3.1", "failed its trial"),
+    ] {
+        let built = Built::of(header);
+        let liar = scratch(&format!("stub-{structs}-as-{header}"));
+        compile_stub(&liar, Built::of(structs).release, header);
+        let place = Place::new();
+        let mut bench = built.bench(&place, built.release);
+        bench.env("LD_LIBRARY_PATH", &liar);
+        // Nothing of such a library may be loaded.
+        let script: &[&str] = if header == "1.3.1" { &["init 1 segv"] } else { &[] };
+        let output = run(bench
+            .env("RKLLM_LIBRARY", liar.join("librkllmrt.so"))
+            .env("STUB_SCRIPT", place.script(script)));
+        let text = text_of(&output);
+        assert_eq!(output.status.code(), Some(1), "{header}: {text}");
+        assert!(
+            text.contains(reason) && text.contains("header and library of one checkout"),
+            "{header}: {text}"
+        );
+        assert!(place.record().models[0].prompts[0].samples.is_empty(), "{text}");
     }
 }
 

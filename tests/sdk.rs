@@ -8,8 +8,8 @@ use std::path::Path;
 use std::process::Stdio;
 
 use common::{
-    NEWEST, Place, ROOT, SDK, SDK_TARGET, assert_every_prompt_has_its_figures, command, compile_stub, run,
-    scratch, succeed, text_of, wait_until,
+    OURS, Place, RELEASES, ROOT, SDK, SDK_TARGET, assert_every_prompt_has_its_figures, command, compile_stub,
+    run, scratch, succeed, text_of, wait_until,
 };
 use rkllm_bench::record::Status;
 use rkllm_bench::turns;
@@ -18,8 +18,7 @@ use rkllm_bench::turns;
 fn through_cargo_it_is_the_sdks_library_that_runs() {
     let place = Place::new();
     let text = succeed(
-        NEWEST
-            .cargo()
+        OURS.cargo()
             .args([
                 "bench",
                 "--no-default-features",
@@ -65,12 +64,10 @@ fn by_direct_execution_it_is_the_sdks_library_that_runs() {
 
 #[test]
 fn in_doctests_it_is_the_sdks_library_that_runs() {
-    let text =
-        succeed(
-            NEWEST
-                .cargo()
-                .args(["test", "--release", "--doc", "--no-default-features", "library"]),
-        );
+    let text = succeed(
+        OURS.cargo()
+            .args(["test", "--release", "--doc", "--no-default-features", "library"]),
+    );
     assert!(
         text.contains("1 passed"),
         "the doctest of ffi::library did not run:\n{text}"
@@ -82,8 +79,7 @@ fn in_a_downstream_crate_it_is_the_sdks_library_that_runs() {
     let place = Place::new();
     let home = Path::new(ROOT).join("examples/downstream");
     let text = succeed(
-        NEWEST
-            .cargo()
+        OURS.cargo()
             .current_dir(&home)
             .args([
                 "bench",
@@ -112,7 +108,7 @@ fn in_a_downstream_crate_it_is_the_sdks_library_that_runs() {
 #[test]
 fn another_library_on_the_path_stops_the_run_until_it_is_chosen() {
     let other = scratch("stub-1.3.0-other");
-    compile_stub(&other, NEWEST, "1.3.0");
+    compile_stub(&other, OURS, "1.3.0");
     // Same release, other bytes: a note at the end of the file.
     let library = other.join("librkllmrt.so");
     let mut bytes = std::fs::read(&library).expect("read");
@@ -164,7 +160,7 @@ fn the_version_that_init_prints_is_checked_too() {
 #[test]
 fn a_library_without_a_version_needs_the_users_word() {
     let nameless = scratch("stub-nameless");
-    compile_stub(&nameless, NEWEST, "unknown");
+    compile_stub(&nameless, OURS, "unknown");
     let library = nameless.join("librkllmrt.so");
     let start = |place: &Place| {
         let mut command = SDK.quick(place);
@@ -245,6 +241,42 @@ fn a_build_with_two_runtimes_none_or_half_an_sdk_says_what_is_right() {
     );
     let empty = refusal(&[("RKLLM_SDK", "/opt/a")]);
     assert!(empty.contains("RKLLM_SDK=/opt/a holds no RKLLM SDK"), "{empty}");
+}
+
+#[test]
+fn a_header_that_lacks_what_is_needed_is_refused_by_name() {
+    let [.., unknown] = RELEASES;
+    let place = Place::new();
+    let header = std::fs::read_to_string(unknown.include().join("rkllm.h")).expect("read");
+    let changed = header
+        .replace("int32_t max_context_len;", "int32_t window;")
+        .replace("int rkllm_abort(", "int rkllm_stop(")
+        .replace("RKLLM_INPUT_TOKEN ", "RKLLM_INPUT_IDS ")
+        // No fault: a struct may have a tag.
+        .replace(
+            "typedef struct {\n    const char *model_path;",
+            "typedef struct RKLLMParam_ {\n    const char *model_path;",
+        );
+    std::fs::write(place.path("rkllm.h"), changed).expect("written");
+    let mut script = command(&SDK.build_script);
+    script
+        .env("CARGO_MANIFEST_DIR", ROOT)
+        .env("OUT_DIR", place.path(""))
+        .env("RKLLM_INCLUDE_DIR", place.path(""))
+        .env("RKLLM_LIB_DIR", unknown.stub());
+    let output = run(&mut script);
+    let text = text_of(&output);
+    assert!(!output.status.success(), "{text}");
+    let errors: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("cargo::error="))
+        .collect();
+    assert!(
+        errors[0].starts_with("cargo::error=rkllm.h of release 1.4.0 (")
+            && errors[0].ends_with("needs: RKLLMParam.max_context_len, rkllm_abort, RKLLM_INPUT_TOKEN."),
+        "{text}"
+    );
+    assert_eq!(errors.len(), 2, "{text}");
 }
 
 #[test]

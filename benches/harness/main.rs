@@ -24,7 +24,7 @@ mod tables;
 
 use std::process::{ExitCode, Stdio};
 
-use common::{NEWEST, command, compile_runtime, messages, program, scratch};
+use common::{OURS, command, compile_runtime, messages, program, scratch};
 
 /// Tells the program on the null runtime from its driver.
 const PART: &str = "RKLLM_BENCH_HARNESS_PART";
@@ -56,8 +56,8 @@ fn main() -> Result<ExitCode> {
 /// Builds this program for the API of an SDK and runs it on the null runtime, which has the same API.
 fn drive(most_tokens: u32) -> Result<ExitCode> {
     let folder = scratch("null-runtime");
-    compile_runtime("benches/harness/null_runtime.cpp", &folder, NEWEST, "1.3.0");
-    let mut build = NEWEST.cargo();
+    compile_runtime("benches/harness/null_runtime.cpp", &folder, OURS, "1.3.0");
+    let mut build = OURS.cargo();
     build
         .args(["bench", "--no-default-features", "--no-run", "--bench", "harness"])
         .stderr(Stdio::inherit());

@@ -17,7 +17,7 @@ pub(super) struct Arguments {
     /// A model file, or a folder of models
     #[arg(long, value_name = "DIR|FILE", env = "RKLLM_BENCH_MODELS", default_value = models::DEFAULT_DIR)]
     models: PathBuf,
-    /// Version to assume of an SDK library whose file carries none
+    /// Version to assume of an SDK library whose file carries none; no effect on any other
     #[arg(long, value_name = "VERSION", env = "RKLLM_BENCH_TRUST_SDK_VERSION")]
     trust_sdk_version: Option<String>,
     /// Remove the built-in models that were made; they are made again when they are asked for

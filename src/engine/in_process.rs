@@ -8,7 +8,7 @@ use super::log::{LAST_LINES, tail, warnings_in, with_stdout_seen};
 use super::varied::varied;
 use super::{Engine, Failure, FailureKind, LoadSpec, Loaded, Runtime, RuntimeIdentity};
 use crate::board;
-use crate::ffi::library::{self, VersionLine};
+use crate::ffi::library::{self, Library, VersionLine};
 use crate::ffi::{Abilities, Finish, Params, Recording, RunInput, RunOutcome, RunRequest, Session, sys};
 use crate::inference::{CacheSetUp, Inference, Input, Request, RuntimeStats, Sampling, token_ids};
 
@@ -71,7 +71,7 @@ impl Engine for InProcess {
         self.warnings.extend(warnings_in(&printed));
         let load_ns = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let version_line = library::find_version_line(&printed);
-        check_version_line(version_line.as_ref(), &printed)?;
+        check_version_line(library, version_line.as_ref(), &printed)?;
         self.session = Some(session.map_err(|error| Failure {
             kind: FailureKind::Refused,
             message: format!("{} was not loaded: {error}", spec.model_path.display()),
@@ -90,6 +90,7 @@ impl Engine for InProcess {
                 header_generation: library::header_generation().to_owned(),
                 abilities: Abilities::of_header(),
                 cpu_features: cpu_features(),
+                trial: None,
             }),
             peak_rss_bytes: board::peak_rss_bytes(),
         })
@@ -286,9 +287,9 @@ fn refuse_unfilled(filled: &RunOutcome, request: &Request) -> Result<(), Failure
     )))
 }
 
-fn check_version_line(line: Option<&VersionLine>, printed: &str) -> Result<(), Failure> {
+fn check_version_line(library: &Library, line: Option<&VersionLine>, printed: &str) -> Result<(), Failure> {
     let Some(line) = line else { return Ok(()) };
-    library::verify_version_line(line).map_err(|error| Failure {
+    library::verify_version_line(library, line).map_err(|error| Failure {
         last_lines: tail(printed, LAST_LINES),
         ..Failure::refused(error)
     })

@@ -170,12 +170,33 @@ pub struct RuntimeIdentity {
     pub library: Library,
     /// What it printed of itself; absent when it printed no version line.
     pub version_line: Option<VersionLine>,
-    /// Generation of the API it was built against.
+    /// Generation of the API it was built against; `unknown` for a header of a shape that no known release has.
     pub header_generation: String,
     /// What that generation can do.
     pub abilities: Abilities,
     /// CPU features that the host runtime's kernels were built for; absent for an NPU runtime.
     pub cpu_features: Option<String>,
+    /// The inference that was tried before any was measured; absent where the library's release is known.
+    pub trial: Option<Trial>,
+}
+
+impl RuntimeIdentity {
+    /// Its release, as its file or its first line names it.
+    pub fn release(&self) -> &str {
+        let printed = self.version_line.as_ref().map(|line| line.runtime.as_str());
+        self.library
+            .file_version
+            .as_deref()
+            .or(printed)
+            .unwrap_or("without a name")
+    }
+}
+
+/// A trial that a library of a release that is not known has passed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Tokens that it gave.
+    pub tokens: usize,
 }
 
 /// Why an engine gave nothing.

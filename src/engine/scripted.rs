@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{Engine, Failure, FailureKind, LoadSpec, Loaded, Runtime, RuntimeIdentity};
-use crate::ffi::library::Library;
+use crate::ffi::library::{Library, Pairing};
 use crate::ffi::{Abilities, Finish, TokenEvent};
 use crate::inference::{Inference, Input, Request};
 
@@ -81,11 +81,13 @@ pub(crate) fn loaded(abilities: Abilities) -> Loaded {
                 name: "scripted".into(),
                 file_version: None,
                 sha256: None,
+                pairing: Pairing::Known,
             },
             version_line: None,
             header_generation: "1.3.0".into(),
             abilities,
             cpu_features: None,
+            trial: None,
         }),
         peak_rss_bytes: None,
     }

@@ -10,7 +10,9 @@
 #include <exception>
 #include <iterator>
 #include <mutex>
+#include <new>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <type_traits>
 
@@ -113,18 +115,32 @@ int32_t closed(rkb_failure *why) {
 
 // ---- what the header in use has ----
 
+// A generation's structs by their sizes: each generation changed one of them at least.
+struct layout {
+    const char *generation;
+    size_t param, input, infer, result;
+};
+
+// Of the data models of aarch64 and of 32-bit ARM.
+constexpr layout layouts_64[] = {{"1.1", 200, 32, 24, 32},     {"1.2.0", 208, 32, 32, 48},  {"1.2.1b1", 208, 56, 32, 48},
+                                 {"1.2.1", 208, 64, 32, 72},   {"1.3.0", 184, 160, 40, 72}};
+constexpr layout layouts_32[] = {{"1.1", 180, 16, 12, 20},     {"1.2.0", 188, 16, 16, 32},  {"1.2.1b1", 188, 28, 16, 32},
+                                 {"1.2.1", 188, 36, 16, 52},   {"1.3.0", 176, 84, 24, 52}};
+
 template <class Param, class Result, class Input, class Infer> constexpr const char *generation_of_header() {
-    if constexpr (requires(Param p) { p.ignore_eos_token; }) {
-        return "1.3.0";
-    } else if constexpr (requires(Result r) { r.perf; }) {
-        return "1.2.1";
-    } else if constexpr (requires(Input i) { i.multimodal_input.n_image; }) {
-        return "1.2.1b1";
-    } else if constexpr (requires(Infer i) { i.keep_history; }) {
-        return "1.2.0";
-    } else {
-        return "1.1";
+    for (const layout &known : sizeof(void *) == 8 ? layouts_64 : layouts_32) {
+        if (sizeof(Param) != known.param || sizeof(Infer) != known.infer || sizeof(Result) != known.result) {
+            continue;
+        }
+        if (sizeof(Input) == known.input) {
+            return known.generation;
+        }
+        // 1.3.1 has more input and is 1.3.0 otherwise. How much more is known by report alone.
+        if (requires(Input i) { i.multimodal_input.audio; } && std::string_view(known.generation) == "1.3.0") {
+            return "1.3.1";
+        }
     }
+    return "unknown";
 }
 
 // The three functions that older generations lack or declare otherwise. `Handle` makes the names dependent: an
@@ -215,13 +231,14 @@ template <class R> struct trampoline<R (*)(RKLLMResult *, void *, LLMCallState)>
 };
 
 // The third argument of rkllm_init is the callback itself up to 1.2.3 and a struct of callbacks from 1.3.0 on.
-template <class Third>
-int call_init(int (*init)(LLMHandle *, RKLLMParam *, Third), rkb_session &session, RKLLMParam &param) {
+template <class Param, class Third>
+int call_init(int (*init)(LLMHandle *, Param, Third), rkb_session &session, RKLLMParam &param) {
     if constexpr (std::is_class_v<std::remove_pointer_t<Third>>) {
+        using Callbacks = std::remove_cv_t<std::remove_pointer_t<Third>>;
         if (session.callbacks == nullptr) {
-            session.callbacks = new std::remove_pointer_t<Third>;
+            session.callbacks = new Callbacks;
         }
-        auto *callbacks = static_cast<Third>(session.callbacks);
+        auto *callbacks = static_cast<Callbacks *>(session.callbacks);
         *callbacks = {};
         callbacks->result_callback = &trampoline<decltype(callbacks->result_callback)>::call;
         callbacks->result_userdata = &session.any;
@@ -246,6 +263,46 @@ template <class To> void write_sampling(const rkb_sampling &from, To &to) {
     to.repeat_penalty = from.repeat_penalty;
     to.frequency_penalty = from.frequency_penalty;
     to.presence_penalty = from.presence_penalty;
+}
+
+// The library writes its own RKLLMParam where it is to return one. Behind the header's there is room for a larger one, whose
+// bytes show whether they were written.
+class default_param {
+  public:
+    default_param() {
+        for (volatile unsigned char &byte : beyond()) {
+            byte = untouched;
+        }
+        new (room) RKLLMParam(rkllm_createDefaultParam()); // in place, so the library is given this address
+    }
+
+    RKLLMParam &get() { return *std::launder(reinterpret_cast<RKLLMParam *>(room)); }
+
+    // How many bytes behind the header's struct the library wrote.
+    size_t excess() {
+        size_t last = 0, index = 0;
+        for (const volatile unsigned char &byte : beyond()) {
+            ++index;
+            last = byte == untouched ? last : index;
+        }
+        return last;
+    }
+
+  private:
+    static constexpr unsigned char untouched = 0xa5;
+    static constexpr size_t spare = 1024;
+    using spare_bytes = volatile unsigned char[spare];
+
+    // Volatile: the compiler may take it that a call writes no more than what it returns.
+    spare_bytes &beyond() { return *reinterpret_cast<spare_bytes *>(room + sizeof(RKLLMParam)); }
+
+    alignas(RKLLMParam) unsigned char room[sizeof(RKLLMParam) + spare] = {};
+};
+
+int32_t other_layout(rkb_failure *why, size_t excess) {
+    const std::string message = "rkllm_createDefaultParam wrote " + std::to_string(excess) +
+                                " bytes past the RKLLMParam of the header, which has " + std::to_string(sizeof(RKLLMParam));
+    return fail(why, RKB_OTHER_LAYOUT, 0, message.c_str());
 }
 
 template <class Param> void read_params(const Param &from, rkb_params &to) {
@@ -323,7 +380,9 @@ struct infer_parts<Infer> {
 template <class Infer> void write_infer(const rkb_run_request &from, Infer &to, infer_parts<Infer> &parts) {
     to.mode = RKLLM_INFER_GENERATE;
     if (from.save_prompt_cache != nullptr) {
-        parts.cache = {1, from.save_prompt_cache};
+        parts.cache = {};
+        parts.cache.save_prompt_cache = 1;
+        parts.cache.prompt_cache_path = from.save_prompt_cache;
         to.prompt_cache_params = &parts.cache;
     }
     if constexpr (requires { to.keep_history; }) {
@@ -411,10 +470,14 @@ int32_t rkb_default_params(rkb_params *out, rkb_failure *why) {
         return fail(why, RKB_BAD_ARGUMENT, 0, "no room for the parameters");
     }
     *out = rkb_params{};
-    return guarded(why, [&] {
-        read_params(rkllm_createDefaultParam(), *out);
+    size_t excess = 0;
+    const int32_t status = guarded(why, [&] {
+        default_param param;
+        excess = param.excess();
+        read_params(param.get(), *out);
         return 0;
     });
+    return excess == 0 ? status : other_layout(why, excess);
 }
 
 int32_t rkb_open(const rkb_params *params, rkb_session **out, rkb_failure *why) {
@@ -423,14 +486,23 @@ int32_t rkb_open(const rkb_params *params, rkb_session **out, rkb_failure *why) 
     }
     *out = nullptr;
     rkb_session *session = nullptr;
+    size_t excess = 0;
     const int32_t status = guarded(why, [&] {
+        default_param defaults;
+        excess = defaults.excess();
+        if (excess != 0) {
+            return 0;
+        }
+        RKLLMParam &param = defaults.get();
         session = take_session();
-        RKLLMParam param = rkllm_createDefaultParam();
         session->model_path = params->model_path;
         param.model_path = session->model_path.c_str();
         write_params(*params, param);
         return call_init(&rkllm_init, *session, param);
     });
+    if (excess != 0) {
+        return other_layout(why, excess);
+    }
     if (status == RKB_OK && session->handle != nullptr) {
         *out = session;
         return RKB_OK;

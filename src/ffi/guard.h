@@ -24,7 +24,8 @@ enum {
     RKB_RUNTIME_FAILED = 1, /* the runtime returned non-zero: rkb_failure.code */
     RKB_EXCEPTION = 2,      /* a C++ exception left the runtime: rkb_failure.message */
     RKB_BAD_ARGUMENT = 3,   /* a NULL that must not be, or a closed session */
-    RKB_ABSENT = 4          /* this generation of the runtime has no such function */
+    RKB_ABSENT = 4,         /* this generation of the runtime has no such function */
+    RKB_OTHER_LAYOUT = 5    /* the library's structs are not those of the header: rkb_failure.message */
 };
 
 /* Why an entry failed. `message` is NUL-terminated, empty when the runtime said nothing. */
@@ -35,7 +36,8 @@ typedef struct {
 
 /* What the header in use declares; 1 is yes. */
 typedef struct {
-    const char *generation; /* "1.1", "1.2.0", "1.2.1b1", "1.2.1" (also 1.2.2 and 1.2.3), "1.3.0" */
+    /* "1.1", "1.2.0", "1.2.1b1", "1.2.1" (also 1.2.2 and 1.2.3), "1.3.0", "1.3.1"; "unknown": the shape of none of them */
+    const char *generation;
     uint8_t perf;
     uint8_t clear_kv_cache;
     uint8_t kv_cache_size;

@@ -3,7 +3,9 @@
 //! cargo puts its own directories on the library path ahead of any rpath, so the name of a library says little. The
 //! truth is asked of the dynamic linker, by `dladdr`, and the file's SHA-256 is compared with that of the library
 //! this program was built with. Nothing in the ABI carries a version, so it is read from the file before any call
-//! that passes a struct, and from the line that `rkllm_init` prints.
+//! that passes a struct, and from the line that `rkllm_init` prints. A library of a release that is not known is taken where it
+//! is the one that was built with, [`Pairing::OneSdk`]: layouts are then what the compiler made of its header, and a run is tried
+//! before any is measured.
 //!
 //! ```
 //! use rkllm_bench::ffi::library;
@@ -23,16 +25,21 @@ use regex::Regex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::file_version::find_file_version;
+use super::releases::{UNKNOWN_SHAPE, pairing};
 use super::sys;
 use crate::error::{Error, Result};
 use crate::paths;
 
+pub use super::releases::{NEWEST_RELEASE, OLDEST_RELEASE, Pairing};
+
 /// The environment variable that chooses another library than the one built with, by path.
 pub const LIBRARY_VARIABLE: &str = "RKLLM_LIBRARY";
 
-/// The library this program was built with; both empty for the host runtime.
+/// The library this program was built with; all empty for the host runtime, the version also where the file carries none.
 const BUILT_WITH_PATH: &str = env!("RKLLM_BENCH_LIBRARY_PATH");
 const BUILT_WITH_SHA256: &str = env!("RKLLM_BENCH_LIBRARY_SHA256");
+const BUILT_WITH_VERSION: &str = env!("RKLLM_BENCH_LIBRARY_VERSION");
 
 /// Whether the host runtime is linked into this program.
 pub const IS_HOST: bool = cfg!(feature = "host");
@@ -48,6 +55,15 @@ pub struct Library {
     pub file_version: Option<String>,
     /// SHA-256 of the file, hexadecimal; absent for the host runtime.
     pub sha256: Option<String>,
+    /// How it was found to go with the header.
+    pub pairing: Pairing,
+}
+
+impl Library {
+    /// Whether it came from the SDK that this program was built with.
+    fn is_of_built_sdk(&self, version: &str) -> bool {
+        is_of_built_sdk(version, self.sha256.as_deref())
+    }
 }
 
 /// Runtime, driver and platform as the version line of `rkllm_init` names them.
@@ -63,7 +79,9 @@ pub struct VersionLine {
 
 /// Checks that the loaded library is the chosen one and goes with the header. Done once, then remembered.
 ///
-/// `trusted_version` stands in for the version of a file that carries none.
+/// `trusted_version` stands in for the version of a file that carries none. Where [`Library::pairing`] is
+/// [`Pairing::OneSdk`], the layouts were compared by nobody: a trial inference shows whether they agree, which
+/// [`crate::run::Run`] makes before it measures.
 ///
 /// # Errors
 /// [`Error::WrongLibrary`], [`Error::VersionMismatch`], [`Error::NoVersion`], or [`Error::Io`] when the library's
@@ -80,7 +98,8 @@ pub fn verify(trusted_version: Option<&str>) -> Result<&'static Library> {
     })
 }
 
-/// Generation of the RKLLM API that the header in use belongs to, for example `1.3.0`.
+/// Generation of the RKLLM API that the header in use belongs to, for example `1.3.0`; `unknown` for a shape that no known
+/// release has.
 pub fn header_generation() -> &'static str {
     // SAFETY: the guard returns a pointer to a static that is initialised once and never changes.
     let abilities = unsafe { sys::rkb_header_abilities() };
@@ -130,12 +149,18 @@ pub fn find_toolkit(log: &str) -> Option<String> {
     Some(pattern.captures(log)?.get(1)?.as_str().to_owned())
 }
 
-/// Compares the version that the runtime itself printed with the header.
+/// Compares the version that the runtime itself printed with the header, and with what `library` was taken for.
 ///
 /// # Errors
 /// [`Error::VersionMismatch`].
-pub fn verify_version_line(line: &VersionLine) -> Result<()> {
-    check_generation(&line.runtime, "printed by rkllm_init")
+pub fn verify_version_line(library: &Library, line: &VersionLine) -> Result<()> {
+    let seen_in = "printed by rkllm_init";
+    let version = &line.runtime;
+    let printed = check_pairing(version, seen_in, library.is_of_built_sdk(version))?;
+    if printed == library.pairing || library.pairing == Pairing::OneSdk {
+        return Ok(());
+    }
+    Err(mismatch(version, seen_in))
 }
 
 fn verify_host(path: PathBuf) -> Result<Library> {
@@ -152,6 +177,7 @@ fn verify_host(path: PathBuf) -> Result<Library> {
         name: "rkllmrt-host".into(),
         file_version: None,
         sha256: None,
+        pairing: Pairing::Known,
     })
 }
 
@@ -160,16 +186,12 @@ fn verify_sdk(path: PathBuf, trusted_version: Option<&str>) -> Result<Library> {
     let sha256 = sha256_hex(&bytes);
     check_chosen(&path, &sha256)?;
     let found = find_file_version(&bytes);
-    match (&found, trusted_version) {
-        (Some(version), _) => check_generation(version, "read from the file")?,
-        (None, Some(version)) => check_generation(version, "given by --trust-sdk-version")?,
-        (None, None) => {
-            return Err(Error::NoVersion {
-                path,
-                header: header_generation().to_owned(),
-            });
-        }
-    }
+    let (version, seen_in) = match (&found, trusted_version) {
+        (Some(version), _) => (version.as_str(), "read from the file"),
+        (None, Some(version)) => (version, "given by --trust-sdk-version"),
+        (None, None) => return Err(no_version(path)),
+    };
+    let pairing = check_pairing(version, seen_in, is_of_built_sdk(version, Some(&sha256)))?;
     let name = path
         .file_name()
         .map_or_else(|| "librkllmrt.so".into(), |name| name.to_string_lossy().into());
@@ -178,7 +200,22 @@ fn verify_sdk(path: PathBuf, trusted_version: Option<&str>) -> Result<Library> {
         name,
         file_version: found,
         sha256: Some(sha256),
+        pairing,
     })
+}
+
+fn no_version(path: PathBuf) -> Error {
+    let shape = header_generation();
+    Error::NoVersion {
+        path,
+        header: in_words(shape),
+        release: if shape == UNKNOWN_SHAPE {
+            "<release>"
+        } else {
+            shape
+        }
+        .to_owned(),
+    }
 }
 
 /// The chosen library is the one named by `RKLLM_LIBRARY`, else the one built with. Contents decide, not paths: a
@@ -223,36 +260,28 @@ fn loaded_path() -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The version text inside a `librkllmrt.so`: after the words `RKLLM SDK`, or in the text of the version line.
-fn find_file_version(bytes: &[u8]) -> Option<String> {
-    let pattern = regex::bytes::Regex::new(
-        r"(?-u)(?:RKLLM SDK[^\x00\n0-9]{0,32}|rkllm-runtime version: )(\d+\.\d+\.\d+[0-9A-Za-z]*)",
-    )
-    .ok()?;
-    let found = pattern.captures(bytes)?.get(1)?;
-    std::str::from_utf8(found.as_bytes()).ok().map(str::to_owned)
+/// Whether a library is the one built with, or another file of its release: the header of this build is then its own.
+fn is_of_built_sdk(version: &str, sha256: Option<&str>) -> bool {
+    !IS_HOST && (sha256 == Some(BUILT_WITH_SHA256) || version == BUILT_WITH_VERSION)
 }
 
-fn check_generation(version: &str, seen_in: &str) -> Result<()> {
-    if generation_of_version(version) == Some(header_generation()) {
-        return Ok(());
-    }
-    Err(Error::VersionMismatch {
+fn check_pairing(version: &str, seen_in: &str, one_sdk: bool) -> Result<Pairing> {
+    pairing(version, header_generation(), one_sdk).ok_or_else(|| mismatch(version, seen_in))
+}
+
+fn mismatch(version: &str, seen_in: &str) -> Error {
+    Error::VersionMismatch {
         library: version.to_owned(),
-        header: header_generation().to_owned(),
+        header: in_words(header_generation()),
         seen_in: seen_in.to_owned(),
-    })
+    }
 }
 
-/// The ABI generation of a release, by the table of releases and headers in docs/architecture.md.
-fn generation_of_version(version: &str) -> Option<&'static str> {
-    match version {
-        "1.2.0" => Some("1.2.0"),
-        "1.2.1b1" => Some("1.2.1b1"),
-        "1.2.1" | "1.2.2" | "1.2.3" => Some("1.2.1"),
-        "1.3.0" => Some("1.3.0"),
-        _ if version.starts_with("1.1.") => Some("1.1"),
-        _ => None,
+fn in_words(shape: &str) -> String {
+    if shape == UNKNOWN_SHAPE {
+        "of no known generation".to_owned()
+    } else {
+        format!("of generation {shape}")
     }
 }
 
@@ -326,16 +355,8 @@ mod tests {
     }
 
     #[test]
-    fn releases_with_one_abi_share_a_generation() {
-        assert_eq!(generation_of_version("1.2.2"), generation_of_version("1.2.3"));
-        assert_ne!(generation_of_version("1.2.3"), generation_of_version("1.3.0"));
-        assert_eq!(generation_of_version("1.1.2"), Some("1.1"));
-        assert_eq!(generation_of_version("9.9.9"), None);
-    }
-
-    #[test]
     fn an_unknown_version_is_a_mismatch_that_names_both() {
-        let error = check_generation("9.9.9", "read from the file").expect_err("unknown release");
+        let error = check_pairing("9.9.9", "read from the file", false).expect_err("unknown release");
         let text = error.to_string();
         assert!(
             text.contains("9.9.9") && text.contains(header_generation()),

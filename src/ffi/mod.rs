@@ -7,9 +7,11 @@
 #![expect(unsafe_code, reason = "this is where the crate talks to C")]
 
 mod deadline;
+mod file_version;
 pub mod library;
 mod params;
 mod recording;
+mod releases;
 mod session;
 
 use std::ffi::CStr;
@@ -69,6 +71,9 @@ fn check(call: &'static str, status: i32, why: &sys::rkb_failure) -> Result<()> 
         sys::RKB_EXCEPTION => Err(Error::Runtime {
             call,
             reason: format!("C++ exception: {message}"),
+        }),
+        sys::RKB_OTHER_LAYOUT => Err(Error::OtherLayout {
+            found: message.into_owned(),
         }),
         sys::RKB_ABSENT => Err(Error::Absent {
             call,

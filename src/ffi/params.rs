@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::library::Pairing;
 use super::{check, library, sys};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// What the runtime's generation can do. What it cannot is reported as absent, never as zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,12 +147,16 @@ impl Params {
     /// # Errors
     /// Whatever [`library::verify`] finds, and [`crate::Error::Runtime`].
     pub fn new(model_path: &Path) -> Result<Self> {
-        library::verify(None)?;
+        let library = library::verify(None)?;
         let mut raw = sys::rkb_params::default();
         let mut why = sys::rkb_failure::default();
-        // SAFETY: both out-parameters are writable; the library was verified, so struct layouts agree.
+        // SAFETY: both out-parameters are writable; the library was verified, so struct layouts agree, or are taken to: the guard
+        // then has room for more than the header says.
         let status = unsafe { sys::rkb_default_params(&raw mut raw, &raw mut why) };
         check("rkllm_createDefaultParam", status, &why)?;
+        if library.pairing == Pairing::OneSdk {
+            check_plausible(&raw)?;
+        }
         Ok(Self {
             model_path: model_path.to_owned(),
             max_context_len: raw.max_context_len,
@@ -178,6 +183,61 @@ impl Params {
             cpu_count: self.cpu_count,
             cpu_mask: self.cpu_mask,
             base_domain_id: self.base_domain_id,
+        }
+    }
+}
+
+/// Whether the defaults of a release that is not known can be such: a field read at the place of another one seldom can.
+fn check_plausible(raw: &sys::rkb_params) -> Result<()> {
+    let count = |name, value: i32, most| (name, f64::from(value), -1.0, most);
+    let number = |name, value: f32, least, most| (name, f64::from(value), least, most);
+    let sampling = raw.sampling;
+    let defaults = [
+        count("max_context_len", raw.max_context_len, 16_777_216.0),
+        count("max_new_tokens", raw.max_new_tokens, 16_777_216.0),
+        count("top_k", sampling.top_k, 16_777_216.0),
+        number("top_p", sampling.top_p, 0.0, 1.0),
+        number("temperature", sampling.temperature, 0.0, 10.0),
+        number("repeat_penalty", sampling.repeat_penalty, 0.0, 10.0),
+        number("frequency_penalty", sampling.frequency_penalty, -2.0, 2.0),
+        number("presence_penalty", sampling.presence_penalty, -2.0, 2.0),
+        count("base_domain_id", raw.base_domain_id, 1024.0),
+    ];
+    for (name, value, least, most) in defaults {
+        // A float's bits read as a count are a large one, and a count's as a float next to none.
+        let is_tiny = value != 0.0 && value.abs() < 1e-6;
+        if !(least..=most).contains(&value) || is_tiny {
+            return Err(Error::OtherLayout {
+                found: format!("rkllm_createDefaultParam gave {value} for {name} by the header's layout"),
+            });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_read_at_the_place_of_others_are_implausible() {
+        let right = sys::rkb_params {
+            max_context_len: 4096,
+            max_new_tokens: -1,
+            sampling: Sampling::GREEDY.to_raw(),
+            ..sys::rkb_params::default()
+        };
+        assert!(check_plausible(&right).is_ok());
+        let float_for_count = sys::rkb_params {
+            max_new_tokens: i32::from_ne_bytes(0.8f32.to_ne_bytes()),
+            ..right
+        };
+        let mut count_for_float = right;
+        count_for_float.sampling.top_p = f32::from_bits(40);
+        let mut not_a_number = right;
+        not_a_number.sampling.temperature = f32::NAN;
+        for wrong in [float_for_count, count_for_float, not_a_number] {
+            assert!(matches!(check_plausible(&wrong), Err(Error::OtherLayout { .. })));
         }
     }
 }

@@ -110,7 +110,7 @@ pub(crate) struct Options {
     #[arg(long, env = "RKLLM_BENCH_RECORD_ONLY", value_parser = clap::builder::FalseyValueParser::new(),
           help_heading = OURS)]
     pub(crate) record_only: bool,
-    /// Version to assume of an SDK library whose file carries none
+    /// Version to assume of an SDK library whose file carries none; no effect on any other
     #[arg(long, value_name = "VERSION", env = "RKLLM_BENCH_TRUST_SDK_VERSION", help_heading = OURS)]
     pub(crate) trust_sdk_version: Option<String>,
 

@@ -2,7 +2,7 @@
 //
 // It stands in for an SDK's library where the question is which library runs, what a generation asks of its callers, and
 // what a faulty one does; it measures nothing. At compile time STUB_VERSION is its release and STUB_GENERATION that
-// release as a number: 110, 120, 121 (to 1.2.3) or 130.
+// release as a number: 110, 120, 121 (to 1.2.3), 130, 131, or 140 for one that does not exist.
 //
 // STUB_SCRIPT in the environment names a file that says what goes wrong, a line each:
 //
@@ -234,6 +234,15 @@ bool is_well_formed([[maybe_unused]] const RKLLMInput &input) {
     return input.input_type == RKLLM_INPUT_PROMPT || input.input_type == RKLLM_INPUT_TOKEN;
 }
 
+// Whether the members that only an invented release has were left empty.
+bool leaves_new_members_empty([[maybe_unused]] const RKLLMInput &input, [[maybe_unused]] const RKLLMInferParam &infer) {
+#if STUB_GENERATION >= 140
+    return input.name == nullptr && infer.grammar == nullptr;
+#else
+    return true;
+#endif
+}
+
 int tokens_wanted(const Model &model, [[maybe_unused]] const RKLLMInferParam &infer) {
     int tokens = model.max_new_tokens;
 #if STUB_GENERATION >= 130
@@ -290,7 +299,7 @@ int run(Model &model, RKLLMInput &input, const RKLLMInferParam &infer, void *use
     }
     model.aborted = false;
     void *context = userdata != nullptr ? userdata : model.userdata;
-    if (fault == "refuse" || !is_well_formed(input)) {
+    if (fault == "refuse" || !is_well_formed(input) || !leaves_new_members_empty(input, infer)) {
         return -1;
     }
     const int computed = prefill(model, input);

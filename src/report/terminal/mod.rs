@@ -34,11 +34,28 @@ pub fn runtime_line(runtime: &Runtime) -> String {
         ),
         None => ("not printed".into(), "not printed".into(), "not printed".into()),
     };
+    let trial = runtime.trial.as_ref().map_or_else(String::new, |trial| {
+        format!(
+            " (not known to rkllm-bench, trial of {} tokens passed)",
+            trial.tokens
+        )
+    });
     format!(
-        "runtime: {} {version}, driver {driver}, platform {platform}, from {}",
+        "runtime: {} {version}{trial}, driver {driver}, platform {platform}, from {}",
         runtime.library.name,
         runtime.library.path.display()
     )
+}
+
+/// The warning about a runtime of a release that is not known; absent for any other.
+pub fn unknown_release(runtime: &Runtime) -> Option<String> {
+    let runtime = runtime.library()?;
+    let trial = runtime.trial.as_ref()?;
+    Some(format!(
+        "warning: runtime {} is not known to rkllm-bench; a trial of {} tokens passed",
+        runtime.release(),
+        trial.tokens
+    ))
 }
 
 /// The figures of a run: its label and commit, for each model its runtime, its table, its summary and its checks, and
