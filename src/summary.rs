@@ -34,7 +34,7 @@ pub struct Summary {
     pub marked: Vec<Marked>,
     /// Disturbances that could not be seen during some samples: without a mark of theirs these may have been
     /// disturbed all the same.
-    pub unseen: Vec<Marked>,
+    pub unseen: Vec<Unseen>,
 }
 
 /// Samples with one kind of [`Mark`].
@@ -48,6 +48,17 @@ pub struct Marked {
     pub share: f64,
     /// What it means for the figures, by the first of them; absent where the name says all.
     pub meaning: Option<String>,
+}
+
+/// Samples during which one kind of disturbance could not be seen.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Unseen {
+    /// The name of its [`Mark`].
+    pub mark: &'static str,
+    /// How many.
+    pub samples: usize,
+    /// Their share of all samples, as a ratio.
+    pub share: f64,
 }
 
 /// Inferences, counted. Those that the ledger rejected failed, also where another one made them good.
@@ -185,7 +196,7 @@ fn marked(model: &ModelRecord, of: usize) -> Vec<Marked> {
 
 /// What the machine does not show, as a virtual one its clocks and its heat.
 #[expect(clippy::cast_precision_loss, reason = "samples fit the 52 bits of a float")]
-fn unseen(model: &ModelRecord, of: usize) -> Vec<Marked> {
+fn unseen(model: &ModelRecord, of: usize) -> Vec<Unseen> {
     type IsSeen = fn(&Conditions) -> bool;
     let kinds: [(&'static str, IsSeen); 3] = [
         ("throttled", |seen| seen.throttled.is_some()),
@@ -195,11 +206,10 @@ fn unseen(model: &ModelRecord, of: usize) -> Vec<Marked> {
     let unseen = kinds.map(|(mark, is_seen)| {
         let is_unseen = |sample: &&Sample| !sample.conditions.as_ref().is_some_and(is_seen);
         let count = samples(model).filter(is_unseen).count();
-        (count > 0).then(|| Marked {
+        (count > 0).then(|| Unseen {
             mark,
             samples: count,
             share: count as f64 / of as f64,
-            meaning: None,
         })
     });
     unseen.into_iter().flatten().collect()

@@ -153,7 +153,8 @@ impl Model {
         Request::new(Input::Text("prompt".into()), self.limit)
     }
 
-    /// A clean run of `tokens` tokens: gaps vary by a quarter, one in fifty is a stall, words come twice in a row.
+    /// A clean run of `tokens` tokens: gaps vary by a quarter, one in fifty is a stall, words come twice in a row. The first
+    /// gap of a server's is none: it could be a prefill behind a chunk of the answer before.
     fn clean(&mut self, rng: &mut ChaCha8Rng, tokens: u32) -> Inference {
         let call_ns = self.now_ns;
         let prefill_ns = u64::from(self.prompt_tokens) * self.prefill_ns_per_token + rng.random_range(0..MS);
@@ -162,7 +163,7 @@ impl Model {
         let mut events = Vec::new();
         for index in 0..tokens {
             if index > 0 {
-                let stall = if rng.random_bool(0.02) {
+                let stall = if rng.random_bool(0.02) && !(self.is_server && index == 1) {
                     rng.random_range(2..20)
                 } else {
                     1
