@@ -28,11 +28,12 @@ fn cannot_use(path: &Path, words: &[&str]) {
 
 #[test]
 fn what_is_no_model_is_named_by_what_it_is() {
+    type Row<'a> = (&'a [(&'a CStr, Value<'a>)], &'a [&'a str]);
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("file.gguf");
     let (kind, architecture) = (c"general.type", c"general.architecture");
     let text = Value::Text;
-    let rows: [(&[(&CStr, Value<'_>)], &[&str]); 7] = [
+    let rows: [Row<'_>; 7] = [
         (&[(kind, text(c"mmproj"))], &["projector", "general.type mmproj"]),
         // Before general.type had a word for it.
         (
