@@ -62,7 +62,7 @@ pub fn write(reports: &[ModelReport], folder: &Path) -> Result<Vec<Files>> {
     write_with(reports, Unknown::Null, folder)
 }
 
-/// As [`write`]; `unknown` is how the JSON files have what is unknown.
+/// As [`write()`]; `unknown` is how the JSON files have what is unknown.
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io).
