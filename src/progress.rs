@@ -46,13 +46,13 @@ impl Progress {
         let prompts: usize = record.models.iter().map(|model| model.prompts.len()).sum();
         let inferences = prompts * (record.parameters.warm_up + record.parameters.samples);
         let bar = ProgressBar::with_draw_target(Some(inferences as u64), target);
-        // Draws nothing where stderr is no terminal. Between inferences the clock of the bar goes on by itself.
-        bar.enable_steady_tick(Duration::from_secs(1));
         let progress = Self {
             bar,
             has_warned: false,
         };
         progress.show(UNKNOWN, "", "begins");
+        // Draws nothing where stderr is no terminal. Between inferences the clock of the bar goes on without a call.
+        progress.bar.enable_steady_tick(Duration::from_secs(1));
         progress
     }
 

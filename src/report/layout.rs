@@ -105,8 +105,8 @@ fn wrapped(options: Options, text: &str) -> String {
     unglued(&lines.collect::<String>())
 }
 
-/// `text` with glue for each blank within a number and its unit, an interval, a flag and its value, or a command in
-/// backticks.
+/// `text` with glue for each blank within a number and its unit, an interval, a flag and its value, this program and its
+/// subcommand, or a command in backticks.
 fn glued(text: &str) -> String {
     let mut in_code = false;
     let mut glued = String::with_capacity(text.len());
@@ -144,7 +144,8 @@ fn belong_together(word: &str, next: &str) -> bool {
         && word.ends_with(|c: char| c.is_ascii_alphanumeric())
         && !word.contains('=')
         && next.contains(|c: char| c.is_ascii_digit() || c == '=');
-    is_amount || is_interval || is_flag
+    let is_command = word.ends_with("rkllm-bench") && next.starts_with(|c: char| c.is_ascii_lowercase());
+    is_amount || is_interval || is_flag || is_command
 }
 
 /// A document with its format's `kind` and `schema_version` before what is in it; numbers that are not finite are `null`.
@@ -209,6 +210,7 @@ mod tests {
             ("at most 5 %, say", "at most\n5 %, say\n"),
             ("or 1 [0.5, 2.5]", "or 1\n[0.5, 2.5]\n"),
             ("add --pairs 20", "add\n--pairs 20\n"),
+            ("a rkllm-bench ab", "a\nrkllm-bench ab\n"),
             ("try `a b c d`", "try\n`a b c d`\n"),
             ("try it's `a b c", "try it's `a\nb c\n"),
         ] {
