@@ -118,10 +118,7 @@ pub fn phases(parameters: &Parameters, prompt: &PromptRecord) -> Vec<Phase> {
         return planned_phases(parameters);
     }
     let prefill_is_ttft = parameters.server.is_none() && is_replayed(Phase::Prefill, prompt);
-    let is_one = |phase: &Phase| match phase {
-        Phase::Ttft => !prefill_is_ttft,
-        phase => is_replayed(*phase, prompt),
-    };
+    let is_one = |phase: &Phase| !(*phase == Phase::Ttft && prefill_is_ttft) && is_replayed(*phase, prompt);
     Phase::ALL.into_iter().filter(is_one).collect()
 }
 
@@ -461,6 +458,11 @@ mod tests {
             concurrency: None,
         });
         assert_eq!(names(&record), ["ttft", "prefill", "decode", "total"]);
+        // A stream of which nobody knows where its first token was.
+        for sample in &mut record.models[0].prompts[0].samples {
+            sample.phases.ttft_ns = None;
+        }
+        assert_eq!(names(&record), ["prefill", "decode", "total"]);
     }
 
     #[test]

@@ -51,7 +51,7 @@ fn place() -> Place {
     template.run_id = "run-by-script".into();
     template.save(&place.path("template.json")).expect("saved");
     let script = format!(
-        "mkdir -p \"$RKLLM_BENCH_OUTPUT\"\nsed \"s/run-by-script/run-$$/\" {} > \"$RKLLM_BENCH_OUTPUT/$$.json\"\n",
+        "#!/bin/sh\nmkdir -p \"$RKLLM_BENCH_OUTPUT\"\nsed \"s/run-by-script/run-$$/\" {} > \"$RKLLM_BENCH_OUTPUT/$$.json\"\n",
         place.path("template.json").display()
     );
     std::fs::write(place.path("bench"), script).expect("written");
