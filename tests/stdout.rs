@@ -11,6 +11,7 @@ mod fake;
 
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -55,6 +56,8 @@ fn place() -> Place {
         place.path("template.json").display()
     );
     std::fs::write(place.path("bench"), script).expect("written");
+    let executable = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(place.path("bench"), executable).expect("made executable");
     let first = place.path("target/rkllm-bench/runs/0.json");
     succeed(
         host::tool(&place)
