@@ -4,7 +4,7 @@
 //! kept until the program's end, where [`finish`] reports it: a result that nobody can read is not a success.
 //!
 //! Text may have styles. One rule decides whether they are shown: `--color`, else the terminal and the environment, as
-//! anstream has it (`NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE`, `TERM`).
+//! anstream has it (`NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE`, `TERM`, `CI`).
 
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::os::fd::AsFd;

@@ -137,10 +137,12 @@ fn on_terminal(bench: &Command, place: &Place, variables: &[(&str, &str)]) -> St
     script
         .args(["-q", "-e", "-c", &words.join(" "), "/dev/null"])
         .env("CRITERION_HOME", place.path("criterion"))
-        .env("TERM", "xterm-256color")
-        .env_remove("NO_COLOR")
-        .envs(variables.iter().copied())
-        .stdin(Stdio::null());
+        .env("TERM", "xterm-256color");
+    // What a machine has for its own reasons: anstream shows colours on any terminal where `CI` is set.
+    for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "CI"] {
+        script.env_remove(name);
+    }
+    script.envs(variables.iter().copied()).stdin(Stdio::null());
     succeed(&mut script)
 }
 
