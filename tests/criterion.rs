@@ -40,7 +40,7 @@ fn the_result_comes_first_then_criterions_verdicts_and_no_status() {
     let first = run(quick(&place).args(["--noplot", "question"]));
     let text = text_of(&first);
     assert!(first.status.success(), "{text}");
-    assert_in_order(&text, &["medians of 10", "change: none", "record: /"]);
+    assert_in_order(&text, &["medians of 10", "change: unknown", "record: /"]);
     let second = run(quick(&place).args(["question"]));
     let text = text_of(&second);
     assert!(second.status.success(), "{text}");
@@ -471,7 +471,7 @@ fn cargo_criterion_keeps_the_results_itself() {
     assert!(!place.path("criterion/tiny-random-weights_quick").exists());
     // Nobody listens there any more: criterion keeps them.
     let text = succeed(quick(&place).arg(ONE).env("CARGO_CRITERION_PORT", &port));
-    assert!(text.contains("change: none"), "{text}");
+    assert!(text.contains("change: unknown"), "{text}");
     assert!(
         place
             .path("criterion/tiny-random-weights_quick/decode/question/new/estimates.json")

@@ -15,8 +15,6 @@ use crate::summary::Disturbance;
 const COLUMNS: [usize; 4] = [1, 3, 5, 10];
 const TITLE: &str = "deviation between processes and within one, and the smallest bound that is decided with so many \
     runs a side, %";
-const AGAINST_NOISE: &str = "what helps against noise: stop other programs, hold the clocks (rkllm-bench pin), or \
-    compare two builds with rkllm-bench ab, which has them measure in turns";
 
 /// The tables: for each metric its bound, its deviations, and the smallest bounds that are decided, in percent.
 pub(crate) fn table(metrics: &[Fitness], width: u16) -> String {
@@ -95,9 +93,13 @@ pub(crate) fn verdict(metrics: &[Fitness], limits: &Limits, disturbance: &Distur
     } else {
         let flags = flags_that_do(metrics, limits);
         let flags = flags.map(|flags| format!("it would be with {}", whole(&flags)));
-        flags.map_or_else(String::new, |flags| folded_to(width, &flags)) + &folded_to(width, AGAINST_NOISE)
+        flags.map_or_else(String::new, |flags| folded_to(width, &flags)) + &folded_to(width, &against_noise())
     };
     first + &text + &what_helps
+}
+
+fn against_noise() -> String {
+    format!("{}, or {}", conditions::against_noise(), conditions::in_turns())
 }
 
 /// A metric that is not decided, and the bound with which it would be.

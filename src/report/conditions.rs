@@ -44,9 +44,29 @@ fn unseen(summary: &Summary) -> Option<String> {
     (!kinds.is_empty()).then(|| kinds.join(", "))
 }
 
+fn hold_the_clocks() -> String {
+    format!("hold the clocks (`{}`)", hint::tool_as_root(&["pin"]))
+}
+
+/// What makes processes differ less.
+pub(super) fn against_noise() -> String {
+    format!(
+        "what helps against noise: stop other programs, {}",
+        hold_the_clocks()
+    )
+}
+
+/// The comparison that noise of the machine disturbs least.
+pub(super) fn in_turns() -> String {
+    format!(
+        "compare two builds in turns (`{}`)",
+        hint::tool(&["ab", "--help"])
+    )
+}
+
 /// What to do where most samples were disturbed.
 pub(super) fn advice(disturbance: &Disturbance) -> String {
-    let pin = format!("hold the clocks (`{}`)", hint::tool_as_root(&["pin"]));
+    let pin = hold_the_clocks();
     let remedies = disturbance.kinds.iter().filter_map(|kind| match kind.as_str() {
         "other_process" => Some("stop other programs, or give the model CPU cores of its own (--cpu-mask)"),
         "lower_frequency" => Some(&*pin),

@@ -1,11 +1,9 @@
 //! The run records of a folder, for people and for programs.
 
-use std::fmt::Write as _;
-
 use serde::Serialize;
+use textwrap::core::display_width;
 
-use super::WIDTH;
-use super::layout::document;
+use super::layout::{beside, document};
 use super::words::{counted, plain};
 use crate::record::Status;
 use crate::run_folder::Entry;
@@ -15,35 +13,31 @@ const SCHEMA_VERSION: u32 = 1;
 /// What tells this JSON from others.
 const KIND: &str = "rkllm-bench runs";
 
-/// A heading for each suite with its models, and a line for each of its runs.
-pub(crate) fn text(entries: &[Entry]) -> String {
+/// A heading for each suite with its models, and a line for each of its runs, in so many columns.
+pub(crate) fn text(entries: &[Entry], width: u16) -> String {
     let mut text = String::new();
     for (index, first) in entries.iter().enumerate() {
         let subject = first.subject();
         if entries[..index].iter().any(|entry| entry.subject() == subject) {
             continue;
         }
-        text += &heading(first);
+        text += &heading(first, width);
         for entry in entries.iter().filter(|entry| entry.subject() == subject) {
-            let _ = writeln!(
-                text,
-                "  {}  {}  {:>11}{}",
-                plain(entry.short_id()),
-                entry.started_at.strftime("%Y-%m-%d %H:%M:%S"),
-                counted(entry.samples, "sample"),
-                remark(entry)
-            );
+            let id = format!("  {}  ", plain(entry.short_id()));
+            let started = entry.started_at.strftime("%Y-%m-%d %H:%M:%S");
+            let samples = counted(entry.samples, "sample");
+            text += &beside(width, &id, &format!("{started}  {samples:>11}{}", remark(entry)));
         }
     }
     text
 }
 
 /// The suite, and the models beside it or, where there is no room, a line each.
-fn heading(entry: &Entry) -> String {
+fn heading(entry: &Entry, width: u16) -> String {
     let suite = plain(&entry.suite);
     let models: Vec<String> = entry.models.iter().map(|model| plain(model)).collect();
     let line = format!("{suite}: {}", models.join(", "));
-    if line.chars().count() <= usize::from(WIDTH) {
+    if display_width(&line) <= usize::from(width) {
         return line + "\n";
     }
     format!("{suite}:\n    {}\n", models.join("\n    "))
@@ -135,7 +129,7 @@ mod tests {
             ),
             entry("20260101T000000Z-m-quick-bbbbbb", "quick", &["m"], None),
         ];
-        let text = text(&entries);
+        let text = text(&entries, 80);
         assert_eq!(
             text,
             format!(
@@ -143,8 +137,7 @@ mod tests {
                  quick: {long}, other\n  cccccc  2026-01-01 00:00:00    4 samples  filtered (decode/quest…)\n"
             )
         );
-        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
-        let two = heading(&entry("x", "performance", &[long, long], None));
+        let two = heading(&entry("x", "performance", &[long, long], None), 80);
         assert_eq!(two, format!("performance:\n    {long}\n    {long}\n"));
     }
 

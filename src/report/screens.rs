@@ -12,6 +12,7 @@ use crate::gate::{Limits, fitness};
 use crate::levels::Level;
 use crate::overhead::{Cost, OfPrompt, Overhead};
 use crate::record::{RunRecord, fixtures};
+use crate::run_folder::Entry;
 use crate::summary::Disturbance;
 
 const WIDTHS: [u16; 2] = [80, 60];
@@ -177,5 +178,19 @@ fn what_a_server_does() {
     for width in WIDTHS {
         let text = shown(&overhead::text(&found, width));
         assert_fits(&text, width, &[PROMPTS[0], PROMPTS[1], "[12346, 123457]"]);
+    }
+}
+
+#[test]
+fn the_runs_of_a_folder() {
+    for model in MODELS {
+        let mut filtered = run("20260101T000000Z-m-quick-aaaaaa", model, &[(1, 1)]);
+        filtered.filter = Some(PROMPTS[1].into());
+        let whole = run("20260101T000000Z-m-quick-bbbbbb", model, &[(1, 1)]);
+        let entries = [&filtered, &whole].map(|run| Entry::of("run.json".as_ref(), run));
+        for width in WIDTHS {
+            let text = super::runs::text(&entries, width);
+            assert_fits(&text, width, &[model, "aaaaaa", "bbbbbb", "filtered"]);
+        }
     }
 }

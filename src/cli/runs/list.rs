@@ -1,7 +1,7 @@
 //! The run records, newest first, by suite and models as `--last N` counts them.
 
 use super::Folder;
-use crate::console::print;
+use crate::console::{print, width};
 use crate::error::Result;
 use crate::hint;
 use crate::report::runs::{json, text};
@@ -41,7 +41,7 @@ pub(super) fn list(arguments: &List) -> Result<()> {
                 hint::benches()
             )
         }
-        Format::Text => text(&entries),
+        Format::Text => text(&entries, width()),
     });
     Ok(())
 }

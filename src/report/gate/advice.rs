@@ -159,14 +159,12 @@ fn too_noisy(metrics: &[&Judged]) -> String {
 
 fn against_noise(design: Design) -> String {
     let turns = match design {
-        Design::Paired { .. } => "",
+        Design::Paired { .. } => String::new(),
         Design::Unpaired { .. } => {
-            ", or compare two builds with rkllm-bench ab, which has them measure in turns"
+            format!(", or {}", conditions::in_turns())
         }
     };
-    format!(
-        "what helps against noise: stop other programs, hold the clocks (rkllm-bench pin), take a wider bound{turns}"
-    )
+    format!("{}, take a wider bound{turns}", conditions::against_noise())
 }
 
 /// The smallest bound that the intervals of all `metrics` lie below, or that the measure is not to be gated.

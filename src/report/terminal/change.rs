@@ -78,7 +78,7 @@ pub fn changes(
     width: u16,
 ) -> String {
     if compared.iter().all(|benchmark| benchmark.change.is_none()) {
-        return format!("change: none, for criterion has no results of {against}\n");
+        return format!("change: unknown; criterion has no earlier results of {against}\n");
     }
     let percent = level * 100.0;
     let title = format!("change of the time since {against}, by criterion ({percent} % intervals)");
@@ -270,7 +270,7 @@ n/quick
         let text = shown(&[compared("m/quick/ttft/code", None)], Some("unused"), 80);
         assert_eq!(
             text,
-            "change: none, for criterion has no results of the last run\n"
+            "change: unknown; criterion has no earlier results of the last run\n"
         );
     }
 
