@@ -231,6 +231,12 @@ fn suite_of(options: &Options, suite: &str, base: &Path) -> Result<Suite> {
     if let Some(tokens) = options.new_tokens_of_all().filter(|_| !own_lengths) {
         suite.set_max_new_tokens(tokens);
     }
+    if own_lengths && options.max_new_tokens.is_some() {
+        say(format_args!(
+            "{}: --max-new-tokens has no effect here; --new-tokens gives a sweep its lengths",
+            suite.name
+        ));
+    }
     if !suite.sweep && options.sweep() != Sweep::default() {
         say(format_args!(
             "{}: --prompt-tokens, --new-tokens and --depth are for the suite table and have no effect here",
