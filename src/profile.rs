@@ -4,11 +4,10 @@
 //! what was sampled before and after the first token of a run, on any thread. The runtime's own frames could not tell
 //! them apart, since its worker threads do not know, and since an NPU runtime has no symbols.
 
-use std::cell::RefCell;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
@@ -59,8 +58,8 @@ pub(crate) fn profile(record: &RunRecord, plans: &[Plan], selects: &dyn Fn(&str)
             }
         }
     }
-    failed += flamegraph.0.borrow().failed;
-    if let Some(note) = flamegraph.0.borrow().note {
+    failed += flamegraph.state().failed;
+    if let Some(note) = flamegraph.state().note {
         say(note);
     }
     if failed == 0 {
@@ -137,7 +136,7 @@ impl Part {
 
 /// Criterion's profiler, shared with the runs that it profiles.
 #[derive(Debug, Clone, Default)]
-struct Flamegraph(Rc<RefCell<State>>);
+struct Flamegraph(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
@@ -164,9 +163,13 @@ impl std::fmt::Debug for State {
 }
 
 impl Flamegraph {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Assigns what was sampled since the last call to `part`, or to none.
     fn settle(&self, part: Option<Part>) {
-        if let Some(sampling) = &mut self.0.borrow_mut().sampling {
+        if let Some(sampling) = &mut self.state().sampling {
             sampling.settle(part);
         }
     }
@@ -267,7 +270,7 @@ fn named(name: &str) -> Symbol {
 
 impl Profiler for Flamegraph {
     fn start_profiling(&mut self, id: &str, _: &Path) {
-        let mut state = self.0.borrow_mut();
+        let mut state = self.state();
         match Sampling::start() {
             Ok(sampling) => {
                 say(format_args!("{id}: running under the profiler"));
@@ -281,7 +284,7 @@ impl Profiler for Flamegraph {
     }
 
     fn stop_profiling(&mut self, id: &str, folder: &Path) {
-        let mut state = self.0.borrow_mut();
+        let mut state = self.state();
         let Some(sampling) = state.sampling.take() else {
             return;
         };

@@ -144,6 +144,16 @@ fn assert_true(
     let of_phase = |phase: &str| {
         let chart = Chart::read(&folder.join(format!("report/{phase}.svg")));
         assert_eq!(chart.medians.len(), prompts.len(), "{phase}");
+        // The lines go through these points, and through no others.
+        let ordered = |mut points: Vec<(f64, f64)>| {
+            points.sort_by(|a, b| a.partial_cmp(b).expect("numbers"));
+            points
+        };
+        assert_eq!(
+            ordered(chart.lines.concat()),
+            ordered(chart.medians.clone()),
+            "{phase}"
+        );
         for prompt in prompts {
             let figure = figure(phase, prompt);
             let label = four_digits(figure);

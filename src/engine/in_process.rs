@@ -1,6 +1,6 @@
 //! RKLLM in this process.
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::cache_start::CacheStarts;
@@ -22,10 +22,12 @@ pub struct InProcess {
     abort_pending: bool,
     /// Runs made, over all loads.
     runs: usize,
-    watcher: Option<Rc<dyn Fn(Moment)>>,
+    watcher: Option<Arc<Watcher>>,
     /// Lines with which loads warned, not asked for yet.
     warnings: Vec<String>,
 }
+
+type Watcher = dyn Fn(Moment) + Send + Sync;
 
 /// Where a run has got to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,9 +53,9 @@ impl InProcess {
         Self::default()
     }
 
-    /// Has `watcher` told how far each run is. It takes part in the run's time: not for measuring.
-    pub(crate) fn watch(&mut self, watcher: impl Fn(Moment) + 'static) {
-        self.watcher = Some(Rc::new(watcher));
+    /// Calls `watcher` as each run progresses. Its time is part of the run's: not for measuring.
+    pub(crate) fn watch(&mut self, watcher: impl Fn(Moment) + Send + Sync + 'static) {
+        self.watcher = Some(Arc::new(watcher));
     }
 }
 
@@ -213,8 +215,8 @@ impl From<sys::rkb_stats> for RuntimeStats {
 }
 
 /// Tells the watcher of a run that is about to begin, and has the recording tell of its first token.
-fn tell(watcher: &Rc<dyn Fn(Moment)>, recording: &mut Recording) {
-    let watcher = Rc::clone(watcher);
+fn tell(watcher: &Arc<Watcher>, recording: &mut Recording) {
+    let watcher = Arc::clone(watcher);
     watcher(Moment::Call);
     let mut first = true;
     recording.on_token(move |_, _| {

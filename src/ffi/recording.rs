@@ -51,7 +51,7 @@ pub struct Recording {
     pub(super) panic: Option<PanicPayload>,
 }
 
-type OnToken = dyn FnMut(TokenEvent, &[u8]);
+type OnToken = dyn FnMut(TokenEvent, &[u8]) + Send;
 struct Listener(Box<OnToken>);
 pub(super) struct PanicPayload(pub(super) Box<dyn Any + Send>);
 
@@ -89,9 +89,25 @@ impl Recording {
         }
     }
 
-    /// Has `listener` called with each token and its text while the run goes on, for programs that show an answer as
-    /// it comes. It runs inside the runtime's callback, so its time delays the next token: not for measuring.
-    pub fn on_token(&mut self, listener: impl FnMut(TokenEvent, &[u8]) + 'static) {
+    /// Calls `listener` with each token and its text during the run, for programs that show an answer as it comes.
+    /// It runs inside the runtime's callback, so its time delays the next token: not for measuring. The callback may
+    /// come on a thread of the runtime, so the listener must be `Send`.
+    ///
+    /// ```
+    /// use rkllm_bench::ffi::Recording;
+    ///
+    /// let (sender, tokens) = std::sync::mpsc::channel();
+    /// let mut recording = Recording::with_room_for(16);
+    /// recording.on_token(move |token, _| sender.send(token.id).unwrap_or_default());
+    /// ```
+    ///
+    /// ```compile_fail
+    /// # use rkllm_bench::ffi::Recording;
+    /// let count = std::rc::Rc::new(std::cell::Cell::new(0));
+    /// let mut recording = Recording::with_room_for(16);
+    /// recording.on_token(move |_, _| count.set(count.get() + 1));
+    /// ```
+    pub fn on_token(&mut self, listener: impl FnMut(TokenEvent, &[u8]) + Send + 'static) {
         self.listener = Some(Listener(Box::new(listener)));
     }
 

@@ -1,10 +1,12 @@
-//! Makes the Rust types of the C API from the project's own declaration of it, so that no layout is typed twice.
+//! Makes the Rust types of the C API from the project's own declaration of it, so that no layout is typed twice, and
+//! compiles what only C++ can do.
 
 use std::env;
 use std::error::Error;
 use std::path::PathBuf;
 
 const HEADER: &str = "../rkllm/rkllm.h";
+const CALLS: &str = "src/client_call.cpp";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
@@ -21,5 +23,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         .prepend_enum_name(false)
         .generate()?
         .write_to_file(out)?;
+    println!("cargo::rerun-if-changed={CALLS}");
+    cc::Build::new()
+        .cpp(true)
+        .std("c++17")
+        .include("../rkllm")
+        .file(CALLS)
+        .try_compile("rkllmrt_client_call")?;
     Ok(())
 }

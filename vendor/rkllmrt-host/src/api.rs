@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 use crate::callbacks::Callbacks;
+use crate::client_call::Uncancelled;
 use crate::header::{
     self, LLMHandle, RKLLMCallback, RKLLMCrossAttnParam, RKLLMInferParam, RKLLMInput, RKLLMLoraAdapter,
     RKLLMParam,
@@ -24,6 +25,7 @@ const FAILED: c_int = -1;
 
 /// Turns what an entry did into its status.
 fn entry(name: &str, body: impl FnOnce() -> Result<(), String>) -> c_int {
+    let _uncancelled = Uncancelled::here();
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => 0,
         Ok(Err(message)) => {

@@ -1,12 +1,10 @@
 //! The client's callbacks that stand in for what a model's file does not carry: tokenizer and embedding layer.
 
-use std::ffi::{CString, c_char, c_int, c_void};
+use std::ffi::{CString, c_void};
 
+use crate::client_call::{self, EmbedFunction, TokenizerFunction};
 use crate::header::RKLLMCallback;
 use crate::llama::{Model, Token};
-
-type TokenizerFunction = unsafe extern "C" fn(*mut c_void, *const c_char, i32, *mut i32, i32) -> c_int;
-type EmbedFunction = unsafe extern "C" fn(*mut c_void, *mut i32, u64, *mut c_void, u64) -> c_int;
 
 /// What the client gave at init.
 #[derive(Debug)]
@@ -58,7 +56,8 @@ impl Callbacks {
         let mut tokens: Vec<Token> = vec![0; room];
         let n_max = i32::try_from(room).unwrap_or(i32::MAX);
         // SAFETY: the client vouched for function and user data at init; text and tokens are as long as told.
-        let count = unsafe { function(userdata, text.as_ptr(), length, tokens.as_mut_ptr(), n_max) };
+        let count =
+            unsafe { client_call::tokenizer(function, userdata, &text, length, tokens.as_mut_ptr(), n_max) }?;
         match usize::try_from(count) {
             Ok(count) if count <= room => {
                 tokens.truncate(count);
@@ -85,7 +84,7 @@ impl Callbacks {
         let (n_tokens, length) = (tokens.len() as u64, size_of_val(&rows[..]) as u64);
         let (ids, buffer) = (tokens.as_mut_ptr(), rows.as_mut_ptr().cast());
         // SAFETY: the client vouched for function and user data at init; both arrays are as long as told.
-        let status = unsafe { function(userdata, ids, n_tokens, buffer, length) };
+        let status = unsafe { client_call::embed(function, userdata, (ids, n_tokens), (buffer, length)) }?;
         if status == 0 {
             Ok(rows)
         } else {

@@ -3,6 +3,7 @@
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
+use crate::client_call::{self, ResultFunction};
 use crate::header::{
     LLMCallState, RKLLM_RUN_ERROR, RKLLM_RUN_FINISH, RKLLM_RUN_NORMAL, RKLLM_RUN_WAITING, RKLLMPerfStat,
     RKLLMResult, RKLLMResultLastHiddenLayer, RKLLMResultLogits,
@@ -13,22 +14,23 @@ use crate::text::Text;
 /// The id in a result that is about no token.
 const NO_TOKEN: Token = -1;
 
-/// The function a client gave at init.
-pub(crate) type Function = unsafe extern "C" fn(*mut RKLLMResult, *mut c_void, LLMCallState) -> c_int;
-
 /// What the callback asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reply {
     GoOn,
     Pause,
+    /// It threw: there is no more to be said to it.
+    Thrown,
 }
 
 /// The callback with the user data of one run. The result it is shown lives here, so that a token costs no more than
 /// the call.
 #[derive(Debug)]
 pub(crate) struct Delivery {
-    function: Function,
+    function: ResultFunction,
     userdata: *mut c_void,
+    /// The first exception that it threw.
+    thrown: Option<String>,
     /// Whether the client's call has returned, so that a callback is the only way to its ear.
     call_has_returned: bool,
     result: RKLLMResult,
@@ -39,10 +41,11 @@ pub(crate) struct Delivery {
 unsafe impl Send for Delivery {}
 
 impl Delivery {
-    pub(crate) fn new(function: Function, userdata: *mut c_void) -> Self {
+    pub(crate) fn new(function: ResultFunction, userdata: *mut c_void) -> Self {
         Self {
             function,
             userdata,
+            thrown: None,
             call_has_returned: false,
             result: empty_result(),
         }
@@ -71,7 +74,11 @@ impl Delivery {
         });
         self.result.text = ptr::null();
         // 2 asks for the early release of buffers that generation does not have; other values have no meaning.
-        if reply == 1 { Reply::Pause } else { Reply::GoOn }
+        match reply {
+            Some(1) => Reply::Pause,
+            Some(_) => Reply::GoOn,
+            None => Reply::Thrown,
+        }
     }
 
     /// A callback with no output yet.
@@ -118,10 +125,22 @@ impl Delivery {
         self.call(RKLLM_RUN_ERROR);
     }
 
-    fn call(&mut self, state: LLMCallState) -> c_int {
+    /// The exception that the callback threw, if it did.
+    pub(crate) fn thrown(&mut self) -> Option<String> {
+        self.thrown.take()
+    }
+
+    fn call(&mut self, state: LLMCallState) -> Option<c_int> {
         // SAFETY: the client vouched for function and user data at init and run; the result is valid until it
         // returns.
-        unsafe { (self.function)(&raw mut self.result, self.userdata, state) }
+        let reply = unsafe { client_call::result(self.function, &raw mut self.result, self.userdata, state) };
+        match reply {
+            Ok(reply) => Some(reply),
+            Err(thrown) => {
+                self.thrown.get_or_insert(thrown);
+                None
+            }
+        }
     }
 }
 

@@ -11,7 +11,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
 
 use crate::callbacks::Callbacks;
-use crate::delivery::{Delivery, Function};
+use crate::client_call::{ResultFunction, Uncancelled};
+use crate::delivery::Delivery;
 use crate::input::Request;
 use crate::log;
 use crate::params::Settings;
@@ -29,7 +30,7 @@ pub(crate) struct Instance {
     session: Mutex<Option<Session>>,
     /// Makes the run under way stop. Only set while there is one: an abort never hits the next.
     abort: Arc<AtomicBool>,
-    callback: Function,
+    callback: ResultFunction,
     default_userdata: UserData,
 }
 
@@ -54,7 +55,7 @@ struct Gate {
 impl Instance {
     pub(crate) fn open(
         settings: Settings,
-        callback: Function,
+        callback: ResultFunction,
         userdata: *mut c_void,
         callbacks: Callbacks,
     ) -> Result<Self, String> {
@@ -104,6 +105,7 @@ impl Instance {
         let worker = thread::Builder::new()
             .name("rkllm-run".to_owned())
             .spawn(move || {
+                let _uncancelled = Uncancelled::here();
                 let run = AssertUnwindSafe(|| instance.run_to_the_end(request.as_ref(), delivery));
                 match catch_unwind(run) {
                     Ok(Ok(())) => {}

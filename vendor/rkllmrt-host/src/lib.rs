@@ -14,6 +14,7 @@ mod adapters;
 mod api;
 pub mod builtin;
 mod callbacks;
+mod client_call;
 mod cpu;
 mod delivery;
 #[cfg(test)]

@@ -213,6 +213,11 @@ impl Session {
         let result = self.generate(start, request, delivery);
         self.context.pool().rest();
         drop(unpin);
+        let result = result.and_then(|()| {
+            delivery
+                .thrown()
+                .map_or(Ok(()), |thrown| Err(Stop::Failed(thrown)))
+        });
         match result {
             Ok(()) => Ok(()),
             Err(Stop::Aborted) => {
@@ -440,8 +445,10 @@ impl Session {
             if self.abort.load(Ordering::Relaxed) {
                 return Err(Stop::Aborted);
             }
-            if reply == Reply::Pause {
-                return Ok(Rest::Paused);
+            match reply {
+                Reply::GoOn => {}
+                Reply::Pause => return Ok(Rest::Paused),
+                Reply::Thrown => return Err(Stop::Failed(delivery.thrown().unwrap_or_default())),
             }
         }
     }

@@ -5,11 +5,13 @@ mod common;
 
 use std::env;
 use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::SystemTime;
 
-use common::{Client, infer_param, small};
+use common::gguf::{self, Lack};
+use common::{Client, SMALL, infer_param, small};
 
 const PROMPT: [i32; 6] = [1, 300, 301, 302, 303, 304];
 
@@ -108,29 +110,114 @@ fn check(stdout: &str) {
     assert!(stdout.ends_with("done\n"), "{stdout}");
 }
 
-#[test]
-fn a_cpp_program_with_the_header() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let (program, library) = (directory.path().join("client"), library_dir());
+/// Compiles a client in C++ with the header.
+fn compiled(source: &str, directory: &Path) -> Command {
+    let (program, library) = (directory.join("client"), library_dir());
     let header = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rkllm");
     let mut compiler = Command::new(env::var_os("CXX").unwrap_or_else(|| "c++".into()));
     compiler
         .args(["-std=c++17", "-Wall", "-Wextra", "-Werror", "-pthread", "-I"])
         .arg(header);
     compiler
-        .arg(client_source("client.cpp"))
+        .arg(client_source(source))
         .arg("-o")
         .arg(&program)
         .arg("-L")
         .arg(&library)
         .arg("-lrkllmrt");
     succeed(&mut compiler, "It compiles the C++ client");
-    check(&succeed(
-        Command::new(&program)
-            .arg(small())
-            .env("LD_LIBRARY_PATH", &library),
-        "It is the C++ client",
-    ));
+    let mut client = Command::new(program);
+    client.env("LD_LIBRARY_PATH", library);
+    client
+}
+
+#[test]
+fn a_cpp_program_with_the_header() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut client = compiled("client.cpp", directory.path());
+    check(&succeed(client.arg(small()), "It is the C++ client"));
+}
+
+#[test]
+fn what_a_callback_throws_is_an_error_of_the_call() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let client = compiled("throwing.cpp", directory.path());
+    let n_vocab = u32::try_from(SMALL.n_vocab).expect("a small one");
+    let without = |lack: Lack| {
+        let path = directory.path().join("bare.gguf");
+        gguf::write_without(&[lack], n_vocab, small(), &path);
+        path
+    };
+    let run = |model: &Path, what: &str| {
+        let output = Command::new(client.get_program())
+            .envs(client.get_envs().filter_map(|(name, value)| Some((name, value?))))
+            .args([model.as_os_str(), what.as_ref()])
+            .output()
+            .expect("started");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let errors: Vec<String> = text(&output.stderr).lines().map(str::to_owned).collect();
+        let shown: Vec<String> = text(&output.stdout)
+            .lines()
+            .filter(|line| !line.contains(" rkllm: "))
+            .map(str::to_owned)
+            .collect();
+        (output.status, shown, errors)
+    };
+    let again = "again 0, tokens 4, finished";
+    for (what, shown, error) in [
+        (
+            "exception",
+            ["status -1", "tokens 2, failed", again],
+            "E rkllm: result_callback threw at the second token",
+        ),
+        (
+            "number",
+            ["status -1", "tokens 2, failed", again],
+            "E rkllm: result_callback threw an exception without a text",
+        ),
+        (
+            "finish",
+            ["status -1", "tokens 4, finished, failed", again],
+            "E rkllm: result_callback threw at the end",
+        ),
+        (
+            "async",
+            ["status 0", "tokens 2, failed", again],
+            "E rkllm: result_callback threw at the second token",
+        ),
+    ] {
+        let (status, out, errors) = run(small(), what);
+        assert!(status.success(), "{what}: {status}, {errors:?}");
+        assert_eq!(out, shown, "{what}");
+        assert!(errors.contains(&error.to_owned()), "{what}: {errors:?}");
+    }
+    let (status, out, errors) = run(small(), "cancel");
+    assert!(status.success(), "{status}, {errors:?}");
+    assert_eq!(out, ["status 0", "cancelled", "tokens 4, finished", again]);
+    let (status, _, errors) = run(small(), "exit");
+    assert_eq!(status.signal(), Some(6), "it aborts: {errors:?}");
+    let said = "E rkllm: a callback ended its thread (pthread_exit), which the runtime does not survive";
+    assert!(errors.contains(&said.to_owned()), "{errors:?}");
+    for (what, lack, error) in [
+        (
+            "tokenizer",
+            Lack::Tokenizer,
+            "tokenizer_callback threw no tokenizer",
+        ),
+        (
+            "embed",
+            Lack::Tensor(c"token_embd.weight"),
+            "embed_callback threw no embeddings",
+        ),
+    ] {
+        let (status, out, errors) = run(&without(lack), what);
+        assert!(status.success(), "{what}: {status}, {errors:?}");
+        assert_eq!(out.first().map(String::as_str), Some("status -1"), "{what}");
+        assert!(
+            errors.iter().any(|line| line.contains(error)),
+            "{what}: {errors:?}"
+        );
+    }
 }
 
 #[test]
