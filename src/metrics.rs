@@ -340,3 +340,26 @@ pub(crate) fn float(value: u64) -> f64 {
 pub(crate) const NS_PER_S: f64 = 1e9;
 pub(crate) const NS_PER_MS: f64 = 1e6;
 const BYTES_PER_MB: f64 = 1e6;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By nearest rank: the smallest value that so many do not exceed.
+    #[test]
+    fn percentiles_are_values_of_the_sample() {
+        let up_to = |n: u32| (1..=n).rev().map(f64::from).collect::<Vec<_>>();
+        for (n, share, expected) in [
+            (10, 0.9, 9.0),
+            (11, 0.9, 10.0),
+            (100, 0.99, 99.0),
+            (101, 0.99, 100.0),
+            (1, 0.9, 1.0),
+            (4, 0.5, 2.0),
+            (4, 1.0, 4.0),
+        ] {
+            assert_eq!(percentile(up_to(n), share), Some(expected), "{share} of {n}");
+        }
+        assert_eq!(percentile(vec![], 0.9), None);
+    }
+}

@@ -274,11 +274,14 @@ mod tests {
         let path = |name: &str| dir.path().join(name);
         for (name, edit) in UNFIT {
             let mut record = fixtures::complete(name);
+            // Newer than the good one.
+            record.started_at = "2026-01-01T02:00:00Z".into();
             edit(&mut record);
             record.save(&path(&format!("{name}.json"))).expect("saved");
         }
         let mut running = fixtures::complete("running");
         running.status = Status::Running;
+        running.started_at = "2026-01-01T02:00:00Z".into();
         running.save(&path("running.json")).expect("saved");
         std::fs::write(path("notes.json"), "[]").expect("written");
         // One that another process is about to rename.

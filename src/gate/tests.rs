@@ -321,6 +321,34 @@ fn metrics_of_one_measurement_are_one_hypothesis() {
     assert!((smallest / raw - hypotheses).abs() < 1e-6, "{smallest} {raw}");
 }
 
+/// The level of the test is half of `alpha` on each side, to the last bit.
+#[test]
+fn each_side_has_half_of_the_errors() {
+    let (slow, fast) = (
+        side("slow", &[55_000, 55_900, 54_700, 55_300]),
+        side("fast", &[50_000, 50_700, 49_600, 50_100]),
+    );
+    type Of = fn(&Judged) -> Option<f64>;
+    let sides: [(_, _, Of, _); 2] = [
+        (&fast, &slow, |judged| judged.p_worse, Verdict::Regressed),
+        (&slow, &fast, |judged| judged.p_better, Verdict::Improved),
+    ];
+    for (baseline, candidate, p_of, shown) in sides {
+        let mut limits = Limits::new(0.03);
+        let judged = |limits: &Limits| {
+            let metrics = compare(baseline, candidate, &[], &[], limits).metrics;
+            let is_prefill = |judged: &Judged| judged.id == "m/quick/prefill/a";
+            metrics.into_iter().find(is_prefill).expect("judged")
+        };
+        let p = p_of(&judged(&limits)).expect("tested");
+        assert!(p > 0.0 && p < 0.1, "{p}");
+        limits.alpha = 2.0 * p;
+        assert_eq!(judged(&limits).verdict, shown, "p = {p}");
+        limits.alpha = (2.0 * p).next_down();
+        assert_ne!(judged(&limits).verdict, shown, "p = {p}");
+    }
+}
+
 fn side_values(ttft_us: &[u32]) -> Vec<RunValue> {
     let of = |us: &u32| RunValue::of(&[f64::from(*us) / 1000.0; 2]).expect("a value");
     ttft_us.iter().map(of).collect()

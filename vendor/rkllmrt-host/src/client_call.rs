@@ -1,4 +1,4 @@
-//! Calls of a client's callbacks through client_call.cpp, where its C++ exceptions end.
+//! Calls of a client's callbacks through `client_call.cpp`, where its C++ exceptions end.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 
