@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::atomic::{self, Existing};
 use crate::error::{Error, Result};
+use crate::foreign::Shown as _;
 use crate::record::{self, Document, Fault, RunRecord};
 use crate::{hint, paths, suggest};
 
@@ -264,7 +265,7 @@ impl Store {
             "no baseline {name_or_file} in {dir}{known}; `{save}` makes one of the newest run, and a file is named with its \
              ending, as ./{name_or_file}{ENDING}",
             save = hint::tool(&["baseline", "save", name_or_file]),
-            dir = self.dir.display(),
+            dir = self.dir.shown(),
             known = suggest::among(name_or_file, &self.names()?)
         )))
     }
@@ -385,7 +386,7 @@ mod tests {
         ];
         for (baseline, expected) in rows {
             let refused = baseline.save(&path).expect_err(expected).to_string();
-            let start = format!("{}: not a usable baseline: {expected}", path.display());
+            let start = format!("{}: not a usable baseline: {expected}", path.shown());
             assert!(refused.starts_with(&start), "{refused}");
             assert_eq!(Baseline::load(&path).expect("as it was"), good, "{expected}");
             let file = dir.path().join("other.json");

@@ -1,4 +1,4 @@
-//! All printing except progress bars.
+//! All printing except progress bars. Nothing foreign in a text acts on the terminal: [`for_terminal`].
 //!
 //! A reader that has left, as `head` does, is no error: measuring goes on. Any other failure to write to stdout is
 //! kept until the program's end, where [`finish`] reports it: a result that nobody can read is not a success.
@@ -6,7 +6,7 @@
 //! Text may have styles. One rule decides whether they are shown: `--color`, else the terminal and the environment, as
 //! anstream has it (`NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE`, `TERM`, `CI`).
 
-use std::io::{BufRead as _, BufReader, Read, Write};
+use std::io::{BufRead as _, BufReader, IsTerminal as _, Read, Write};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use anstream::ColorChoice;
 
 use crate::exit;
+use crate::foreign::{for_terminal, is_harmless};
 use crate::report::WIDTH;
 use crate::report::layout::message;
 
@@ -49,15 +50,20 @@ pub(crate) fn columns(stream: impl AsFd) -> Option<u16> {
 /// Prints `text` and a line's end to stderr: messages. On a terminal they are folded; in a log a message is a line, so
 /// that it can be searched for.
 pub(crate) fn say(text: impl std::fmt::Display) {
+    let text = for_terminal(&format!("{text}\n"));
     let text = match columns(std::io::stderr()) {
-        Some(columns) => message(columns, &format!("{text}\n")),
-        None => format!("{text}\n"),
+        Some(columns) => message(columns, &text),
+        None => text,
     };
     let _ = anstream::stderr().lock().write_all(text.as_bytes());
 }
 
 /// Prints `text` as it is to stdout: results.
 pub(crate) fn print(text: &str) {
+    print_styled(&for_terminal(text));
+}
+
+fn print_styled(text: &str) {
     if is_reserved() {
         let _ = anstream::stderr().lock().write_all(text.as_bytes());
     } else {
@@ -65,8 +71,29 @@ pub(crate) fn print(text: &str) {
     }
 }
 
-/// Writes `bytes` unchanged to stdout: a document.
+/// Prints what clap has to say: a mistake to stderr, the help that was asked for to stdout.
+pub(crate) fn print_usage(error: &clap::Error) {
+    let plain = error.render().to_string();
+    // It quotes arguments, which its own styles cannot be told from.
+    let text = if is_harmless(&plain) {
+        error.render().ansi().to_string()
+    } else {
+        for_terminal(&plain)
+    };
+    if error.use_stderr() {
+        let _ = anstream::stderr().lock().write_all(text.as_bytes());
+    } else {
+        print_styled(&text);
+    }
+}
+
+/// Writes `bytes` to stdout, a document: unchanged, unless a terminal shows it.
 pub(crate) fn deliver(bytes: &[u8]) {
+    if std::io::stdout().is_terminal() {
+        let text = for_terminal(&String::from_utf8_lossy(bytes));
+        note(write(std::io::stdout().lock(), text.as_bytes()));
+        return;
+    }
     note(write(std::io::stdout().lock(), bytes));
 }
 

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
+use crate::foreign::Shown as _;
+
 /// What can go wrong. Each message says what failed, where, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A file could not be read or written.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {source}", path = path.shown())]
     Io {
         /// The file.
         path: PathBuf,
@@ -47,7 +49,7 @@ pub enum Error {
     /// The library carries no version that can be read before it is used.
     #[error(
         "{path} carries no readable version, so it cannot be checked against the header, which is {header}\n\
-         If you know its release, say so: --trust-sdk-version {release}", path = path.display()
+         If you know its release, say so: --trust-sdk-version {release}", path = path.shown()
     )]
     NoVersion {
         /// The library.
@@ -102,7 +104,7 @@ pub enum Error {
     /// The folder of the results cannot be written to.
     #[error(
         "{path}: results cannot be kept there: {source}; name a folder that can be written with CRITERION_HOME=<folder>, \
-         and one for the run record with --output", path = path.display()
+         and one for the run record with --output", path = path.shown()
     )]
     NoResults {
         /// What could not be made.
@@ -112,7 +114,7 @@ pub enum Error {
     },
     /// Criterion went on past a file that it could not write.
     #[error(
-        "{path}: criterion did not keep its results of {id}; is the disk full? The run record has all samples", path = path.display()
+        "{path}: criterion did not keep its results of {id}; is the disk full? The run record has all samples", path = path.shown()
     )]
     NotKept {
         /// The identifier.
@@ -130,8 +132,18 @@ pub enum Error {
         /// What to do.
         remedy: String,
     },
+    /// What stands at the place of a lock cannot be one.
+    #[error("{path}: no lock for {what}: {reason}; see who put it there, and remove it", path = path.shown())]
+    Lock {
+        /// The place.
+        path: PathBuf,
+        /// What is to be locked.
+        what: String,
+        /// What stands there.
+        reason: String,
+    },
     /// This process cannot take turns with the other one of its pair.
-    #[error("no turns by the socket {socket} (RKLLM_BENCH_TURNS): {source}", socket = socket.display())]
+    #[error("no turns by the socket {socket} (RKLLM_BENCH_TURNS): {source}", socket = socket.shown())]
     Turns {
         /// The socket's path.
         socket: PathBuf,
@@ -149,7 +161,7 @@ pub enum Error {
     Worker(String),
     /// A bench process did not leave the one complete run record that it was started for.
     #[error(
-        "{command}: {reason}; what it left is in {folder}{tail}", folder = folder.display(), tail = tail_of(last_lines)
+        "{command}: {reason}; what it left is in {folder}{tail}", folder = folder.shown(), tail = tail_of(last_lines)
     )]
     NoRecord {
         /// Its command.
@@ -170,7 +182,7 @@ pub enum Error {
         reason: String,
     },
     /// A calibration cannot be used.
-    #[error("{path}: not a usable calibration: {reason}; `{command}` says how to make it again", path = path.display(),
+    #[error("{path}: not a usable calibration: {reason}; `{command}` says how to make it again", path = path.shown(),
             command = crate::hint::tool(&["calibrate", "--help"]))]
     Calibration {
         /// The file, or the folder of its runs.
@@ -182,7 +194,7 @@ pub enum Error {
     #[error("{0}")]
     Pin(String),
     /// A run record could not be read.
-    #[error("{path}: not a usable run record: {reason}", path = path.display())]
+    #[error("{path}: not a usable run record: {reason}", path = path.shown())]
     Record {
         /// The file.
         path: PathBuf,
@@ -190,7 +202,7 @@ pub enum Error {
         reason: String,
     },
     /// A baseline could not be read, or could not be read again if it were written.
-    #[error("{path}: not a usable baseline: {reason}", path = path.display())]
+    #[error("{path}: not a usable baseline: {reason}", path = path.shown())]
     Baseline {
         /// The file.
         path: PathBuf,

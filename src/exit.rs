@@ -28,11 +28,10 @@ pub(crate) fn of_error(error: &Error) -> u8 {
 
 /// Prints what clap has to say, a mistake or the help that was asked for, and gives the code for it.
 pub(crate) fn of_arguments(error: &clap::Error) -> ExitCode {
+    console::print_usage(error);
     if error.use_stderr() {
-        let _ = error.print();
         ExitCode::from(USAGE)
     } else {
-        console::print(&error.render().ansi().to_string());
         ExitCode::SUCCESS
     }
 }

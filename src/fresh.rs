@@ -9,11 +9,11 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
 
 use crate::engine::log;
 use crate::error::{Error, Result};
 use crate::record::{RunRecord, Status};
+use crate::scratch::Scratch;
 use crate::turns::Ended;
 use crate::{child, exit};
 
@@ -29,7 +29,7 @@ const LAST_LINES: usize = 20;
 pub(crate) struct Place {
     line: CommandLine,
     folder: PathBuf,
-    criterion: TempDir,
+    criterion: Scratch,
 }
 
 impl Place {
@@ -41,7 +41,7 @@ impl Place {
         std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
         // The record's path must hold wherever the command goes.
         let folder = folder.canonicalize().map_err(Error::io(folder))?;
-        let criterion = tempfile::tempdir().map_err(Error::io(std::env::temp_dir()))?;
+        let criterion = Scratch::new().map_err(Error::io(std::env::temp_dir()))?;
         Ok(Self {
             line: line.clone(),
             folder,

@@ -193,6 +193,7 @@ fn here() -> Surroundings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::foreign::Shown as _;
 
     fn joined(surroundings: &Surroundings) -> String {
         surroundings.tool().join(" ")
@@ -258,8 +259,8 @@ mod tests {
         assert_eq!(joined(&installed), "rkllm-bench");
         let file = dir.path().join(PROGRAM);
         std::fs::write(&file, "").expect("written");
-        assert_eq!(joined(&bench), file.display().to_string());
-        assert_eq!(bench.program_file(), file.display().to_string());
+        assert_eq!(joined(&bench), file.shown().to_string());
+        assert_eq!(bench.program_file(), file.shown().to_string());
         let in_checkout = Surroundings {
             package: Some(PACKAGE.into()),
             directory: PACKAGE.into(),

@@ -1,27 +1,23 @@
 //! JSON that serde alone reads too kindly, and how what it holds is quoted.
 
 use std::fmt;
+use std::io::{self, Write};
 use std::marker::PhantomData;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 use serde_json::{Map, Value};
+
+use crate::foreign::{Shown as _, is_active};
 
 /// Shortens what quotes the file, in the middle, since serde says at the end what it expected; and writes control
 /// characters so that a terminal does not act on them.
 pub(crate) fn clip(text: &str) -> String {
     const HEAD: usize = 100;
     const TAIL: usize = 200;
-    let shown = |text: &str| {
-        text.chars()
-            .flat_map(|character| {
-                let escaped = character.is_control().then(|| character.escape_default());
-                let plain = escaped.is_none().then_some(character);
-                escaped.into_iter().flatten().chain(plain)
-            })
-            .collect::<String>()
-    };
+    let shown = |text: &str| text.shown().to_string();
     let count = text.chars().count();
     if count <= HEAD + TAIL {
         return shown(text);
@@ -29,6 +25,73 @@ pub(crate) fn clip(text: &str) -> String {
     let head: String = text.chars().take(HEAD).collect();
     let tail: String = text.chars().skip(count - TAIL).collect();
     format!("{} ... {}", shown(&head), shown(&tail))
+}
+
+/// `value` in lines, its texts with nothing in them that a terminal acts on: JSON can write any character as its number.
+pub(crate) fn pretty(value: &impl Serialize) -> serde_json::Result<String> {
+    let mut bytes = Vec::new();
+    write_pretty(&mut bytes, value)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The same, to a file.
+pub(crate) fn write_pretty(writer: impl Write, value: &impl Serialize) -> serde_json::Result<()> {
+    value.serialize(&mut Serializer::with_formatter(
+        writer,
+        Escaping(PrettyFormatter::new()),
+    ))
+}
+
+/// Writes what is [active](is_active) as its number; what JSON does not allow within a text, serde writes so in any case.
+struct Escaping(PrettyFormatter<'static>);
+
+impl Formatter for Escaping {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, text: &str) -> io::Result<()> {
+        for part in text.split_inclusive(is_active) {
+            let end = part.chars().next_back().filter(|c| is_active(*c));
+            let plain = &part[..part.len() - end.map_or(0, char::len_utf8)];
+            writer.write_all(plain.as_bytes())?;
+            // All of them are in Unicode's first plane.
+            end.map_or(Ok(()), |end| write!(writer, "\\u{:04x}", u32::from(end)))?;
+        }
+        Ok(())
+    }
+
+    fn begin_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.begin_array(writer)
+    }
+
+    fn end_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_array(writer)
+    }
+
+    fn begin_array_value<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        self.0.begin_array_value(writer, first)
+    }
+
+    fn end_array_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_array_value(writer)
+    }
+
+    fn begin_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.begin_object(writer)
+    }
+
+    fn end_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_object(writer)
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        self.0.begin_object_key(writer, first)
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.begin_object_value(writer)
+    }
+
+    fn end_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_object_value(writer)
+    }
 }
 
 /// The value of a key that is there: `null` is a wrong type, not an absent key.
@@ -175,5 +238,20 @@ impl<'de> Visitor<'de> for Walk {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self, A::Error> {
         while entries.next_entry::<String, Self>()?.is_some() {}
         Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_holds_nothing_that_a_terminal_acts_on_and_says_the_same() {
+        let value = serde_json::json!({"a\u{9b}": ["\u{202e}x\u{1b}\u{7f}é\n", 1, {}], "b": []});
+        let text = pretty(&value).expect("JSON");
+        assert!(!text.chars().any(|c| is_active(c) && c != '\n'), "{text:?}");
+        assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), value);
+        let plain = serde_json::json!({"a": [1, {"b": null}], "c": "é"});
+        assert_eq!(pretty(&plain).ok(), serde_json::to_string_pretty(&plain).ok());
     }
 }

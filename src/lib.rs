@@ -92,6 +92,7 @@ mod extent;
 pub mod ffi;
 mod figures;
 mod float;
+mod foreign;
 mod fresh;
 #[cfg(test)]
 mod fuzz;
@@ -122,6 +123,7 @@ pub mod report;
 mod run;
 mod run_folder;
 pub mod sampler;
+mod scratch;
 mod settle;
 mod signals;
 mod stats;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
+use crate::foreign::Shown as _;
 
 /// The target folder of the build that made this executable: `CARGO_TARGET_DIR` where that is absolute, else the folder
 /// above the executable that cargo tagged as a cache, else a relative `CARGO_TARGET_DIR` or `target` in the user's
@@ -117,7 +118,7 @@ pub(crate) fn check_utf8(what: &str, text: &OsStr) -> Result<()> {
         Some(_) => Ok(()),
         None => Err(Error::BadParameter(format!(
             "{what} is not UTF-8: {}; records and reports cannot hold such a name: rename it",
-            text.display()
+            text.shown()
         ))),
     }
 }
@@ -150,31 +151,120 @@ pub(crate) fn check_surroundings() -> Result<()> {
 
 /// Bytes of a name's part: a few parts, a time and a nonce stay below the 255 that a file's name may have.
 const MOST_OF_A_PART: usize = 60;
-/// Hexadecimal digits of the digest that ends a part which was cut off.
-const DIGITS: usize = 8;
+/// Hexadecimal digits of the digest that ends a name which is not the original. Eight would be a date's too.
+const DIGITS: usize = 12;
+/// What such a name begins with where nothing of the original is left.
+const NAMELESS: &str = "name";
 
-/// A name as part of a file's name: other characters than letters, digits, `.`, `_` and `-` become `-`, and a long one ends
-/// in a digest of the whole.
-pub(crate) fn name_part(name: &str) -> String {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    let part: String = name.chars().map(|c| if allowed(c) { c } else { '-' }).collect();
-    if part.len() <= MOST_OF_A_PART {
-        return part;
+/// What a name may hold that is typed and part of files' names: ASCII letters, digits, `.`, `_` and `-`.
+pub(crate) fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "._-".contains(c)
+}
+
+/// The name of a file or folder for any name: the one function that makes them, whoever the name is by.
+///
+/// It has 1 to `most` bytes (which must have room for a digest), nothing that does not fit, no `.` and no `-` first, and so is
+/// neither hidden, nor a way to another folder, nor an option. `fits` must take neither `/` nor control characters. A name that
+/// is so already is its own; of any other what fits is kept, with a digest of the original behind it. No name of the first kind
+/// ends as those of the second do, so that different names stay different.
+pub(crate) fn folder_name(raw: &OsStr, most: usize, fits: fn(char) -> bool) -> String {
+    match raw.to_str() {
+        Some(name) if stands(name, most, fits) => name.to_owned(),
+        _ => with_digest(raw, most, fits),
     }
-    let digest = hex::encode(Sha256::digest(name));
-    format!("{}-{}", &part[..MOST_OF_A_PART - DIGITS - 1], &digest[..DIGITS])
+}
+
+/// Whether a name can be that of a folder as it is.
+pub(crate) fn stands(name: &str, most: usize, fits: fn(char) -> bool) -> bool {
+    let is_digest =
+        |end: &str| end.len() == DIGITS && end.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    (1..=most).contains(&name.len())
+        && name.chars().all(fits)
+        && !name.starts_with(['.', '-'])
+        && !name.rsplit_once('-').is_some_and(|(_, end)| is_digest(end))
+}
+
+/// What fits of a name, with a digest of the whole behind it.
+pub(crate) fn with_digest(raw: &OsStr, most: usize, fits: fn(char) -> bool) -> String {
+    let mut head = String::new();
+    for c in raw.to_string_lossy().chars() {
+        if fits(c) {
+            head.push(c);
+        } else if !head.ends_with('-') {
+            head.push('-');
+        }
+    }
+    head.truncate(head.floor_char_boundary(most.saturating_sub(DIGITS + 1)));
+    let head = match head.trim_matches([' ', '-', '.', '/']) {
+        "" => NAMELESS,
+        head => head,
+    };
+    let digest = hex::encode(Sha256::digest(raw.as_encoded_bytes()));
+    format!("{head}-{}", &digest[..DIGITS])
+}
+
+/// A name as part of a file's name; see [`folder_name`].
+pub(crate) fn name_part(name: &str) -> String {
+    folder_name(name.as_ref(), MOST_OF_A_PART, is_plain)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
     fn a_part_of_a_files_name_is_short_plain_and_still_its_own() {
-        assert_eq!(name_part("Qwen2.5-0.5B_w8a8"), "Qwen2.5-0.5B_w8a8");
-        assert_eq!(name_part("a b/c:d é"), "a-b-c-d--");
+        for name in ["Qwen2.5-0.5B_w8a8", "a", "a-20240115", "a..b", "x-0123456789ag"] {
+            assert_eq!(name_part(name), name);
+        }
+        // SHA-256 of the name, by another program.
+        assert_eq!(name_part("a b/c:d é"), "a-b-c-d-d1305b425567");
         let long = |end: &str| name_part(&("m".repeat(300) + end));
         assert_eq!(long("1").len(), MOST_OF_A_PART);
         assert_ne!(long("1"), long("2"));
+        for name in ["", ".", "..", "...", "/", "../..", "-", "--help", ".hidden"] {
+            let made = name_part(name);
+            assert_eq!(
+                Path::new("a").join(&made).components().count(),
+                2,
+                "{name} became {made}"
+            );
+            assert!(!made.starts_with(['.', '-']), "{name} became {made}");
+        }
+        let made = name_part("a b");
+        assert_ne!(name_part(&made), made, "it would be that of another name");
+    }
+
+    /// Bytes, with those that mean something in a path many times.
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            proptest::sample::select(b"./-_\\ \0\n:ab0\x1b\x7f\xff".to_vec()),
+            any::<u8>(),
+        ];
+        proptest::collection::vec(piece, 0..90)
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_become_the_name_of_one_folder(names in proptest::collection::vec(bytes(), 1..20)) {
+            let mut made = BTreeMap::new();
+            for raw in names {
+                let name = folder_name(OsStr::from_bytes(&raw), MOST_OF_A_PART, is_plain);
+                prop_assert!((1..=MOST_OF_A_PART).contains(&name.len()), "{name}");
+                prop_assert!(name.chars().all(is_plain), "{name}");
+                prop_assert!(!name.starts_with(['.', '-']), "{name}");
+                // Nor is it that of the name which it is itself.
+                for raw in [name.clone().into_bytes(), raw] {
+                    let again = folder_name(OsStr::from_bytes(&raw), MOST_OF_A_PART, is_plain);
+                    let other = made.insert(again, raw.clone());
+                    prop_assert!(other.is_none_or(|other| other == raw), "{name}");
+                }
+            }
+        }
     }
 }

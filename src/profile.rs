@@ -18,6 +18,7 @@ use pprof::{Frames, ProfilerGuard, ProfilerGuardBuilder, Report, Symbol, Unresol
 use crate::console::say;
 use crate::engine::{Engine as _, Failure, InProcess, Moment};
 use crate::error::{Error, Result};
+use crate::foreign::Shown as _;
 use crate::inference::Request;
 use crate::record::RunRecord;
 use crate::recorder::Plan;
@@ -292,7 +293,7 @@ impl Profiler for Flamegraph {
         let (report, names) = sampling.into_report();
         match draw(&report, id, &path) {
             Ok(samples) => {
-                say(format_args!("{id}: {samples} samples in {}", path.display()));
+                say(format_args!("{id}: {samples} samples in {}", path.shown()));
                 state.note = names.note().or(state.note);
             }
             Err(error) => {

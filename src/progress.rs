@@ -7,6 +7,7 @@ use textwrap::core::display_width;
 
 use crate::console::{self, has_styles, say};
 use crate::extent::Extent;
+use crate::foreign::for_terminal;
 use crate::record::{PromptRecord, RunRecord};
 use crate::recorder::{At, Observer, Outcome, Round, Stopped};
 use crate::report::layout::{folded_to, message, unglued, whole};
@@ -59,15 +60,18 @@ impl Progress {
     /// Shows whose inference it is and how far it got. What no line has room for is not cut: the names stand above
     /// then, folded.
     fn show(&self, columns: u16, whose: &str, state: &str) {
+        let (whose, state) = (&for_terminal(whose), for_terminal(state));
         let room = usize::from(columns).saturating_sub(1 + BAR + 1 + BEHIND);
-        let line = [whose, state].into_iter().filter(|part| !part.is_empty());
+        let line = [whose.as_str(), &state]
+            .into_iter()
+            .filter(|part| !part.is_empty());
         let line = line.collect::<Vec<_>>().join(", ");
         let bar = format!("{{wide_msg}} {{bar:{BAR}}} {{pos}}/{{len}} {{eta}} left");
         let (template, above, message) = if display_width(&line) <= room {
             (bar, String::new(), unglued(&line))
         } else {
             let above = folded_to(columns, whose).trim_end().to_owned();
-            (format!("{{prefix}}\n{bar}"), above, state.to_owned())
+            (format!("{{prefix}}\n{bar}"), above, state)
         };
         if let Ok(style) = ProgressStyle::with_template(&template) {
             self.bar.set_prefix(above);
@@ -89,7 +93,8 @@ impl Progress {
     }
 
     fn print(&self, text: &str) {
-        self.bar.println(message(columns(), text).trim_end());
+        self.bar
+            .println(message(columns(), &for_terminal(text)).trim_end());
     }
 }
 

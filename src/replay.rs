@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkFilter, BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput};
-use sha2::{Digest as _, Sha256};
 
 use crate::ffi::Abilities;
+use crate::foreign::is_active;
+use crate::paths;
 use crate::record::{ModelRecord, Parameters, PromptRecord, RunRecord, Sample};
 
 /// Fewest samples that criterion takes.
@@ -136,28 +137,42 @@ pub(crate) struct Place {
 impl Place {
     pub(crate) fn of(model: &str, suite: &str, phase: Phase, prompt: &str) -> Self {
         let group = group_name(model, suite);
-        let parts = [&*group, phase.name(), prompt];
+        let prompt = paths::folder_name(prompt.as_ref(), MOST_OF_A_FOLDER, is_kept);
         Self {
-            folder: parts.iter().map(|part| folder_name(part)).collect(),
+            folder: [&folder_of(&group), phase.name(), &prompt].iter().collect(),
             id: BenchmarkId::new(phase.name(), prompt),
             group,
         }
     }
 }
 
+/// Whether criterion keeps a character in a folder's name (criterion 0.8, `make_filename_safe`), as far as it may: it keeps
+/// control characters too.
+fn is_kept(c: char) -> bool {
+    !is_active(c) && !['?', '"', '/', '\\', '*', '<', '>', ':', '|', '^'].contains(&c)
+}
+
 /// Criterion's group for a model and a suite: `<model>/<suite>`.
 ///
 /// Criterion turns it into a folder's name: it writes `_` for `/` and cuts off what is past 64 bytes. A name that could then be
-/// another's ends in a digest of the whole instead: one that is too long, or whose suite has a `_` of its own (`a_b/c` and
-/// `a/b_c`).
+/// another's, or lead elsewhere, ends in a digest of the whole instead; so does one whose suite has a `_` of its own (`a_b/c`
+/// and `a/b_c`).
 fn group_name(model: &str, suite: &str) -> String {
     let whole = format!("{model}/{suite}");
-    if whole.len() <= MOST_OF_A_FOLDER && !suite.contains('_') {
+    let is_short = whole.len() <= MOST_OF_A_FOLDER && !suite.contains('_');
+    if is_short
+        && [model, suite]
+            .iter()
+            .all(|name| paths::stands(name, MOST_OF_A_FOLDER, is_kept))
+    {
         return whole;
     }
-    let digest = hex::encode(&Sha256::digest(&whole)[..4]);
-    let head = whole.floor_char_boundary(MOST_OF_A_FOLDER - digest.len() - 1);
-    format!("{}-{digest}", &whole[..head])
+    paths::with_digest(whole.as_ref(), MOST_OF_A_FOLDER, |c| is_kept(c) || c == '/')
+}
+
+/// The folder that criterion makes for a group.
+fn folder_of(group: &str) -> String {
+    group.replace('/', "_")
 }
 
 /// The folder that criterion keeps one benchmark in, below its home.
@@ -167,14 +182,7 @@ pub fn folder(model: &str, suite: &str, phase: Phase, prompt: &str) -> PathBuf {
 
 /// The folder of all benchmarks of a model and a suite.
 pub(crate) fn group_folder(model: &str, suite: &str) -> PathBuf {
-    folder_name(&group_name(model, suite)).into()
-}
-
-/// What criterion makes of a name: what a file system may not like is replaced, and it is cut off
-/// (criterion 0.8, `make_filename_safe`).
-fn folder_name(part: &str) -> String {
-    let part = part.replace(['?', '"', '/', '\\', '*', '<', '>', ':', '|', '^'], "_");
-    part[..part.floor_char_boundary(MOST_OF_A_FOLDER)].to_owned()
+    folder_of(&group_name(model, suite)).into()
 }
 
 /// Criterion with our unit, set up from this process's arguments.
@@ -414,6 +422,12 @@ mod tests {
             ("a", "b_c"),
             ("a_b", "c"),
             ("a", "b"),
+            ("..", "b"),
+            ("", "b"),
+            ("a", ".."),
+            ("a/..", ".."),
+            ("a/../..", ".."),
+            ("\u{1b}]0;a\u{7}", "b"),
             ("m", &*"s".repeat(70)),
             ("m", &*"s".repeat(71)),
             (long, "server-performance-c4"),
@@ -428,6 +442,12 @@ mod tests {
             folders.iter().all(|folder| folder.as_os_str().len() <= 64),
             "{folders:?}"
         );
+        for (model, suite) in names {
+            let inside = folder(model, suite, Phase::Decode, "..");
+            let is_folder = |part: std::path::Component| matches!(part, std::path::Component::Normal(name) if !name.to_string_lossy().contains(is_active));
+            assert!(inside.components().all(is_folder), "{inside:?}");
+            assert_eq!(inside.components().count(), 3, "{inside:?}");
+        }
         assert_eq!(group_folder("m", "quick"), PathBuf::from("m_quick"));
         assert_eq!(
             folder("m", "quick", Phase::Decode, "a"),

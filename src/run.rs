@@ -511,7 +511,7 @@ mod tests {
         for (names, expected) in [
             (&["m"][..], "m-quick"),
             (&["a", "b", "c"], "a+2-quick"),
-            (&["org/model:tag"], "org-model-tag-quick"),
+            (&["org/model:tag"], "org-model-tag-cbf3088b73e4-quick"),
             (&[], "quick"),
         ] {
             assert_eq!(subject(&models(names), "quick"), expected);

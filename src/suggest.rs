@@ -1,5 +1,7 @@
 //! What somebody who mistyped a name may have meant.
 
+use crate::foreign::{self, Shown as _};
+
 /// From this similarity on a name is suggested; clap's own threshold for its flags.
 const ALIKE: f64 = 0.7;
 
@@ -14,8 +16,12 @@ pub(crate) fn among(name: &str, known: &[impl AsRef<str>]) -> String {
         .max_by(|(a, _), (b, _)| a.total_cmp(b));
     match (closest, known.is_empty()) {
         (_, true) => ": there is none".into(),
-        (Some((_, closest)), false) => format!(": did you mean {closest}? There are {}", known.join(", ")),
-        (None, false) => format!(": there are {}", known.join(", ")),
+        (Some((_, closest)), false) => format!(
+            ": did you mean {}? There are {}",
+            closest.shown(),
+            foreign::list(&known)
+        ),
+        (None, false) => format!(": there are {}", foreign::list(&known)),
     }
 }
 
@@ -33,7 +39,7 @@ pub(crate) fn nearest(name: &str, known: &[&str]) -> String {
     if nearest.is_empty() {
         ": there is none".into()
     } else {
-        format!("; most like it: {}", nearest.join(", "))
+        format!("; most like it: {}", foreign::list(&nearest))
     }
 }
 

@@ -11,6 +11,7 @@ use self::order::Order;
 use crate::atomic::{self, Existing};
 use crate::error::{Error, Result};
 use crate::extent::{End, Extent};
+use crate::foreign::Shown as _;
 use crate::fresh::{CommandLine, Place};
 use crate::gate::{self, Aspect, Comparison, Limits};
 use crate::progress::Repeats;
@@ -133,7 +134,7 @@ pub(crate) fn take(plan: &Plan) -> Result<Taken> {
     if file.exists() {
         return Err(Error::BadParameter(format!(
             "{} is there already: name another folder with --output",
-            file.display()
+            file.shown()
         )));
     }
     let start = Instant::now();

@@ -151,7 +151,7 @@ fn quota_cpus(files: &Files) -> Result<Option<f64>, Unreadable> {
         for folder in folders {
             // In a container the path can be that of the machine outside: its last ancestor is the container's own root.
             for group in relative(path).ancestors().take(64) {
-                match quota_of(files, &format!("{folder}/{}", group.display())) {
+                match quota_of(files, &format!("{folder}/{}", group.to_string_lossy())) {
                     Ok(quota) => tightest = tightest.into_iter().chain(quota).reduce(f64::min),
                     Err(Unreadable) => unreadable = true,
                 }

@@ -12,6 +12,7 @@ use crate::cli::judging::{Judging, in_words};
 use crate::console::{self, print, say};
 use crate::error::{Error, Result};
 use crate::extent::{self, End, Extent, parse_time};
+use crate::foreign::Shown as _;
 use crate::fresh::CommandLine;
 use crate::gate::{Aspect, Comparison, Percent, Verdict};
 use crate::report::gate::Format;
@@ -70,7 +71,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let taken = ab::take(&plan).inspect_err(|_| {
         say(format_args!(
             "the pairs until then are in {}",
-            plan.folder.display()
+            plan.folder.shown()
         ));
     })?;
     if taken.end.is_none() {
@@ -78,7 +79,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         say(format_args!(
             "\nstopped; the {} pairs until then are in {}",
             taken.base.len(),
-            plan.folder.display()
+            plan.folder.shown()
         ));
         return Ok(ExitCode::from(exit::SIGNAL + signal));
     }
@@ -165,7 +166,7 @@ fn header(plan: &Plan, taken: &Taken) -> String {
         plan.base,
         plan.candidate,
         folded_to(console::width(), &pairs),
-        plan.folder.display(),
+        plan.folder.shown(),
     )
 }
 

@@ -9,6 +9,7 @@ use crate::cli::judging::{Judging, in_words};
 use crate::console::{print, say, width};
 use crate::error::{Error, Result};
 use crate::extent::{self, End, Extent, parse_time};
+use crate::foreign::Shown as _;
 use crate::fresh::CommandLine;
 use crate::gate::{self, Overall, Percent};
 use crate::record::{Faults, RunRecord};
@@ -58,7 +59,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         say(format_args!(
             "\nstopped; the {} runs until then are in {}",
             taken.runs.len(),
-            folder.display()
+            folder.shown()
         ));
         return Ok(ExitCode::from(exit::SIGNAL + signal));
     }
@@ -88,7 +89,7 @@ fn judge(arguments: &Arguments, line: &CommandLine, taken: Taken, folder: &Path)
     let fit = gate::runs_needed(&metrics).is_some();
     let file = Calibration::new(line.to_string(), taken.runs).save()?;
     std::fs::remove_dir_all(folder).map_err(Error::io(folder))?;
-    print(&format!("calibration: {}\n", file.display()));
+    print(&format!("calibration: {}\n", file.shown()));
     let overall = if fit {
         Overall::NoRegression
     } else {

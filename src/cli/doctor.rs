@@ -8,6 +8,7 @@ use crate::console::{self, print};
 use crate::doctor::{Fitness, ModelFacts, RuntimeFacts, examine};
 use crate::error::{Error, Result};
 use crate::ffi::library::IS_HOST;
+use crate::foreign::Shown as _;
 use crate::{models, report};
 
 /// Say whether this machine is fit to measure on, and what would make it so
@@ -39,7 +40,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Some(root) => {
             return Err(Error::BadParameter(format!(
                 "--root {}: no such folder; name one that has the folders proc and sys of a machine",
-                root.display()
+                root.shown()
             )));
         }
     };

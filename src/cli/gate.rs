@@ -10,6 +10,7 @@ use crate::baseline::{self, Store};
 use crate::calibration;
 use crate::console::{self, print, say};
 use crate::error::{Error, Result};
+use crate::foreign::Shown as _;
 use crate::gate::{self, Aspect, Percent};
 use crate::hint;
 use crate::record::RunRecord;
@@ -89,7 +90,7 @@ fn of_suites(mut baseline: Vec<RunRecord>, selection: &RunSelection, file: &Path
         let known: Vec<String> = suites.into_iter().collect();
         return Err(Error::BadParameter(format!(
             "--suite: the baseline {} has no run of it; its suites: {}",
-            file.display(),
+            file.shown(),
             known.join(", ")
         )));
     }
@@ -102,7 +103,7 @@ fn candidate(selection: &RunSelection, baseline: &[RunRecord], file: &Path) -> R
     let newest = baseline.iter().map(time).max().unwrap_or_default();
     let suites: BTreeSet<&str> = baseline.iter().map(|run| run.suite.name.as_str()).collect();
     let is_later = |run: &RunRecord| time(run) > newest && suites.contains(run.suite.name.as_str());
-    let which = format!(" since the newest of the baseline {}", file.display());
+    let which = format!(" since the newest of the baseline {}", file.shown());
     let runs = selection.select_from(&which, &is_later)?;
     let runs: Vec<RunRecord> = runs.into_iter().map(|run| run.record).collect();
     if let Some(run) = runs
@@ -112,7 +113,7 @@ fn candidate(selection: &RunSelection, baseline: &[RunRecord], file: &Path) -> R
         return Err(Error::BadParameter(format!(
             "run {} is one of the baseline {}: a run compared with itself shows nothing",
             run.run_id,
-            file.display()
+            file.shown()
         )));
     }
     for run in runs.iter().filter(|run| run.faults().are_fatal()) {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use crate::console::{self, print};
 use crate::error::Result;
 use crate::ffi::library;
+use crate::foreign::Shown as _;
 use crate::report::grid::Grid;
 use crate::report::layout::{folded_to, whole};
 use crate::report::words::plain;
@@ -41,7 +42,7 @@ fn list(place: &Path, trust_sdk_version: Option<&str>) -> Result<String> {
         "runtime: {}, API generation {}, from {}",
         runtime.name,
         library::header_generation(),
-        whole(&runtime.path.display().to_string())
+        whole(&runtime.path.shown().to_string())
     );
     let mut rows = Vec::new();
     if place.exists() || place != Path::new(models::DEFAULT_DIR) {
@@ -51,7 +52,7 @@ fn list(place: &Path, trust_sdk_version: Option<&str>) -> Result<String> {
                 1 => String::new(),
                 several => format!(" and {} more shards", several - 1),
             };
-            rows.push([model.name, format!("{}{files}", model.path.display())]);
+            rows.push([model.name, format!("{}{files}", model.path.shown())]);
         }
         for skipped in &found.skipped {
             rows.push(["skipped".into(), skipped.to_string()]);
@@ -61,7 +62,7 @@ fn list(place: &Path, trust_sdk_version: Option<&str>) -> Result<String> {
         let made = models::built_in_path(name, &paths::cache_dir()).filter(|path| path.is_file());
         let state = made.map_or_else(
             || "made when it is asked for".to_owned(),
-            |path| path.display().to_string(),
+            |path| path.shown().to_string(),
         );
         rows.push([format!("{}{name}", models::BUILT_IN), state]);
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::error::Result;
+use crate::foreign::Shown as _;
 use crate::operating_curve::{self, Counts, Pool};
 
 /// Judge the gate itself, on comparisons whose truth is known, and write operating-curve.md and its plot
@@ -43,7 +44,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         drawn: arguments.drawn,
         simulated: arguments.simulated,
     };
-    let name = arguments.pool.display().to_string();
+    let name = arguments.pool.shown().to_string();
     operating_curve::write(&pool, &arguments.output, &name, counts)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::console::{self, print, say};
 use crate::engine::server::{Address, Api, Server, Target};
 use crate::error::{Error, Result};
+use crate::foreign::Shown as _;
 use crate::prompts::{Suite, Sweep};
 use crate::record::Faults;
 use crate::report::{overhead as report, terminal};
@@ -82,8 +83,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     });
     say(format_args!(
         "records: {}, {}",
-        of_direct.display(),
-        of_server.display()
+        of_direct.shown(),
+        of_server.shown()
     ));
     let mut code = ExitCode::SUCCESS;
     for record in [&direct, &server] {

@@ -8,6 +8,7 @@ use std::process::{ExitCode, ExitStatus};
 use crate::board::Board;
 use crate::console::{print, say, width};
 use crate::error::{Error, Result};
+use crate::foreign::Shown as _;
 use crate::hint;
 use crate::lock::Lock;
 use crate::pin::apply::{Held, apply};
@@ -110,7 +111,7 @@ fn root_of(root: Option<&Path>) -> Result<&Path> {
         Some(root) if root.join("sys").is_dir() => Ok(root),
         Some(root) => Err(Error::BadParameter(format!(
             "--root {}: there is no folder sys in it; name one that has the folders proc and sys of a machine",
-            root.display()
+            root.shown()
         ))),
     }
 }
@@ -118,13 +119,13 @@ fn root_of(root: Option<&Path>) -> Result<&Path> {
 /// Held while clocks are changed and while a command runs: who finds it free and a state file knows that a pin was left over.
 fn lock(root: &Path) -> Result<Lock> {
     let path = state::lock_path(root);
-    let folder = path.parent().unwrap_or(root);
-    std::fs::create_dir_all(folder).map_err(|error| {
-        Error::Pin(format!(
-            "{}: cannot be made, and without it nothing is changed: {error}; root can pin: `{}`",
-            folder.display(),
+    state::make_folder(root).map_err(|error| match error {
+        Error::Io { path, source } => Error::Pin(format!(
+            "{}: cannot be made, and without it nothing is changed: {source}; root can pin: `{}`",
+            path.shown(),
             hint::tool_as_root(&["pin"])
-        ))
+        )),
+        error => error,
     })?;
     Lock::take(
         &path,
@@ -141,7 +142,7 @@ fn plan_below(root: &Path) -> Result<(Plan, Board)> {
         return Err(Error::BadParameter(format!(
             "there is no clock to hold below {}: the kernel shows neither cpufreq nor devfreq, as in a virtual machine, whose \
              host sets the clocks{}{}",
-            root.display(),
+            root.shown(),
             if why.is_empty() { "" } else { "\n" },
             why.trim_end()
         )));

@@ -103,7 +103,7 @@ impl SelectedRun {
 fn distinct(runs: &[SelectedRun]) -> Result<()> {
     let placed = runs
         .iter()
-        .map(|run| (run.path.display().to_string(), &run.record));
+        .map(|run| (run.path.to_string_lossy().into_owned(), &run.record));
     refuse_twins(placed).map_err(Error::BadParameter)
 }
 
@@ -161,6 +161,7 @@ fn matches(pattern: &str) -> Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::foreign::Shown as _;
     use crate::record::{Purpose, Status, fixtures};
 
     /// A folder with a record for each run: id, suite, hour of its start.
@@ -289,7 +290,7 @@ mod tests {
         hidden.save(&path(".tmpX")).expect("saved");
         let runs = select(vec![], 1, dir.path()).expect("selected");
         assert_eq!(ids(&runs), ["good"]);
-        let named = |name: &str| select(vec![path(name).display().to_string()], 1, dir.path());
+        let named = |name: &str| select(vec![path(name).shown().to_string()], 1, dir.path());
         assert_eq!(ids(&named("test.json").expect("named")), ["test"]);
         for (name, expected) in [
             ("running.json", "status: running"),
@@ -308,7 +309,7 @@ mod tests {
     #[test]
     fn patterns() {
         let dir = folder(&[("a", "quick", 1), ("b", "quick", 2), ("[c]", "quick", 3)]);
-        let under = |name: &str| format!("{}/{name}", dir.path().display());
+        let under = |name: &str| format!("{}/{name}", dir.path().shown());
         let rows: [(&[&str], &[&str]); 4] = [
             (&["a.json"], &["a"]),
             (&["*.json", "a.json", "./b.json"], &["a", "b", "[c]"]),
@@ -332,7 +333,7 @@ mod tests {
     fn one_run_in_two_files_is_refused_with_both() {
         let dir = folder(&[("a", "quick", 1)]);
         std::fs::copy(dir.path().join("a.json"), dir.path().join("copy.json")).expect("copied");
-        for runs in [vec![], vec![format!("{}/*", dir.path().display())]] {
+        for runs in [vec![], vec![format!("{}/*", dir.path().shown())]] {
             let text = select(runs, 1, dir.path()).expect_err("twice").to_string();
             for part in ["run a is there twice", "a.json", "copy.json"] {
                 assert!(text.contains(part), "{text}");

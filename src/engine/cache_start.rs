@@ -3,18 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tempfile::TempDir;
-
 use super::in_process::cache_size;
 use super::{Failure, FailureKind};
 use crate::ffi::{Abilities, Finish, Recording, RunInput, RunRequest, Session};
+use crate::foreign::Shown as _;
 use crate::inference::{CacheSetUp, CacheStart, Input, PrefixSource, Request, RuntimeStats, Sampling};
+use crate::scratch::Scratch;
 
 /// What is known of the prefixes and prompts of one loaded model.
 #[derive(Debug, Default)]
 pub(super) struct CacheStarts {
     /// Where the prompt-cache files are.
-    folder: Option<TempDir>,
+    folder: Option<Scratch>,
     saved: Vec<Saved>,
     /// Texts, and how many tokens a cold run of each computed.
     lengths: Vec<(Input, u32)>,
@@ -108,7 +108,7 @@ impl CacheStarts {
         let folder = match &mut self.folder {
             Some(folder) => folder,
             none => none.insert(
-                tempfile::tempdir().map_err(|error| failed("no folder for prompt caches was made", error))?,
+                Scratch::new().map_err(|error| failed("no folder for prompt caches was made", error))?,
             ),
         };
         let file = folder.path().join(format!("{}.cache", self.saved.len()));
@@ -117,7 +117,7 @@ impl CacheStarts {
         if !file.is_file() {
             return Err(Failure::refused(format!(
                 "the runtime said nothing, but saved no prompt cache to {}",
-                file.display()
+                file.shown()
             )));
         }
         self.saved.push(Saved {

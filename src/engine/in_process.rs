@@ -10,6 +10,7 @@ use super::{Engine, Failure, FailureKind, LoadSpec, Loaded, Runtime, RuntimeIden
 use crate::board;
 use crate::ffi::library::{self, Library, VersionLine};
 use crate::ffi::{Abilities, Finish, Params, Recording, RunInput, RunOutcome, RunRequest, Session, sys};
+use crate::foreign::Shown as _;
 use crate::inference::{CacheSetUp, Inference, Input, Request, RuntimeStats, Sampling, token_ids};
 
 /// The runtime in this process: nothing stands between, and nothing protects from its faults.
@@ -76,7 +77,7 @@ impl Engine for InProcess {
         check_version_line(library, version_line.as_ref(), &printed)?;
         self.session = Some(session.map_err(|error| Failure {
             kind: FailureKind::Refused,
-            message: format!("{} was not loaded: {error}", spec.model_path.display()),
+            message: format!("{} was not loaded: {error}", spec.model_path.shown()),
             last_lines: tail(&printed, LAST_LINES),
         })?);
         let npu_cores = library::find_npu_cores(&printed);

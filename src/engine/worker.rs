@@ -15,13 +15,14 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use tempfile::TempDir;
 
 use super::log::{LAST_LINES, last_lines, warnings_from};
 use super::{Engine, Failure, FailureKind, InProcess, LoadSpec, Loaded};
 use crate::child::{ended_within, kill};
 use crate::error::{Error, Result};
+use crate::foreign::Shown as _;
 use crate::inference::{Finish, Inference, Request};
+use crate::scratch::Scratch;
 use crate::{ffi, signals};
 
 /// First argument of an executable that is to be a worker; the second is its parent's process id.
@@ -204,7 +205,7 @@ struct Running {
     /// How much of the log has been searched for warnings.
     warned_to: u64,
     /// The worker's temporary folder, which is gone with it, however it ended.
-    _folder: TempDir,
+    _folder: Scratch,
 }
 
 impl Running {
@@ -213,7 +214,7 @@ impl Running {
         let log =
             tempfile::tempfile().map_err(|error| failed("no log file in the temporary directory", error))?;
         let stderr = log.try_clone().map_err(|error| failed("the log file", error))?;
-        let folder = tempfile::tempdir().map_err(|error| failed("no temporary folder", error))?;
+        let folder = Scratch::new().map_err(|error| failed("no temporary folder", error))?;
         let mut child = Command::new(executable)
             .arg(WORKER_ARGUMENT)
             .arg(std::process::id().to_string())
@@ -226,7 +227,7 @@ impl Running {
             // A Ctrl-C in the terminal is for the parent, which decides what becomes of the worker.
             .process_group(0)
             .spawn()
-            .map_err(|error| failed(&format!("{} could not be started", executable.display()), error))?;
+            .map_err(|error| failed(&format!("{} could not be started", executable.shown()), error))?;
         let (sender, replies) = channel();
         if let Some(stdout) = child.stdout.take() {
             std::thread::spawn(move || read_replies(stdout, &sender));

@@ -33,7 +33,7 @@ pub fn bencher(runs: &[RunRecord]) -> String {
         let measures = benchmarks.entry(benchmark(&summary)).or_default();
         measures.insert(measure(summary.metric.measure), metric(&summary));
     }
-    serde_json::to_string_pretty(&benchmarks).expect("values are JSON") + "\n"
+    crate::json::pretty(&benchmarks).expect("values are JSON") + "\n"
 }
 
 fn benchmark(summary: &Summary) -> String {

@@ -28,7 +28,7 @@ struct Entry {
 )]
 pub fn github_action_benchmark(runs: &[RunRecord]) -> String {
     let entries: Vec<Entry> = summaries(runs).iter().map(entry).collect();
-    serde_json::to_string_pretty(&entries).expect("entries are JSON") + "\n"
+    crate::json::pretty(&entries).expect("entries are JSON") + "\n"
 }
 
 fn entry(summary: &Summary) -> Entry {

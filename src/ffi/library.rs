@@ -29,6 +29,7 @@ use super::file_version::find_file_version;
 use super::releases::{UNKNOWN_SHAPE, pairing};
 use super::sys;
 use crate::error::{Error, Result};
+use crate::foreign::Shown as _;
 use crate::paths;
 
 pub use super::releases::{NEWEST_RELEASE, OLDEST_RELEASE, Pairing};
@@ -167,9 +168,9 @@ fn verify_host(path: PathBuf) -> Result<Library> {
     let executable = std::fs::canonicalize("/proc/self/exe").map_err(Error::io("/proc/self/exe"))?;
     if path != executable {
         return Err(Error::WrongLibrary {
-            loaded: path.display().to_string(),
-            chosen: format!("the host runtime inside {}", executable.display()),
-            loaded_path: path.display().to_string(),
+            loaded: path.shown().to_string(),
+            chosen: format!("the host runtime inside {}", executable.shown()),
+            loaded_path: path.shown().to_string(),
         });
     }
     Ok(Library {
@@ -233,9 +234,9 @@ fn check_chosen(loaded: &Path, loaded_sha256: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::WrongLibrary {
-        loaded: format!("{} (SHA-256 {loaded_sha256})", loaded.display()),
-        chosen: format!("{} (SHA-256 {chosen_sha256})", chosen.display()),
-        loaded_path: loaded.display().to_string(),
+        loaded: format!("{} (SHA-256 {loaded_sha256})", loaded.shown()),
+        chosen: format!("{} (SHA-256 {chosen_sha256})", chosen.shown()),
+        loaded_path: loaded.shown().to_string(),
     })
 }
 

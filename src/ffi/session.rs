@@ -12,6 +12,7 @@ use super::recording::{PanicPayload, on_event};
 use super::{Abilities, Params, Recording, Sampling, check, sys};
 use crate::error::{Error, Result};
 use crate::ffi::library;
+use crate::foreign::Shown as _;
 
 /// What a run reads.
 #[derive(Debug, Clone, Copy)]
@@ -310,7 +311,7 @@ impl Drop for Session {
 
 fn c_path(path: &Path) -> Result<CString> {
     CString::new(path.as_os_str().as_bytes())
-        .map_err(|_| Error::BadParameter(format!("{}: NUL byte in a path", path.display())))
+        .map_err(|_| Error::BadParameter(format!("{}: NUL byte in a path", path.shown())))
 }
 
 fn free(raw: NonNull<sys::rkb_session>) -> Result<()> {

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use super::cargo::CargoBench;
 use crate::console::say;
 use crate::error::{Error, Result};
+use crate::foreign::Shown as _;
 use crate::hint::{PROGRAM, quoted};
 use crate::turns;
 
@@ -88,10 +89,10 @@ impl CommandLine {
         if !is_bench(&executable) {
             return Err(Error::BadParameter(format!(
                 "{self}: {} is no bench target of rkllm-bench; {INSTEAD}",
-                executable.display()
+                executable.shown()
             )));
         }
-        say(format_args!("{self} starts {}", executable.display()));
+        say(format_args!("{self} starts {}", executable.shown()));
         Ok(Self {
             words: bench.words_of(&executable.to_string_lossy()),
             ..self

@@ -13,6 +13,7 @@ use crate::board::fake::Fake;
 use crate::engine::server::{Api, Identity};
 use crate::engine::{Runtime, scripted};
 use crate::export;
+use crate::foreign::Shown as _;
 use crate::gate::{self, Limits};
 use crate::inference::{Input, Pieces, RuntimeStats, Stream, Unread, Usage};
 use crate::ledger::{Mark, Rejection};
@@ -272,7 +273,7 @@ fn assert_placed(text: &str, path: &Path, kind: &str, bytes: &[u8]) {
     static FIELD: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"^((?:\.?[a-z_0-9]+(?:\[\d+\])*)+): ").expect("a pattern"));
     assert_readable(text, 2000);
-    let start = format!("{}: not a usable {kind}: ", path.display());
+    let start = format!("{}: not a usable {kind}: ", path.shown());
     let reason = text
         .strip_prefix(&start)
         .unwrap_or_else(|| panic!("{start} is not the start of {text}"));

@@ -8,6 +8,7 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 
 use super::{Taken, assert_readable, edits, hold_reader, measured};
+use crate::foreign::Shown as _;
 use crate::inference::Input;
 use crate::prompts::{Check, Suite};
 
@@ -167,7 +168,7 @@ fn assert_the_same_when_written_otherwise(suite: &Suite, document: &Value, path:
 fn assert_placed(text: &str, path: &Path) {
     assert_readable(text, 2000);
     let reason = text
-        .strip_prefix(&format!("{}: ", path.display()))
+        .strip_prefix(&format!("{}: ", path.shown()))
         .expect("it begins with the file");
     let placed = reason.starts_with('/') || reason.starts_with("the document: ") || reason.contains("line ");
     assert!(placed, "{reason}");

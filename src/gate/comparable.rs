@@ -269,7 +269,11 @@ fn facts_of_model(suite: &str, model: &ModelRecord) -> Vec<(Aspect, String, Stri
 /// Not its address: a server may come back on another one.
 fn facts_of_server(model: &Path, server: &server::Identity) -> Vec<(Aspect, String, String)> {
     vec![
-        (Aspect::Model, "server's name".into(), model.display().to_string()),
+        (
+            Aspect::Model,
+            "server's name".into(),
+            model.to_string_lossy().into_owned(),
+        ),
         (
             Aspect::Runtime,
             "server".into(),

@@ -1,6 +1,8 @@
 //! Criterion's process. Criterion reads the process's arguments itself and rejects what it does not know, so it gets a
 //! process of its own with its own arguments, and a file that says what to do.
 
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitCode, ExitStatus, Stdio};
@@ -17,6 +19,7 @@ use crate::exit;
 use crate::options::Options;
 use crate::record::RunRecord;
 use crate::recorder::Plan;
+use crate::scratch::Scratch;
 use crate::{paths, profile, replay, signals};
 
 /// Names the file that says what criterion's process is to do.
@@ -102,12 +105,12 @@ pub(super) fn start(options: &Options, task: &Task, output: Output) -> Result<(E
     let failed =
         |what: &str, error: std::io::Error| Error::Worker(format!("criterion's process, {what}: {error}"));
     signals::listen().map_err(|error| failed("no signal handlers", error))?;
-    let file = tempfile::NamedTempFile::new().map_err(|error| failed("no temporary file", error))?;
-    serde_json::to_writer(std::io::BufWriter::new(&file), task)
-        .map_err(|error| failed("its task", error.into()))?;
+    let folder = Scratch::new().map_err(|error| failed("no temporary folder", error))?;
+    let file = folder.path().join("task.json");
+    write_task(&file, task).map_err(|error| failed("its task", error))?;
     let mut child = Command::new("/proc/self/exe")
         .args(options.criterion_arguments())
-        .env(TASK_VARIABLE, file.path())
+        .env(TASK_VARIABLE, &file)
         .env(PARENT_VARIABLE, std::process::id().to_string())
         .env("CRITERION_HOME", paths::criterion_home())
         // Its output goes through this process: criterion would panic when the reader leaves.
@@ -131,6 +134,12 @@ pub(super) fn start(options: &Options, task: &Task, output: Output) -> Result<(E
         _ => Ended::Badly,
     };
     Ok((ended, kept))
+}
+
+fn write_task(path: &Path, task: &Task) -> std::io::Result<()> {
+    let mut writer = BufWriter::new(File::create_new(path)?);
+    serde_json::to_writer(&mut writer, task)?;
+    writer.flush()
 }
 
 /// Waits for criterion's process, whose output is read meanwhile, and ends it when the user wants to stop.

@@ -22,6 +22,7 @@ use self::statistics::Statistics;
 use crate::console::{self, print, say};
 use crate::engine::serve_if_worker;
 use crate::error::{Error, Result};
+use crate::foreign::Shown as _;
 use crate::levels::{Level, levels};
 use crate::options::{Mode, Options};
 use crate::progress::Progress;
@@ -321,7 +322,7 @@ fn conclude(
             "{}{gap}{}record: {}\n{}{}",
             statistics.text,
             terminal::files(reports.as_deref().unwrap_or_default(), width),
-            file.path().display(),
+            file.path().shown(),
             statistics.page,
             folded_to(width, &spent.to_string())
         ));
@@ -354,7 +355,7 @@ fn verdict_on_board(run: &Run, record: &RunRecord) -> String {
 fn stopped_early(file: RecordFile, part: Part) -> Result<ExitCode> {
     say(format_args!(
         "\nstopped; what was recorded is in {path}, and `{report}` shows it",
-        path = file.path().display(),
+        path = file.path().shown(),
         report = hint::tool(&["report", &file.path().to_string_lossy()])
     ));
     let signal = signals::stop_signal().unwrap_or_default();

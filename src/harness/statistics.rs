@@ -7,6 +7,7 @@ use super::criterion::{self, Ended, Output, Task};
 use super::verdicts;
 use crate::console::width;
 use crate::error::{Error, Result};
+use crate::foreign::Shown as _;
 use crate::options::{Mode, Options, PORT_VARIABLE};
 use crate::paths;
 use crate::progress::Working;
@@ -92,14 +93,14 @@ impl Statistics {
             let home = paths::criterion_home();
             match pages::write(&home, record) {
                 Ok(charts) => {
-                    let line = |page: PathBuf| format!("charts: {}\n", page.display());
+                    let line = |page: PathBuf| format!("charts: {}\n", page.shown());
                     statistics.page = charts.into_iter().map(line).collect();
                 }
                 Err(error) => statistics.kept = Err(error),
             }
             if !options.noplot {
                 let index = home.join("report/index.html");
-                let line = format!("report: {}\n", index.display());
+                let line = format!("report: {}\n", index.shown());
                 statistics.page += &line;
             }
         }
@@ -204,7 +205,7 @@ pub(super) fn check_baselines(
         {
             return Err(Error::BadParameter(format!(
                 "there is no baseline {name:?} of {id} in {}: {remedy}",
-                home.display()
+                home.shown()
             )));
         }
     }

@@ -10,6 +10,7 @@ use self::files::Kind;
 use self::names::name_of;
 use crate::error::{Error, Result};
 use crate::ffi::library::IS_HOST;
+use crate::foreign::Shown as _;
 use crate::{paths, suggest};
 
 pub use built_in::{built_in, built_in_names, built_in_path, remove_built_in};
@@ -59,7 +60,7 @@ pub struct Skipped {
 
 impl std::fmt::Display for Skipped {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.path.display(), self.reason)
+        write!(f, "{}: {}", self.path.shown(), self.reason)
     }
 }
 
@@ -133,7 +134,7 @@ fn no_model_in(folder: &Path, skipped: &[Skipped]) -> Error {
     Error::Model(format!(
         "no .{} model in {}{also}: put one there, or name its file or folder with --models",
         extension(),
-        folder.display(),
+        folder.shown(),
     ))
 }
 
@@ -206,7 +207,7 @@ pub fn look_into(place: &Path) -> Result<Found> {
     } else {
         return Err(Error::Model(format!(
             "{}: no such file or folder (--models)",
-            place.display()
+            place.shown()
         )));
     };
     found.models.sort_by(|a, b| a.name.cmp(&b.name));
@@ -226,7 +227,7 @@ fn unknown(name: &str, found: &Found, place: &Path) -> Error {
     names.extend(built_in_names().map(|name| format!("{BUILT_IN}{name}")));
     Error::Model(format!(
         "no model called {name:?} in {}{}",
-        place.display(),
+        place.shown(),
         suggest::among(name, &names)
     ))
 }
@@ -235,13 +236,13 @@ fn from_file(path: &Path) -> Result<Model> {
     if !is_model(path) {
         let ending = path.extension().unwrap_or_default();
         let other = if ending == "rkllm" || ending == "gguf" {
-            format!("; .{} models {}", ending.display(), for_other_runtime(2))
+            format!("; .{} models {}", ending.shown(), for_other_runtime(2))
         } else {
             String::new()
         };
         return Err(Error::Model(format!(
             "{}: the runtime of this program loads .{} files{other}",
-            path.display(),
+            path.shown(),
             extension()
         )));
     }
@@ -292,7 +293,7 @@ fn in_folder(folder: &Path) -> Result<Found> {
             many => {
                 return Err(Error::Model(format!(
                     "{} holds {} .{} models, and its name can be that of one model only: give each its own folder",
-                    path.display(),
+                    path.shown(),
                     many.len(),
                     extension()
                 )));

@@ -2,42 +2,20 @@
 //! criterion would compare them with each other, and the record of both could not be read again.
 
 use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-
-use sha2::{Digest as _, Sha256};
 
 use super::Model;
 use crate::error::{Error, Result};
+use crate::foreign::{self, Shown as _};
+use crate::paths::{folder_name, is_plain};
 
 /// Longest name of a model in an identifier, bytes: with a suite's name behind it, it fits the 64 bytes of a name of a
 /// folder of criterion's.
 pub(super) const MAX_NAME: usize = 48;
 
-/// Digits of the digest that a name ends in which is not the original.
-const DIGITS: usize = 8;
-
-/// A name that is fit for an identifier: letters, digits, `.`, `_` and `-`. One that is something else, too long, or
-/// nothing but dots, which would lead to another folder, keeps what is fit of it and ends in a digest of the original.
+/// A name that is fit for an identifier; see [`folder_name`].
 pub(super) fn name_of(raw: &OsStr) -> String {
-    let mut name = String::new();
-    for c in raw.to_string_lossy().chars() {
-        if c.is_ascii_alphanumeric() || "._-".contains(c) {
-            name.push(c);
-        } else if !name.ends_with('-') {
-            name.push('-');
-        }
-    }
-    let is_dots = name.chars().all(|c| c == '.');
-    if name.as_bytes() == raw.as_bytes() && name.len() <= MAX_NAME && !is_dots {
-        return name;
-    }
-    let digest = hex::encode(&Sha256::digest(raw.as_bytes())[..DIGITS / 2]);
-    name.truncate(MAX_NAME - DIGITS - 1);
-    match name.trim_matches(['-', '.']) {
-        "" => format!("model-{digest}"),
-        head => format!("{head}-{digest}"),
-    }
+    folder_name(raw, MAX_NAME, is_plain)
 }
 
 /// A model that a server runs, by the server's name for it. Of one that is a path, or has an owner before it, the last
@@ -93,8 +71,9 @@ pub fn named_on_server(name: &str, listed: &[String]) -> Result<Model> {
     match short.as_slice() {
         [] => Ok(of_server(name)),
         several => Err(Error::Model(format!(
-            "{name} is the name of several models of the server: name one of {}",
-            several.join(", ")
+            "{} is the name of several models of the server: name one of {}",
+            name.shown(),
+            foreign::list(several)
         ))),
     }
 }
@@ -112,8 +91,8 @@ pub(crate) fn distinct(models: Vec<Model>) -> Result<Vec<Model>> {
                 return Err(Error::Model(format!(
                     "{} and {} would both be called {}, and criterion would compare one with the other: rename one, or \
                      name one of them alone with --models",
-                    known.path.display(),
-                    model.path.display(),
+                    known.path.shown(),
+                    model.path.shown(),
                     model.name
                 )));
             }
@@ -125,6 +104,8 @@ pub(crate) fn distinct(models: Vec<Model>) -> Result<Vec<Model>> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStrExt as _;
+
     use super::*;
 
     fn named(raw: &[u8]) -> String {
@@ -137,7 +118,7 @@ mod tests {
             "SmolLM2-135M-Instruct.Q4_1",
             "a",
             "a-b",
-            "..x",
+            "x..",
             &"x".repeat(MAX_NAME),
         ] {
             assert_eq!(named(name.as_bytes()), name);
@@ -173,8 +154,8 @@ mod tests {
         }
         assert_eq!(names[1], "a-b", "what lost nothing");
         // SHA-256 of "a b", by another program: c8687a08aa5d6ed2...
-        assert_eq!(names[0], "a-b-c8687a08");
-        assert!(names[6].starts_with("model-"), "{}", names[6]);
+        assert_eq!(names[0], "a-b-c8687a08aa5d");
+        assert!(names[6].starts_with("name-"), "{}", names[6]);
     }
 
     #[test]

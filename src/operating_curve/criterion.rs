@@ -11,6 +11,7 @@ use super::pool::{PHASES, Run};
 use crate::error::{Error, Result};
 use crate::replay;
 use crate::report::terminal::Verdict;
+use crate::scratch::Scratch;
 
 /// Names the file with the durations that criterion's process is to replay: nanoseconds by benchmark.
 const DURATIONS_VARIABLE: &str = "RKLLM_BENCH_OPERATING_CURVE_DURATIONS";
@@ -35,7 +36,7 @@ pub(crate) fn serve_if_criterion() -> Option<ExitCode> {
 /// # Errors
 /// When criterion's process fails or does not give a verdict on each.
 pub(super) fn regressed(base: &Run, candidate: &Run) -> Result<Vec<bool>> {
-    let home = tempfile::tempdir().map_err(Error::io(std::env::temp_dir()))?;
+    let home = Scratch::new().map_err(Error::io(std::env::temp_dir()))?;
     run(home.path(), base, "--save-baseline")?;
     let text = run(home.path(), candidate, "--baseline")?;
     let verdicts: Vec<bool> = text

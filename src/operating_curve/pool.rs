@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::foreign::Shown as _;
 use crate::gate::Sides;
 use crate::metrics::{self, Measure, Metric};
 use crate::record::{PromptRecord, RunRecord};
@@ -83,7 +84,7 @@ impl Pool {
             if pairs.is_empty() {
                 return Err(Error::BadParameter(format!(
                     "{}: no pair-001-base.json and pair-001-candidate.json, as rkllm-bench ab leaves them",
-                    folder.display()
+                    folder.shown()
                 )));
             }
             pool.conditions

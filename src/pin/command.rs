@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, getpgrp, kill_process};
 use signal_hook::consts::SIGINT;
 
 use crate::error::{Error, Result};
+use crate::foreign::Shown as _;
 use crate::signals::Caught;
 
 /// How often a wait looks for an end and for a signal.
@@ -24,7 +25,7 @@ pub(crate) fn run(words: &[OsString], caught: &Caught) -> Result<ExitStatus> {
     let mut child = Command::new(&program)
         .args(words.iter().skip(1))
         .spawn()
-        .map_err(|error| Error::BadParameter(format!("{}: cannot be started: {error}", program.display())))?;
+        .map_err(|error| Error::BadParameter(format!("{}: cannot be started: {error}", program.shown())))?;
     let mut asked = false;
     loop {
         if let Some(status) = child.try_wait().map_err(Error::io(&program))? {

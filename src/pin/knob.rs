@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::board::Files;
+use crate::foreign::Shown as _;
 
 /// A folder of sysfs with the files of one clock. It is stored as what it is and not as a path: whatever a state file has
 /// in it, nothing but these files is ever written.
@@ -150,7 +151,7 @@ impl Knobs for Tree {
         let place = self.root.join(path).canonicalize()?;
         // Links in a copy may lead to the files of the machine that it is on.
         if !place.starts_with(self.root.join("sys").canonicalize()?) {
-            let where_to = place.display();
+            let where_to = place.shown();
             return Err(io::Error::other(format!(
                 "a link that leads out of the folder sys, to {where_to}"
             )));

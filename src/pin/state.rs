@@ -1,8 +1,8 @@
 //! The file that remembers what a pin found, for whoever has to give it back.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, DirBuilder, Metadata, OpenOptions, Permissions};
 use std::io::Read as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use super::plan::Write;
 use crate::atomic::{self, Existing};
 use crate::board::{Board, Files};
 use crate::error::{Error, Result};
+use crate::foreign::Shown as _;
 use crate::json::{Object, clip};
 
 /// Below the root. It goes with the machine's memory, as what it remembers does.
@@ -137,7 +138,9 @@ impl StateFile {
     }
 
     fn save(&self) -> Result<()> {
-        atomic::write_json(&self.path, &self.contents, Existing::Replace)
+        atomic::write_json(&self.path, &self.contents, Existing::Replace)?;
+        // Whatever the umask: what others can write is not read back.
+        fs::set_permissions(&self.path, Permissions::from_mode(0o644)).map_err(Error::io(&self.path))
     }
 
     /// Removes the file, where there is one.
@@ -146,6 +149,38 @@ impl StateFile {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(&self.path)(error)),
             _ => Ok(()),
         }
+    }
+}
+
+/// Makes the folder of the state file and the lock below `root`, and refuses one that root cannot rely on.
+///
+/// # Errors
+/// [`Error::Pin`] for another user's folder or one that others can write to, [`Error::Io`] when none can be made.
+pub(crate) fn make_folder(root: &Path) -> Result<()> {
+    let folder = root.join(FOLDER);
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(&folder)
+        .map_err(Error::io(&folder))?;
+    let meta = folder.symlink_metadata().map_err(Error::io(&folder))?;
+    match distrust(&meta) {
+        None if meta.is_dir() => Ok(()),
+        why => Err(unusable(&folder, why.unwrap_or("it is a link, not a folder"))),
+    }
+}
+
+/// Why root must not act on what is in a file or folder: anybody could have written it.
+fn distrust(meta: &Metadata) -> Option<&'static str> {
+    const FOR_OTHERS: u32 = 0o022;
+    if !rustix::process::geteuid().is_root() {
+        None
+    } else if meta.uid() != 0 {
+        Some("its owner is not root")
+    } else if meta.mode() & FOR_OTHERS != 0 {
+        Some("others than root can write to it")
+    } else {
+        None
     }
 }
 
@@ -159,6 +194,15 @@ fn read(path: &Path) -> Result<Option<Contents>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unusable(path, &error.to_string())),
     };
+    let meta = file
+        .metadata()
+        .map_err(|error| unusable(path, &error.to_string()))?;
+    if let Some(why) = distrust(&meta) {
+        return Err(unusable(path, why));
+    }
+    if !meta.is_file() {
+        return Err(unusable(path, "it is no regular file"));
+    }
     let mut bytes = Vec::new();
     file.take(MOST_BYTES)
         .read_to_end(&mut bytes)
@@ -172,6 +216,6 @@ fn unusable(path: &Path, why: &str) -> Error {
     Error::Pin(format!(
         "{path}: it should remember what a pin changed, and cannot be used: {why}. Nothing was changed. Remove it, and the clocks \
          are as they were again after a reboot",
-        path = path.display()
+        path = path.shown()
     ))
 }

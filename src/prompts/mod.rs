@@ -12,6 +12,7 @@ mod values;
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::foreign::Shown as _;
 use crate::inference::{CacheStart, Input, Sampling};
 use crate::suggest;
 
@@ -100,11 +101,11 @@ impl Suite {
     pub fn from_file(path: &Path, wanted: &str) -> Result<Self> {
         if matches!(path.try_exists(), Ok(false)) {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            return Err(refuse(path.display().to_string())(missing(&name)));
+            return Err(refuse(path.shown().to_string())(missing(&name)));
         }
         file::read(path)
             .and_then(|bytes| file::parse(&bytes, wanted))
-            .map_err(refuse(path.display().to_string()))
+            .map_err(refuse(path.shown().to_string()))
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::Number;
 
 use super::Prompt;
 use super::fault::Checked;
+use crate::foreign::is_active;
 use crate::inference::Sampling;
 use crate::json::{Object, clip, given};
 
@@ -67,7 +68,7 @@ pub(super) fn id_and_name(
     })?;
     check_id(&id, MOST_ID_BYTES, &format!("{place}/id"))?;
     let name = name.unwrap_or_else(|| id.clone());
-    if name.trim().is_empty() || name.contains(char::is_control) {
+    if name.trim().is_empty() || name.contains(is_active) {
         return Err(format!(
             "{place}/name: {:?} is empty or has control characters: give it one line of text, or leave it out for \
              the id",
@@ -93,7 +94,7 @@ pub(super) fn check_id(id: &str, most_bytes: usize, place: &str) -> Checked<()> 
     }
     if let Some(bad) = id
         .chars()
-        .find(|character| character.is_control() || NOT_IN_IDS.contains(*character))
+        .find(|character| is_active(*character) || NOT_IN_IDS.contains(*character))
     {
         return refuse(format!("has {bad:?}, which cannot be in an identifier"));
     }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use super::read::Fault;
 use super::{ModelRecord, PromptRecord, RunRecord, Sample, Status};
+use crate::foreign::is_active;
 use crate::inference::{COLD, Inference, Phases};
 use crate::sampler::Conditions;
 
@@ -75,17 +76,12 @@ pub(crate) fn time(field: &str, text: &str) -> Checked {
 /// What the user calls a run: one line for headings and cells of tables.
 pub(crate) fn label(text: &str) -> Result<String, String> {
     const MOST: usize = 100;
-    // Line ends of Unicode, and marks that turn round the text behind them (UAX #9).
-    let is_hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}')
-    };
     let count = text.chars().count();
     if text.trim().is_empty() {
         Err("it is empty: write what tells this run apart, or leave it out".into())
     } else if count > MOST {
         Err(format!("it has {count} characters: at most {MOST} are taken"))
-    } else if let Some(c) = text.chars().find(|c| is_hidden(*c)) {
+    } else if let Some(c) = text.chars().find(|c| is_active(*c)) {
         Err(format!("it has the control character {c:?}: leave that out"))
     } else {
         Ok(text.trim().to_owned())
@@ -94,7 +90,7 @@ pub(crate) fn label(text: &str) -> Result<String, String> {
 
 /// A name that is shown and that things are told apart by.
 fn named(field: &str, name: &str) -> Checked {
-    if name.is_empty() || name.chars().any(char::is_control) {
+    if name.is_empty() || name.contains(is_active) {
         return Err(Fault::altered(
             field,
             format!("{name:?} is empty or has control characters"),

@@ -252,6 +252,7 @@ pub(crate) fn record(document: &Document) -> Result<RunRecord, Fault> {
 
 #[cfg(test)]
 mod tests {
+    use crate::foreign::Shown as _;
     use serde_json::json;
 
     use super::*;
@@ -265,7 +266,7 @@ mod tests {
         let path = dir.path().join("run.json");
         std::fs::write(&path, bytes).expect("written");
         let text = RunRecord::load(&path).expect_err("it cannot be used").to_string();
-        let start = format!("{}: not a usable run record: ", path.display());
+        let start = format!("{}: not a usable run record: ", path.shown());
         text.strip_prefix(&start)
             .unwrap_or_else(|| panic!("{start} is not the start of: {text}"))
             .to_owned()

@@ -7,6 +7,9 @@ use serde::Serialize;
 use textwrap::core::display_width;
 use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
 
+use crate::foreign::styled;
+use crate::json;
+
 /// Columns that a line has at most.
 pub const WIDTH: u16 = 80;
 
@@ -25,11 +28,6 @@ pub(super) fn heading(width: u16, line: &str) -> String {
         .lines()
         .map(|line| styled(Style::new().bold(), line) + "\n");
     lines.collect()
-}
-
-/// A text in a style, where it is shown on a terminal that has it.
-pub(super) fn styled(style: Style, text: &str) -> String {
-    format!("{style}{text}{style:#}")
 }
 
 /// `text`, at whose blanks no line is folded: a name, a command. Only for what goes through this module.
@@ -166,7 +164,7 @@ pub(super) fn document(kind: &'static str, schema_version: u32, content: &impl S
         kind,
         content,
     };
-    serde_json::to_string_pretty(&document).expect("a report is JSON") + "\n"
+    json::pretty(&document).expect("a report is JSON") + "\n"
 }
 
 /// Asserts that no line is wider than `width`, save for one of `names`, with at most a short label around it; and that

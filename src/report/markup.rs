@@ -1,6 +1,7 @@
 //! Text within Markdown, whatever is in it.
 
 use super::words::plain;
+use crate::foreign::is_active;
 
 /// A name as code, whatever is in it.
 ///
@@ -42,7 +43,7 @@ pub(super) fn fenced(text: &str) -> String {
         .chars()
         .map(|c| match c {
             '\n' | '\t' => c,
-            c if c.is_control() => char::REPLACEMENT_CHARACTER,
+            c if is_active(c) => char::REPLACEMENT_CHARACTER,
             c => c,
         })
         .collect();

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::words::{counted, plain};
+use crate::foreign::Shown as _;
 use crate::hint;
 use crate::pin::apply::Held;
 use crate::pin::plan::{Missing, Plan};
@@ -63,7 +64,7 @@ pub(crate) fn given_back(faults: &[String], state: &Path) -> String {
     let _ = writeln!(
         text,
         "{} remembers them: try `{}` again; a reboot gives them back too",
-        plain(&state.display().to_string()),
+        plain(&state.shown().to_string()),
         hint::tool_as_root(&["unpin"])
     );
     text

@@ -88,7 +88,7 @@ pub(crate) fn json(entries: &[Entry]) -> String {
         Run {
             id: entry.short_id(),
             name: run_id,
-            file: path.display().to_string(),
+            file: path.to_string_lossy().into_owned(),
             started_at: entry.started_at.to_string(),
             suite,
             models,

@@ -1,17 +1,14 @@
 //! Words and names as all reports write them.
 
+use crate::foreign::is_active;
 use crate::record::Status;
 
 /// `text` on one line and without what a terminal would obey, XML cannot hold or would turn round the text behind it:
 /// names and messages come from files and from the runtime.
 pub(crate) fn plain(text: &str) -> String {
-    // Embeddings, overrides and isolates of the bidirectional algorithm (UAX #9).
-    let turns = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let plain = |c: char| match c {
-        '\n' | '\r' | '\t' => ' ',
-        c if c.is_control() || turns(c) || matches!(c, '\u{fffe}' | '\u{ffff}') => {
-            char::REPLACEMENT_CHARACTER
-        }
+        '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}' => ' ',
+        c if is_active(c) => char::REPLACEMENT_CHARACTER,
         c => c,
     };
     text.chars().map(plain).collect()
@@ -44,7 +41,7 @@ mod tests {
     #[test]
     fn a_name_has_no_power_over_what_stands_beside_it() {
         assert_eq!(plain("a\nb\t\u{1b}[31m\0"), "a b \u{fffd}[31m\u{fffd}");
-        assert_eq!(plain("abc\u{202e}\u{2066}"), "abc\u{fffd}\u{fffd}");
+        assert_eq!(plain("abc\u{202e}\u{2066}\u{9b}"), "abc\u{fffd}\u{fffd}\u{fffd}");
         assert_eq!(plain("مرحبا 🦙"), "مرحبا 🦙");
     }
 }

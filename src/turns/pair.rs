@@ -9,13 +9,13 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
 
 use super::part::is_pause;
 use super::{GIVE, ORDER, VARIABLE};
 use crate::child;
 use crate::engine::log;
 use crate::error::{Error, Result};
+use crate::scratch::Scratch;
 
 /// How often a wait looks for an end and for a stop. What a connected process says is heard at once.
 const TICK: Duration = Duration::from_millis(20);
@@ -75,7 +75,7 @@ struct Process {
     /// Once it has ended.
     status: Option<ExitStatus>,
     /// Holds the listener's path.
-    _folder: TempDir,
+    _folder: Scratch,
 }
 
 impl Process {
@@ -84,7 +84,7 @@ impl Process {
     }
 
     fn spawn(command: &mut Command) -> IoResult<Self> {
-        let folder = tempfile::tempdir()?;
+        let folder = Scratch::new()?;
         let path = folder.path().join("turns");
         let listener = UnixListener::bind(&path)?;
         listener.set_nonblocking(true)?;

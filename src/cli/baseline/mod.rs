@@ -12,6 +12,7 @@ use super::selection::{RunSelection, SelectedRun};
 use crate::baseline::{Baseline, Store, refuse_twins};
 use crate::console::print;
 use crate::error::{Error, Result};
+use crate::foreign::Shown as _;
 
 /// Keep runs under a name, to compare later ones with
 #[derive(Debug, clap::Args)]
@@ -92,7 +93,7 @@ fn save(store: &Store, arguments: &Save) -> Result<()> {
 }
 
 fn line_of(run: &SelectedRun) -> String {
-    format!("{}\t{}\n", run.record.run_id, run.path.display())
+    format!("{}\t{}\n", run.record.run_id, run.path.shown())
 }
 
 /// What there is now under a baseline's name.
@@ -101,7 +102,7 @@ fn summary(baseline: &Baseline, path: &Path) -> String {
         1 => "1 run".to_owned(),
         count => format!("{count} runs"),
     };
-    format!("baseline {}: {runs} in {}\n", baseline.name, path.display())
+    format!("baseline {}: {runs} in {}\n", baseline.name, path.shown())
 }
 
 /// The baseline with more runs. One that it has already is refused by its file.
@@ -112,7 +113,7 @@ fn extended(baseline: Baseline, more: Vec<SelectedRun>) -> Result<Baseline> {
         .map(|run| (format!("baseline {}", baseline.name), run));
     let new = more
         .iter()
-        .map(|run| (run.path.display().to_string(), &run.record));
+        .map(|run| (run.path.to_string_lossy().into_owned(), &run.record));
     refuse_twins(known.chain(new)).map_err(Error::BadParameter)?;
     Ok(baseline.with(more.into_iter().map(|run| run.record)))
 }
@@ -125,7 +126,7 @@ fn save_new(store: &Store, baseline: &Baseline, otherwise: &str) -> Result<()> {
             Err(Error::BadParameter(format!(
                 "baseline {} exists already, in {}: {otherwise}, or choose another name",
                 baseline.name,
-                path.display()
+                path.shown()
             )))
         }
         outcome => outcome,

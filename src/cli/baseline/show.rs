@@ -4,6 +4,7 @@ use crate::baseline::{Baseline, Store};
 use crate::board::Board;
 use crate::console::{print, say, width};
 use crate::error::Result;
+use crate::foreign::Shown as _;
 use crate::hint;
 use crate::record::RunRecord;
 use crate::report::grid::Grid;
@@ -24,7 +25,7 @@ pub(super) fn list(store: &Store) -> Result<()> {
     if names.is_empty() {
         print(&format!(
             "no baselines in {}: `{}` makes one of the newest run\n",
-            store.dir().display(),
+            store.dir().shown(),
             hint::tool(&["baseline", "save", "before"])
         ));
         return Ok(());
@@ -61,7 +62,7 @@ pub(super) fn show(store: &Store, arguments: &Show) -> Result<()> {
         baseline.name,
         whole_seconds(&baseline.saved_at),
         crate::json::clip(&baseline.tool_version),
-        whole(&path.display().to_string())
+        whole(&path.shown().to_string())
     );
     let mut text = folded_to(width(), &what);
     text += &table(["run", "began at", "suite", "models", "samples"], 4, rows);

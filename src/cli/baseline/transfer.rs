@@ -6,6 +6,7 @@ use crate::atomic::{self, Existing};
 use crate::baseline::{Baseline, Store};
 use crate::console::{deliver, print};
 use crate::error::{Error, Result};
+use crate::foreign::Shown as _;
 
 /// Write a baseline to a file, to keep it in a repository or take it to another machine
 ///
@@ -51,7 +52,7 @@ pub(super) fn export(store: &Store, arguments: &Export) -> Result<()> {
     };
     match atomic::write_json(file, &baseline, existing) {
         Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::AlreadyExists => Err(
-            Error::BadParameter(format!("{}: exists already: --force replaces it", file.display())),
+            Error::BadParameter(format!("{}: exists already: --force replaces it", file.shown())),
         ),
         outcome => outcome,
     }

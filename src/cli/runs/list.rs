@@ -3,6 +3,7 @@
 use super::Folder;
 use crate::console::{print, width};
 use crate::error::Result;
+use crate::foreign::Shown as _;
 use crate::hint;
 use crate::report::runs::{json, text};
 use crate::run_folder::entries;
@@ -35,11 +36,7 @@ pub(super) fn list(arguments: &List) -> Result<()> {
     print(&match arguments.format {
         Format::Json => json(&entries),
         Format::Text if entries.is_empty() => {
-            format!(
-                "no runs in {}: `{}` makes one\n",
-                folder.display(),
-                hint::benches()
-            )
+            format!("no runs in {}: `{}` makes one\n", folder.shown(), hint::benches())
         }
         Format::Text => text(&entries, width()),
     });

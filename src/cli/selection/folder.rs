@@ -6,6 +6,7 @@ use std::path::Path;
 use super::{SelectedRun, distinct};
 use crate::console::say;
 use crate::error::{Error, Result};
+use crate::foreign::Shown as _;
 use crate::hint;
 use crate::record::RunRecord;
 use crate::run_folder::{Unfit, files};
@@ -117,7 +118,7 @@ impl Found {
             let known: Vec<&String> = self.suites.iter().collect();
             return format!(
                 "--suite {unknown}: {} has no run of it{}",
-                folder.display(),
+                folder.shown(),
                 suggest::among(unknown, &known)
             );
         }
@@ -127,7 +128,7 @@ impl Found {
         };
         format!(
             "{}: no complete run there{}; `{command}` makes one, and --runs FILE or --records DIR name others",
-            folder.display(),
+            folder.shown(),
             wanted.which
         )
     }
@@ -142,7 +143,7 @@ impl Found {
         );
         format!(
             "{}: no suite has {} complete runs there{}, but {}: `{command}` adds one, --last {most} takes fewer",
-            folder.display(),
+            folder.shown(),
             wanted.count,
             wanted.which,
             self.counts(&all)

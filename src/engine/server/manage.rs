@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::http::{Client, Fault};
 use crate::engine::{Failure, LoadSpec};
+use crate::foreign::Shown as _;
 use crate::inference::is_same_model;
 
 const LIST: &str = "/v1/models";
@@ -125,7 +126,7 @@ pub(super) fn load(
     }
     client
         .post(LOAD, &body, spec.deadline)
-        .map_err(|fault| fault.of(&format!("loading {model} on the server")))?;
+        .map_err(|fault| fault.of(&format!("loading {} on the server", model.shown())))?;
     loop {
         match loaded(client)? {
             Some(names) if !names.iter().any(|name| is_same_model(name, model)) => {}
@@ -136,7 +137,8 @@ pub(super) fn load(
         }
         if Instant::now() >= end {
             return Err(Failure::refused(format!(
-                "{model} was not loaded on the server after {} s (--load-timeout)",
+                "{} was not loaded on the server after {} s (--load-timeout)",
+                model.shown(),
                 spec.deadline.as_secs()
             )));
         }
@@ -149,7 +151,7 @@ pub(super) fn unload(client: &Client, model: &str) -> Result<(), Failure> {
     client
         .post(UNLOAD, &body, UNLOADING)
         .map(drop)
-        .map_err(|fault| fault.of(&format!("unloading {model} on the server")))
+        .map_err(|fault| fault.of(&format!("unloading {} on the server", model.shown())))
 }
 
 /// What a user types to have a model loaded.

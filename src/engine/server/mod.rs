@@ -25,6 +25,7 @@ use super::varied::varied;
 use super::{Engine, Failure, FailureKind, LoadSpec, Loaded, Runtime};
 use crate::error::Result as CrateResult;
 use crate::ffi::Abilities;
+use crate::foreign::{self, Shown as _};
 use crate::inference::{Finish, Inference, Input, Request, Stream, is_same_model};
 use crate::signals;
 
@@ -197,10 +198,11 @@ impl Server {
     fn not_loaded(&self, name: &str, loaded: &[String]) -> Failure {
         let instead = match loaded {
             [] => "no model is".to_owned(),
-            names => format!("{} is", names.join(", ")),
+            names => format!("{} is", foreign::list(names)),
         };
         Failure::refused(format!(
-            "{name} is not loaded on the server ({instead}): leave --no-load out, or load it with\n  {}",
+            "{} is not loaded on the server ({instead}): leave --no-load out, or load it with\n  {}",
+            name.shown(),
             self.load_command(name)
         ))
     }
@@ -262,13 +264,15 @@ impl Server {
             if !self.takes(&answered) {
                 return self.take_name(answered);
             }
-            format!("name that one with --model, as in --model {answered}")
+            format!("name that one with --model, as in --model {}", answered.shown())
         } else {
-            format!("name one that it lists with --model: {}", listed.join(", "))
+            format!("name one that it lists with --model: {}", foreign::list(&listed))
         };
         Err(Failure::refused(format!(
-            "{} answered by the model {answered} where {asked} was asked for: {instead}",
-            self.target.address
+            "{} answered by the model {} where {} was asked for: {instead}",
+            self.target.address,
+            answered.shown(),
+            asked.shown()
         )))
     }
 
@@ -383,8 +387,9 @@ impl Server {
             }
             if !available.is_empty() && !available.iter().any(|listed| is_same_model(listed, name)) {
                 return Failure::refused(format!(
-                    "{fault}; the server does not list {name}: name one that it lists with --model: {}",
-                    available.join(", ")
+                    "{fault}; the server does not list {}: name one that it lists with --model: {}",
+                    name.shown(),
+                    foreign::list(&available)
                 ));
             }
         }

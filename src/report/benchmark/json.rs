@@ -57,7 +57,7 @@ pub fn json_with(report: &ModelReport, unknown: Unknown, mut writer: impl Write)
         detailed_results: Results(report.model, unknown),
         rkllm_bench: Ours::of(report, unknown),
     };
-    serde_json::to_writer_pretty(&mut writer, &document)?;
+    crate::json::write_pretty(&mut writer, &document)?;
     writer.write_all(b"\n")
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::doctor::{Item, Verdict};
 use crate::engine::Failure;
+use crate::foreign::Shown as _;
 use crate::inference::{Inference, Input};
 use crate::ledger::{Mark, Rejection};
 use crate::record::{Rejected, fixtures};
@@ -331,11 +332,7 @@ fn files_are_named_by_day_model_suite_and_nonce_and_always_the_same() {
         regex::Regex::new("/(benchmark_20260101_[mn]|comparison_20260101)_quick_[0-9a-f]{6}\\.(md|json)$")
             .expect("a pattern");
     for file in files.iter().flat_map(|files| [&files.markdown, &files.json]) {
-        assert!(
-            pattern.is_match(&file.display().to_string()),
-            "{}",
-            file.display()
-        );
+        assert!(pattern.is_match(&file.shown().to_string()), "{}", file.shown());
         assert!(file.is_file());
     }
     let made = std::fs::read_dir(dir.path()).expect("listed").count();

@@ -3,9 +3,10 @@
 use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr as _;
 
+use crate::foreign::styled;
 use crate::ledger::Mark;
 use crate::record::RunRecord;
-use crate::report::layout::{folded_to, heading, styled};
+use crate::report::layout::{folded_to, heading};
 use crate::report::words::plain;
 
 /// One benchmark, as criterion printed it.

@@ -3,8 +3,9 @@
 use anstyle::{AnsiColor, Style};
 
 use crate::checks::{Outcome, Verdict};
+use crate::foreign::styled;
 use crate::report::content::ModelReport;
-use crate::report::layout::{list, styled, whole};
+use crate::report::layout::{list, whole};
 use crate::report::words::plain;
 
 /// The counts, and each check that failed; of checks that do not apply anywhere nothing.

@@ -1,5 +1,6 @@
 //! Where the reports are.
 
+use crate::foreign::Shown as _;
 use crate::report::benchmark::Files;
 use crate::report::layout::{folded_to, whole};
 use crate::report::words::plain;
@@ -8,7 +9,7 @@ use crate::report::words::plain;
 /// has no room for it.
 pub fn files(files: &[Files], width: u16) -> String {
     let line = |files: &Files| {
-        let page = files.markdown.display();
+        let page = files.markdown.shown();
         let what = match &files.model {
             Some(model) => format!("answers of {}", whole(&plain(model))),
             None => "comparison".to_owned(),

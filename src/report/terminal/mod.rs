@@ -14,6 +14,7 @@ pub use files::files;
 pub use time::TimeSpent;
 
 use crate::engine::{Loaded, Runtime};
+use crate::foreign::Shown as _;
 use crate::record::RunRecord;
 use crate::reference::Finding;
 use crate::report::words::plain;
@@ -43,7 +44,7 @@ pub fn runtime_line(runtime: &Runtime) -> String {
     format!(
         "runtime: {} {version}{trial}, driver {driver}, platform {platform}, from {}",
         runtime.library.name,
-        runtime.library.path.display()
+        runtime.library.path.shown()
     )
 }
 
