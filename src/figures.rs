@@ -1,5 +1,6 @@
 //! The figures of a prompt, from its samples.
 
+use crate::number::Long as _;
 use serde::Serialize;
 use statrs::distribution::{Binomial, DiscreteCDF as _};
 
@@ -69,9 +70,9 @@ pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
 /// quantile). A value is below the median with probability 1/2, so fewer than k are with that of a binomial distribution.
 pub(crate) fn median_interval(mut values: Vec<f64>) -> Option<Interval> {
     values.sort_by(f64::total_cmp);
-    let below = Binomial::new(0.5, values.len() as u64).ok()?;
+    let below = Binomial::new(0.5, values.len().long()).ok()?;
     let rank = (1..=values.len() / 2)
-        .take_while(|rank| 2.0 * below.cdf(*rank as u64 - 1) <= 0.05)
+        .take_while(|rank| 2.0 * below.cdf(rank.long() - 1) <= 0.05)
         .last()?;
     Some(Interval {
         lower: values[rank - 1],

@@ -71,6 +71,8 @@
 //! No board was at hand when this was written: everything about the NPU runtime comes from its documents, from its
 //! users' reports and from stubs of the same ABI. docs/architecture.md says which is which.
 
+#![warn(clippy::as_conversions, clippy::disallowed_methods)]
+
 mod ab;
 mod atomic;
 pub mod baseline;
@@ -107,6 +109,7 @@ mod lock;
 pub mod metrics;
 pub mod model_name;
 pub mod models;
+mod number;
 mod operating_curve;
 mod options;
 mod overhead;

@@ -206,7 +206,9 @@ struct NotALock;
 /// Why what is there cannot be a lock; absent for other errors.
 fn reason(error: &std::io::Error) -> Option<String> {
     let is_link = error.raw_os_error() == Some(libc::ELOOP) || error.kind() == ErrorKind::IsADirectory;
-    let is_none = error.get_ref().is_some_and(|source| source.is::<NotALock>());
+    let is_none = error
+        .get_ref()
+        .is_some_and(<dyn std::error::Error + Send + Sync>::is::<NotALock>);
     (is_link || is_none).then(|| NotALock.to_string())
 }
 

@@ -1,5 +1,6 @@
 //! What the gate judges: metrics, and their values in a run record.
 
+use crate::number::{self, Float as _};
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -275,8 +276,7 @@ pub(crate) fn of_sample(measure: Measure, prompt: &PromptRecord, sample: &Sample
 /// The geometric means over the prompts, sample by sample, as far as all have samples.
 fn means(of_prompts: &[Vec<f64>]) -> Vec<f64> {
     let rounds = of_prompts.iter().map(Vec::len).min().unwrap_or_default();
-    #[expect(clippy::cast_precision_loss, reason = "a suite has few prompts")]
-    let count = of_prompts.len() as f64;
+    let count = of_prompts.len().float();
     (0..rounds)
         .map(|round| (of_prompts.iter().map(|samples| samples[round].ln()).sum::<f64>() / count).exp())
         .collect()
@@ -319,22 +319,12 @@ fn gaps(prompt: &PromptRecord) -> Vec<f64> {
 /// The smallest value that at least `share` of all values do not exceed.
 pub(crate) fn percentile(mut values: Vec<f64>, share: f64) -> Option<f64> {
     values.sort_by(f64::total_cmp);
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a rank among the gaps of a run"
-    )]
-    let rank = (share * values.len() as f64).ceil() as usize;
+    let rank = number::count((share * values.len().float()).ceil())?;
     values.get(rank.checked_sub(1)?).copied()
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "nanoseconds of a run and bytes of a process fit the 52 bits of a float"
-)]
 pub(crate) fn float(value: u64) -> f64 {
-    value as f64
+    value.float()
 }
 
 pub(crate) const NS_PER_S: f64 = 1e9;

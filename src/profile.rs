@@ -127,6 +127,13 @@ enum Part {
 impl Part {
     const ALL: [Self; 2] = [Self::Prefill, Self::Decode];
 
+    const fn index(self) -> usize {
+        match self {
+            Self::Prefill => 0,
+            Self::Decode => 1,
+        }
+    }
+
     const fn name(self) -> &'static str {
         match self {
             Self::Prefill => "prefill",
@@ -192,7 +199,7 @@ impl Sampling {
             return; // the profiler is gone, and nothing can have been sampled
         };
         if let Some(part) = part {
-            let counts = &mut self.parts[part as usize].data;
+            let counts = &mut self.parts[part.index()].data;
             for (stack, count) in &now.data {
                 let new = count - self.all.data.get(stack).copied().unwrap_or_default();
                 if new > 0 {

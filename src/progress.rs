@@ -1,5 +1,6 @@
 //! Progress on a terminal. Without one nothing is shown.
 
+use crate::number::Long as _;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -46,7 +47,7 @@ impl Progress {
     fn on(target: ProgressDrawTarget, record: &RunRecord) -> Self {
         let prompts: usize = record.models.iter().map(|model| model.prompts.len()).sum();
         let inferences = prompts * (record.parameters.warm_up + record.parameters.samples);
-        let bar = ProgressBar::with_draw_target(Some(inferences as u64), target);
+        let bar = ProgressBar::with_draw_target(Some(inferences.long()), target);
         let progress = Self {
             bar,
             has_warned: false,
@@ -202,8 +203,8 @@ impl Repeats {
         let left = left
             .map(|left| format!(", {} s left", left.as_secs()))
             .unwrap_or_default();
-        self.bar.set_length(expected.unwrap_or_default() as u64);
-        self.bar.set_position(done as u64);
+        self.bar.set_length(expected.unwrap_or_default().long());
+        self.bar.set_position(done.long());
         self.bar
             .set_message(format!("{} {}{of}{left}", self.what, done + 1));
     }

@@ -346,6 +346,7 @@ fn last_fault(record: &PromptRecord) -> String {
 
 #[cfg(test)]
 mod tests {
+    use crate::number::Size as _;
     use std::collections::VecDeque;
 
     use super::*;
@@ -502,7 +503,7 @@ mod tests {
         assert_eq!(
             model.prompts[0].rejected[0].reason,
             Rejection::LostFinish {
-                tokens: TOKENS as usize
+                tokens: TOKENS.size()
             }
         );
         assert_eq!(engine.specs.len(), 1, "a rejection does not cost the model");

@@ -4,6 +4,7 @@
 //! benchmark replays its recorded durations through `iter_custom`. Criterion divides by the iteration counts that it
 //! chose itself, so what it stores is the recording, to the nanosecond.
 
+use crate::number::{self, Float as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -80,13 +81,8 @@ impl Phase {
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a mean of stamps, not negative"
-)]
 fn whole_nanoseconds(ns: f64) -> Duration {
-    Duration::from_nanos(ns.round() as u64)
+    Duration::from_nanos(number::whole(ns.round()).unwrap_or_default())
 }
 
 /// The identifier of one benchmark: `<model>/<suite>/<phase>/<prompt id>`.
@@ -325,10 +321,9 @@ impl Calls<'_> {
 pub struct TokenTime;
 
 impl TokenTime {
-    #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
     fn rate(throughput: &Throughput, ns: f64) -> Option<f64> {
         match throughput {
-            Throughput::Elements(elements) => Some(*elements as f64 * NS_PER_S / ns),
+            Throughput::Elements(elements) => Some(elements.float() * NS_PER_S / ns),
             _ => None, // never set here
         }
     }

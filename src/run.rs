@@ -118,6 +118,9 @@ impl Run {
     /// [`Error::BadParameter`] for a prompt that the context has no room for, and for more CPUs than there are;
     /// [`Error::Model`] for models that would be taken for each other, or whose path a record cannot hold.
     pub(crate) fn begin(&self, selects: &dyn Fn(&str) -> bool) -> Result<RunRecord> {
+        if let Err((name, what)) = record::check_parameters(&self.parameters) {
+            return Err(Error::BadParameter(format!("{name}: {what}")));
+        }
         if let Some(Err(what)) = self.label.as_deref().map(record::check_label) {
             return Err(Error::BadParameter(format!("label: {what}")));
         }

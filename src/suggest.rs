@@ -54,7 +54,7 @@ mod tests {
             ": did you mean quick? There are performance, quick"
         );
         assert_eq!(among("xyz", &["quick"]), ": there are quick");
-        assert_eq!(among("xyz", &[] as &[&str]), ": there is none");
+        assert_eq!(among("xyz", &[""; 0]), ": there is none");
         assert_eq!(
             nearest("abx", &["zzz", "abc", "abd", "ab"]),
             "; most like it: abc, abd, ab"

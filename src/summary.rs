@@ -1,5 +1,6 @@
 //! What a model did in one run: requests, tokens, and average, median, minimum and maximum over its samples.
 
+use crate::number::{Float as _, Long as _};
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -159,17 +160,16 @@ fn samples(model: &ModelRecord) -> impl Iterator<Item = &Sample> {
 fn tokens(model: &ModelRecord) -> Tokens {
     let with_samples = model.prompts.iter().filter(|prompt| !prompt.samples.is_empty());
     let input =
-        with_samples.map(|prompt| Some(u64::from(prompt.prompt_tokens?) * prompt.samples.len() as u64));
+        with_samples.map(|prompt| Some(u64::from(prompt.prompt_tokens?) * prompt.samples.len().long()));
     Tokens {
         input: input.sum(),
         output: samples(model)
-            .map(|sample| Some(sample.inference.token_count().tokens? as u64))
+            .map(|sample| Some(sample.inference.token_count().tokens?.long()))
             .sum(),
     }
 }
 
 /// By name. A sample with several marks of a kind counts once.
-#[expect(clippy::cast_precision_loss, reason = "samples fit the 52 bits of a float")]
 fn marked(model: &ModelRecord, of: usize) -> Vec<Marked> {
     let mut counts: BTreeMap<&'static str, (usize, Option<String>)> = BTreeMap::new();
     for sample in samples(model) {
@@ -188,14 +188,13 @@ fn marked(model: &ModelRecord, of: usize) -> Vec<Marked> {
     let marked = |(mark, (samples, meaning))| Marked {
         mark,
         samples,
-        share: samples as f64 / of as f64,
+        share: samples.float() / of.float(),
         meaning,
     };
     counts.into_iter().map(marked).collect()
 }
 
 /// What the machine does not show, as a virtual one its clocks and its heat.
-#[expect(clippy::cast_precision_loss, reason = "samples fit the 52 bits of a float")]
 fn unseen(model: &ModelRecord, of: usize) -> Vec<Unseen> {
     type IsSeen = fn(&Conditions) -> bool;
     let kinds: [(&'static str, IsSeen); 3] = [
@@ -209,7 +208,7 @@ fn unseen(model: &ModelRecord, of: usize) -> Vec<Unseen> {
         (count > 0).then(|| Unseen {
             mark,
             samples: count,
-            share: count as f64 / of as f64,
+            share: count.float() / of.float(),
         })
     });
     unseen.into_iter().flatten().collect()

@@ -156,11 +156,9 @@ mod tests {
             assert_eq!(failure.kind, FailureKind::Refused);
             failure.message
         };
+        let lose_the_end: fn(&mut Inference) = |tried| tried.finish = Finish::Lost;
         for (change, reason) in [
-            (
-                (|tried| tried.finish = Finish::Lost) as fn(&mut Inference),
-                "no FINISH came",
-            ),
+            (lose_the_end, "no FINISH came"),
             (|tried| tried.late_callbacks = 1, "a callback came after"),
             (
                 |tried| tried.tokens[2].id = 1_200_000_000,

@@ -23,7 +23,7 @@ fn program(place: &Place, subcommand: &str) -> Command {
     command
         .arg(subcommand)
         // An NPU's lock of its own.
-        .env("TMPDIR", place.path(""))
+        .env("RKLLM_BENCH_LOCK_DIR", place.path(""))
         .env("CARGO_TARGET_DIR", place.path("target"));
     command
 }

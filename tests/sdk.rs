@@ -34,7 +34,8 @@ fn through_cargo_it_is_the_sdks_library_that_runs() {
             .arg("--output")
             .arg(place.path("runs"))
             .env("CRITERION_HOME", place.path("criterion"))
-            .env("TMPDIR", place.path("")),
+            .env("TMPDIR", place.path(""))
+            .env("RKLLM_BENCH_LOCK_DIR", place.path("")),
     );
     assert!(
         text.contains("librkllmrt.so 1.3.0, driver 0.9.8, platform STUB"),
@@ -95,7 +96,8 @@ fn in_a_downstream_crate_it_is_the_sdks_library_that_runs() {
             .arg("--output")
             .arg(place.path("runs"))
             .env("CRITERION_HOME", place.path("criterion"))
-            .env("TMPDIR", place.path("")),
+            .env("TMPDIR", place.path(""))
+            .env("RKLLM_BENCH_LOCK_DIR", place.path("")),
     );
     assert!(text.contains("stub-model/mine/decode/one"), "{text}");
     let runtime = &place.record().models[0].loaded.clone().expect("loaded").runtime;
@@ -363,7 +365,7 @@ fn a_second_run_on_the_npu_is_refused_whatever_its_folders() {
         .expect("started");
     wait_until(|| !first.records().is_empty());
     let second = Place::new();
-    let output = run(SDK.quick(&second).env("TMPDIR", first.path("")));
+    let output = run(SDK.quick(&second).env("RKLLM_BENCH_LOCK_DIR", first.path("")));
     let text = text_of(&output);
     holder.kill().expect("killed");
     holder.wait().expect("ended");

@@ -13,6 +13,7 @@ mod system;
 mod target;
 pub(crate) mod thermal;
 
+use crate::number::Size as _;
 use std::fs;
 use std::path::Path;
 
@@ -180,7 +181,7 @@ pub fn cores() -> usize {
 /// Those of the first 32 CPUs that this thread may run on, as bits; absent where the kernel does not say.
 pub fn allowed_cpus() -> Option<u32> {
     let set = rustix::thread::sched_getaffinity(None).ok()?;
-    let bits = (0..u32::BITS).filter(|cpu| set.is_set(*cpu as usize));
+    let bits = (0..u32::BITS).filter(|cpu| set.is_set(cpu.size()));
     Some(bits.fold(0, |mask, cpu| mask | 1 << cpu))
 }
 

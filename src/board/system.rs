@@ -1,5 +1,6 @@
 //! The rest of the machine: memory, CPUs, what others do on it, and what a control group leaves of it.
 
+use crate::number;
 use serde::{Deserialize, Serialize};
 
 use super::files::{Files, cpu_list, relative};
@@ -92,18 +93,9 @@ impl Share {
         } else {
             &self.allowed_cpus
         };
-        let whole = self.quota_cpus.map_or(usize::MAX, whole_cpus);
+        let whole = self.quota_cpus.and_then(number::count).unwrap_or(usize::MAX);
         (!cpus.is_empty()).then(|| cpus.len().min(whole).max(1))
     }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a quota is positive, and one beyond all CPUs saturates"
-)]
-fn whole_cpus(quota: f64) -> usize {
-    quota as usize
 }
 
 fn finite(text: &str) -> Option<f64> {

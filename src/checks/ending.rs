@@ -3,6 +3,7 @@
 use super::{Outcome, summed_up};
 use crate::inference::{End, Finish};
 use crate::ledger::Mark;
+use crate::number::Size as _;
 use crate::record::{PromptRecord, Sample};
 
 pub(super) fn outcome(prompt: &PromptRecord) -> Outcome {
@@ -39,7 +40,7 @@ fn is_cut(sample: &Sample, limit: u32) -> bool {
         .iter()
         .any(|mark| matches!(mark, Mark::ReachedLimit { .. }));
     if let Some(tokens) = sample.inference.token_count().tokens {
-        return marked || tokens >= limit as usize;
+        return marked || tokens >= limit.size();
     }
     // The server says so, or nobody.
     let stream = sample.inference.stream.as_ref();

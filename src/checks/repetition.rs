@@ -8,6 +8,7 @@
 //! What repeats by intent stays below: a refrain has verses between, the rows of a table and the items of a list differ
 //! in a word, and lines that code repeats as they are are few.
 
+use crate::number::Size as _;
 use ahash::AHashMap as HashMap;
 use unicode_segmentation::UnicodeSegmentation as _;
 
@@ -103,7 +104,7 @@ impl<'a> Units<'a> {
     /// what was before it.
     fn sequence(&self, found: &Stretch) -> &'a str {
         let ids = &self.ids[found.start..found.start + found.period];
-        let letters = ids.iter().position(|id| self.has_letter[*id as usize]);
+        let letters = ids.iter().position(|id| self.has_letter[id.size()]);
         let first = found.start + letters.unwrap_or(0);
         &self.text[self.places[first].0..self.places[first + found.period - 1].1]
     }
@@ -147,7 +148,7 @@ impl<'a> Units<'a> {
     fn is_loop(&self, stretch: &Stretch) -> bool {
         let units = stretch.end - stretch.start;
         let sequence = &self.ids[stretch.start..stretch.start + stretch.period];
-        let has_letter = sequence.iter().any(|id| self.has_letter[*id as usize]);
+        let has_letter = sequence.iter().any(|id| self.has_letter[id.size()]);
         let least = if has_letter { UNITS } else { UNITS_WITHOUT_LETTERS };
         units >= least && units >= TIMES * stretch.period
     }

@@ -1,6 +1,6 @@
 //! The check `sections`: Markdown headings that were asked for, in order.
 
-use pulldown_cmark::{Event, Parser, Tag, TagEnd};
+use pulldown_cmark::{Event, HeadingLevel, Parser, Tag, TagEnd};
 
 use super::answer::quoted;
 use super::{Finding, Judge, counted};
@@ -15,6 +15,17 @@ pub(super) fn name(headings: &[String]) -> String {
 
 pub(super) fn judge(headings: &[String], only: bool) -> Judge<'_> {
     Box::new(move |answer| in_order(headings, &headings_of(&answer.said), only))
+}
+
+const fn depth_of(level: HeadingLevel) -> usize {
+    match level {
+        HeadingLevel::H1 => 1,
+        HeadingLevel::H2 => 2,
+        HeadingLevel::H3 => 3,
+        HeadingLevel::H4 => 4,
+        HeadingLevel::H5 => 5,
+        HeadingLevel::H6 => 6,
+    }
 }
 
 /// A heading of an answer.
@@ -40,7 +51,7 @@ fn headings_of(markdown: &str) -> Vec<Heading> {
             Event::Start(Tag::Heading { level, .. }) => {
                 inside = true;
                 headings.push(Heading {
-                    level: level as usize,
+                    level: depth_of(level),
                     text: String::new(),
                 });
             }

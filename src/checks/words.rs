@@ -1,5 +1,6 @@
 //! The check `words`: the length of what was said.
 
+use crate::number::Size as _;
 use unicode_segmentation::UnicodeSegmentation as _;
 
 use super::{Judge, counted};
@@ -12,7 +13,7 @@ pub(super) fn judge(min: Option<u32>, max: Option<u32>) -> Judge<'static> {
     Box::new(move |answer| {
         let words = answer.said.unicode_words().count();
         let reason = format!("{}, {} asked", counted(words, "word"), range(min, max));
-        let fits = min.is_none_or(|min| words >= min as usize) && max.is_none_or(|max| words <= max as usize);
+        let fits = min.is_none_or(|min| words >= min.size()) && max.is_none_or(|max| words <= max.size());
         if fits { Ok(reason) } else { Err(reason) }
     })
 }

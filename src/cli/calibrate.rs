@@ -1,5 +1,6 @@
 //! `rkllm-bench calibrate`
 
+use crate::number::Long as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -24,7 +25,7 @@ use crate::{exit, paths, signals};
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Fresh processes, at least 2
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(extent::LEAST as u64..))]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(extent::LEAST.long()..))]
     runs: usize,
     /// Begin no further run that would end later than this
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_time)]

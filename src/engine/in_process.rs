@@ -11,6 +11,7 @@ use crate::board;
 use crate::ffi::library::{self, Library, VersionLine};
 use crate::ffi::{Abilities, Finish, Params, Recording, RunInput, RunOutcome, RunRequest, Session, sys};
 use crate::foreign::Shown as _;
+use crate::number::Size as _;
 use crate::inference::{CacheSetUp, Inference, Input, Request, RuntimeStats, Sampling, token_ids};
 
 /// The runtime in this process: nothing stands between, and nothing protects from its faults.
@@ -150,7 +151,7 @@ impl InProcess {
         let session = self.session.as_mut().ok_or_else(no_model)?;
         let can = session.abilities();
         let kv_cache_before = cache_size(session)?;
-        let mut recording = Recording::with_room_for(request.max_new_tokens as usize);
+        let mut recording = Recording::with_room_for(request.max_new_tokens.size());
         let varied = (!can.clear_kv_cache).then(|| varied(&request.input, self.runs));
         let input = RunInput::from(varied.as_ref().unwrap_or(&request.input));
         let run = RunRequest {
@@ -264,7 +265,7 @@ fn fill_cache(session: &mut Session, request: &Request) -> Result<RunOutcome, Fa
              can be measured",
         ));
     }
-    let ids = token_ids(request.depth as usize);
+    let ids = token_ids(request.depth.size());
     let mut recording = Recording::with_room_for(1);
     let run = RunRequest {
         sampling: Some(Sampling::GREEDY),

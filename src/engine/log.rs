@@ -1,5 +1,6 @@
 //! What the runtime prints: it logs to stdout, and its version line is there.
 
+use crate::number::Long as _;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -69,7 +70,7 @@ pub(crate) fn warnings_from(log: &File, start: u64) -> (Vec<String>, u64) {
         .rposition(|byte| *byte == b'\n')
         .map_or(0, |end| end + 1);
     let text = String::from_utf8_lossy(&bytes[..whole]);
-    (warnings_in(&text), start + whole as u64)
+    (warnings_in(&text), start + whole.long())
 }
 
 /// The last lines of a log, for an error message: at most `most`.
@@ -114,6 +115,6 @@ mod tests {
         log.write_all(b"lm: two\nE rkllm: no\n").expect("written");
         let (warnings, end) = warnings_from(&log, end);
         assert_eq!(warnings, ["W rkllm: two"]);
-        assert_eq!(warnings_from(&log, end).0, [] as [&str; 0]);
+        assert_eq!(warnings_from(&log, end).0, [""; 0]);
     }
 }

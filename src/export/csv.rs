@@ -1,6 +1,7 @@
 //! One row a sample.
 
 use crate::csv_text::{self, cell, number};
+use crate::number::Float as _;
 use crate::record::{ModelRecord, PromptRecord, RunRecord, Sample};
 
 const NS_PER_S: f64 = 1e9;
@@ -103,10 +104,6 @@ fn row(
     ]
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a run's nanoseconds and bytes fit the 52 bits of a float"
-)]
 fn float(value: u64) -> f64 {
-    value as f64
+    value.float()
 }

@@ -3,6 +3,7 @@
 //! That script demands keys that only llama.cpp can fill; those are empty texts, since it joins on equality, of which null
 //! is none. Keys that it does not demand and that we cannot fill are left out.
 
+use crate::number::{self, Float as _};
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
@@ -178,19 +179,10 @@ fn steps(sample: &Sample) -> Option<(u32, u64)> {
     Some((steps, ns))
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a run's nanoseconds fit the 52 bits of a float"
-)]
 fn ns_float(ns: u64) -> f64 {
-    ns as f64
+    ns.float()
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "nanoseconds of a run"
-)]
 fn whole(ns: f64) -> u64 {
-    ns.round() as u64
+    number::whole(ns.round()).unwrap_or_default()
 }

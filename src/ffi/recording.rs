@@ -193,6 +193,7 @@ pub(super) extern "C" fn on_event(context: *mut c_void, event: *const sys::rkb_e
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::number::Long as _;
 
     fn event(state: u32, at_ns: u64, token_id: i32) -> sys::rkb_event {
         sys::rkb_event {
@@ -221,7 +222,7 @@ mod tests {
     fn a_token_without_room_is_counted_and_nothing_grows() {
         let mut recording = Recording::with_room_for(0);
         let room = recording.tokens.capacity();
-        for at in 0..room as u64 + 3 {
+        for at in 0..room.long() + 3 {
             recording.take(
                 &event(sys::RKLLM_RUN_NORMAL, at, 1),
                 &[b'x'; TEXT_BYTES_PER_TOKEN * 2],

@@ -10,6 +10,7 @@ mod records;
 mod streams;
 mod suites;
 
+use crate::number::Long as _;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -73,7 +74,7 @@ fn measured<T>(length: usize, allowance: usize, rate: usize, read: impl FnOnce()
     let value = outcome
         .expect("it was run")
         .unwrap_or_else(|panic| resume_unwind(panic));
-    let most = (allowance + rate * length) as u64;
+    let most = (allowance + rate * length).long();
     assert!(
         seen.bytes_max <= most && seen.bytes_total <= 10 * most,
         "{length} bytes of input took {} bytes of memory at once and {} in all: {most} and ten times that are allowed",

@@ -1,5 +1,6 @@
 //! Streams of server-sent events.
 
+use crate::number::Long as _;
 use std::io::{self, Read};
 
 use proptest::collection::vec;
@@ -210,7 +211,7 @@ fn any_bytes_mean_the_same_in_any_pieces() {
         1000,
         &(bytes, sizes(), limit),
         |(bytes, sizes, limit)| {
-            let most_bytes = limit.map_or(u64::MAX, |limit| limit.index(bytes.len() + 1) as u64);
+            let most_bytes = limit.map_or(u64::MAX, |limit| limit.index(bytes.len() + 1).long());
             let whole = in_pieces(&bytes, &[usize::MAX], most_bytes);
             assert_eq!(in_pieces(&bytes, &sizes, most_bytes), whole);
             assert!(whole.tokens.len() <= bytes.len() / 8 && whole.text.len() <= 2 * bytes.len());

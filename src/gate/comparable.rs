@@ -1,5 +1,6 @@
 //! Whether two sets of runs may be compared: what must be equal, by name.
 
+use crate::number::Long as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::str::FromStr;
@@ -120,7 +121,7 @@ pub(crate) fn fingerprint(runs: &[&RunRecord]) -> String {
         let parts = [aspect.name(), &what].into_iter();
         for part in parts.chain(values.iter().map(String::as_str)) {
             // With its length, so that no two lists of facts have the same bytes.
-            digest.update((part.len() as u64).to_le_bytes());
+            digest.update((part.len().long()).to_le_bytes());
             digest.update(part);
         }
     }

@@ -27,6 +27,7 @@ pub use verdict::{Absent, Comparison, Design, Deviation, Disturbed, Estimate, Ju
 pub(crate) use self::sides::Sides;
 use crate::compare;
 use crate::metrics::Worse;
+use crate::number;
 use crate::record::RunRecord;
 use crate::stats::{self, Change, RunValue, Variation};
 use crate::summary::{self, Disturbance, Summary};
@@ -295,12 +296,8 @@ impl Tested {
         };
         let share = (1.0 / runs + fixed) / ratio.powi(2) - fixed;
         let further = (1.0 / share - runs).ceil();
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "from 1 to 1000"
-        )]
-        (share > 0.0 && further <= MOST_FURTHER_RUNS).then(|| further.max(1.0) as usize)
+        (share > 0.0 && further <= MOST_FURTHER_RUNS)
+            .then(|| number::count(further.max(1.0)).unwrap_or(usize::MAX))
     }
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::engine::scripted;
 use crate::metrics::{Measure, Metric};
+use crate::number::Long as _;
 use crate::record::fixtures;
 
 const MS: u64 = 1_000_000;
@@ -176,7 +177,7 @@ fn pairs_see_through_what_both_runs_share() {
     let slower: Vec<u64> = base
         .iter()
         .enumerate()
-        .map(|(i, us)| us * 106 / 100 + i as u64)
+        .map(|(i, us)| us * 106 / 100 + i.long())
         .collect();
     let (baseline, candidate) = (side("base", &base), side("cand", &slower));
     let comparison = compare_pairs(&baseline, &candidate, &[], &Limits::new(0.05));

@@ -1,6 +1,7 @@
 //! Criterion's part of a run: what it is given, whether it kept its results, and what it says.
 
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::criterion::{self, Ended, Output, Task};
@@ -57,8 +58,7 @@ impl Statistics {
                 kept: Ok(()),
             });
         }
-        // A file's time comes from a clock that ticks a few times slower.
-        let start = SystemTime::now() - Duration::from_millis(50);
+        let start = now_of(&paths::criterion_home());
         let task = Task::replay(replayed, options.quick);
         let (ended, output) = with_progress(options, &task)?;
         let caution = terminal::caution(record);
@@ -165,6 +165,18 @@ fn benchmarks(record: &RunRecord, selects: &dyn Fn(&str) -> bool) -> Vec<(String
         .into_iter()
         .map(place)
         .collect()
+}
+
+/// The time by the clock that gives files in `folder` their times: a file server's may lag or lead.
+fn now_of(folder: &Path) -> SystemTime {
+    let of_file = || -> std::io::Result<SystemTime> {
+        std::fs::create_dir_all(folder)?;
+        let mut file = tempfile::tempfile_in(folder)?;
+        file.write_all(b"now")?;
+        file.metadata()?.modified()
+    };
+    // Where no file can be made, criterion's are missed in any case. The kernel's clock for files ticks a few times slower.
+    of_file().unwrap_or_else(|_| SystemTime::now() - Duration::from_millis(50))
 }
 
 /// Whether criterion kept its results: it goes on past files that it cannot write.

@@ -57,6 +57,7 @@ mod tests {
     use super::*;
     use crate::engine::scripted;
     use crate::inference::RuntimeStats;
+    use crate::number::Float as _;
 
     const MS: u64 = 1_000_000;
 
@@ -89,8 +90,7 @@ mod tests {
             let phases = inference.phases().expect("tokens");
             assert_eq!(phases.ttft_ns, Some((waits[0] + waits[1]) * MS), "{waits:?}");
             let decode: u64 = waits[2..].iter().sum();
-            #[expect(clippy::cast_precision_loss, reason = "small")]
-            let expected = (decode * MS) as f64 / 5.0;
+            let expected = (decode * MS).float() / 5.0;
             assert_eq!(phases.decode_ns_per_token, Some(expected), "{waits:?}");
             assert_eq!(phases.worst_gap_ns, waits[2..].iter().max().map(|ms| ms * MS));
         }

@@ -6,6 +6,7 @@ mod first_chunk;
 mod pieces;
 mod stream;
 
+use crate::number::{Float as _, Long as _};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -204,16 +205,12 @@ impl Inference {
             CountRule::Callbacks | CountRule::UsageAndChunks => self.own_tokens().len(),
             _ => count.tokens?,
         };
-        Some(tokens.checked_sub(1)? as u64).filter(|steps| *steps > 0)
+        Some(tokens.checked_sub(1)?.long()).filter(|steps| *steps > 0)
     }
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a run's nanoseconds fit the 52 bits of a float"
-)]
 fn float(value: u64) -> f64 {
-    value as f64
+    value.float()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What a server's stream tells, and what can be believed of it: how many tokens there were, and whether they came as
 //! they were made.
 
+use crate::number::{Float as _, Long as _, Size as _};
 use serde::{Deserialize, Serialize};
 
 use super::pieces::{Pieces, is_in_letters};
@@ -119,7 +120,7 @@ impl CountRule {
 /// Whether `count` is that of the words in `text`, with up to `more` around it: what some servers send as tokens.
 pub fn is_word_count(count: u32, text: &str, more: usize) -> bool {
     let words = text.split_whitespace().count();
-    (words..=words + more).contains(&(count as usize))
+    (words..=words + more).contains(&(count.size()))
 }
 
 /// Words that a server may put around a prompt, such as `User:` and `Assistant:`. A real template has more tokens.
@@ -129,7 +130,7 @@ impl Inference {
     /// How many new tokens there were.
     pub fn token_count(&self) -> TokenCount {
         let Some(stream) = &self.stream else {
-            return TokenCount::of(self.tokens.len() + self.overflow as usize, CountRule::Callbacks);
+            return TokenCount::of(self.tokens.len() + self.overflow.size(), CountRule::Callbacks);
         };
         let chunks = self.own_tokens().len();
         let counted = self.counted_by_stream(stream, chunks);
@@ -168,7 +169,7 @@ impl Inference {
         let Some(told) = usage.filter(|told| *told > 0 || chunks == 0) else {
             return by_chunks(CountRule::ChunksNoUsage);
         };
-        let count = told as usize;
+        let count = told.size();
         if self.agrees(count, chunks) {
             // Some servers count what they send.
             let is_letters = stream.pieces == Pieces::Characters && is_in_letters(&self.text);
@@ -243,14 +244,10 @@ impl Inference {
         let (Some(first), Some(last)) = (self.tokens.first(), self.tokens.last()) else {
             return true;
         };
-        let steps = self.tokens.len() as u64 - 1;
+        let steps = self.tokens.len().long() - 1;
         let took_ns = last.at_ns.saturating_sub(first.at_ns);
         let told_ms = self.stats.map_or(0.0, |stats| stats.generate_time_ms);
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a run's nanoseconds fit the 52 bits of a float"
-        )]
-        let decode_ms = took_ns as f64 / 1e6;
+        let decode_ms = took_ns.float() / 1e6;
         steps == 0 || (took_ns >= steps * FASTEST_NS && decode_ms * 2.0 >= f64::from(told_ms))
     }
 }

@@ -1,6 +1,7 @@
 //! What of a sample's conditions disturbed it.
 
 use super::verdict::Mark;
+use crate::number::Float as _;
 use crate::sampler::Conditions;
 
 /// Share of one core's time that a sample may lose to others, percent.
@@ -27,12 +28,8 @@ pub fn marks(conditions: &Conditions) -> Vec<Mark> {
     throttled.into_iter().chain(lower).chain(other).collect()
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "frequencies fit the 52 bits of a float"
-)]
 fn is_lower(from_hz: u64, to_hz: u64) -> bool {
-    (to_hz as f64) < from_hz as f64 * (1.0 - LOWER_RATIO)
+    (to_hz.float()) < from_hz.float() * (1.0 - LOWER_RATIO)
 }
 
 #[cfg(test)]

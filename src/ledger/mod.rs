@@ -9,6 +9,7 @@ mod explain;
 mod stream;
 mod verdict;
 
+use crate::number::{Float as _, Size as _};
 use std::cmp::Ordering;
 
 use crate::engine::LoadSpec;
@@ -146,7 +147,7 @@ impl Ledger {
         let Some(counted) = inference.token_count().tokens else {
             return;
         };
-        let by_itself = counted < request.max_new_tokens as usize;
+        let by_itself = counted < request.max_new_tokens.size();
         let known = &mut self.uncounted[usize::from(by_itself)];
         let reported = usize::try_from(stats.generate_tokens).ok();
         match reported.and_then(|reported| counted.checked_sub(reported)) {
@@ -169,7 +170,7 @@ impl Ledger {
         let Some(got) = inference.token_count().tokens else {
             return Ok(());
         };
-        match got.cmp(&(asked as usize)) {
+        match got.cmp(&(asked.size())) {
             Ordering::Equal => {
                 if !self.fixed_length {
                     marks.push(Mark::ReachedLimit { limit: asked });
@@ -383,12 +384,8 @@ fn tolerance(measured_ms: f64) -> f64 {
     TOLERANCE_MS.max(measured_ms * TOLERANCE_RATIO)
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a run's nanoseconds fit the 52 bits of a float"
-)]
 fn ms(ns: u64) -> f64 {
-    ns as f64 / 1e6
+    ns.float() / 1e6
 }
 
 #[cfg(test)]

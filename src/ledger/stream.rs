@@ -4,6 +4,7 @@
 use super::{Mark, Rejection, ms};
 use crate::inference::{CountRule, End, Inference, Request, Sampling, Stream, is_same_model};
 use crate::json::clip;
+use crate::number::Size as _;
 
 /// Why an answer is none, though its stream came to an end: the server ended it for another reason than the model's or the
 /// limit's, or nothing of it could be read.
@@ -75,7 +76,7 @@ fn ending(request: &Request, stream: &Stream, inference: &Inference) -> Result<O
     }
     let (reason, asked) = (clip(reason), request.max_new_tokens);
     let got = inference.token_count().tokens;
-    if got.is_some_and(|got| got >= asked as usize) {
+    if got.is_some_and(|got| got >= asked.size()) {
         return Ok(Some(Mark::UnknownEnd { reason }));
     }
     let got = got.unwrap_or(inference.tokens.len());

@@ -1,5 +1,6 @@
 //! What the files in a model's place are, and which of them make up one model.
 
+use crate::number::Long as _;
 use std::io::{self, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -84,7 +85,7 @@ fn add(path: &Path, hash: &mut Sha256) -> io::Result<u64> {
             return Ok(bytes);
         }
         hash.update(&buffer[..count]);
-        bytes += count as u64;
+        bytes += count.long();
     }
 }
 

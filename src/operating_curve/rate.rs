@@ -1,5 +1,6 @@
 //! How often something happened, with its uncertainty.
 
+use crate::number::Float as _;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{Beta, ContinuousCDF as _};
 
@@ -62,9 +63,8 @@ impl std::fmt::Display for Rate {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts of comparisons")]
 fn float(count: u64) -> f64 {
-    count as f64
+    count.float()
 }
 
 #[cfg(test)]

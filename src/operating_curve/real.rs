@@ -1,5 +1,6 @@
 //! Comparisons drawn from the pool of recorded processes.
 
+use crate::number::{self, Long as _};
 use rand::seq::index;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -104,7 +105,7 @@ pub(super) fn judge(pool: &Pool, comparisons: usize) -> Result<Real> {
             criterion_any: Rate::default(),
             criterion_each: Rate::default(),
         };
-        let mut rng = ChaCha8Rng::seed_from_u64(SEED + index as u64);
+        let mut rng = ChaCha8Rng::seed_from_u64(SEED + index.long());
         let comparisons = if truth == Truth::NONE {
             comparisons
         } else {
@@ -127,12 +128,7 @@ pub(super) fn judge(pool: &Pool, comparisons: usize) -> Result<Real> {
 /// than the pool.
 fn pairs_within(seconds_per_pair: f64, pool: &Pool) -> usize {
     let fewest = pool.conditions.values().map(Vec::len).min().unwrap_or_default();
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a few hundred"
-    )]
-    let fit = (SECONDS / seconds_per_pair) as usize;
+    let fit = number::count(SECONDS / seconds_per_pair).unwrap_or_default();
     fit.min(fewest)
 }
 

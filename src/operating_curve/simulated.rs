@@ -397,6 +397,7 @@ fn sides(baseline: &[Run], candidate: &[Run]) -> Vec<Sides> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::number;
 
     /// A steady machine: 1 % of variation between processes.
     const STEADY: Noise = Noise {
@@ -509,13 +510,7 @@ mod tests {
                         at += 10e6 * long * (0.1 * noise).exp();
                         token += 1;
                     }
-                    #[expect(
-                        clippy::cast_possible_truncation,
-                        clippy::cast_sign_loss,
-                        reason = "nanoseconds of a second"
-                    )]
-                    let stamp = at as u64;
-                    stamp
+                    number::whole(at).unwrap_or_default()
                 })
                 .collect();
             crate::record::fixtures::sample_of(&stamps)

@@ -20,7 +20,7 @@ use crate::extent::parse_time;
 use crate::ffi::library::IS_HOST;
 use crate::paths;
 use crate::prompts::Sweep;
-use crate::record::{Parameters, Purpose, check_label};
+use crate::record::{MOST_SAMPLES, Parameters, Purpose, check_label};
 use crate::replay::{MIN_SAMPLES, QUICK_SAMPLES};
 use crate::report::result::Format;
 use crate::run::default_threads;
@@ -351,7 +351,7 @@ impl Options {
     }
 
     fn refuse_meaningless(&self) -> Result<()> {
-        self.refuse_too_few_samples()?;
+        self.refuse_number_of_samples()?;
         self.refuse_results_of_a_mere_record()?;
         self.refuse_what_criterion_would()?;
         if self.warm_up_time.is_some() || self.measurement_time.is_some() {
@@ -384,12 +384,18 @@ impl Options {
         Ok(())
     }
 
-    fn refuse_too_few_samples(&self) -> Result<()> {
+    fn refuse_number_of_samples(&self) -> Result<()> {
         let (least, whose) = if self.records_only() {
             (1, "a record")
         } else {
             (MIN_SAMPLES, "criterion")
         };
+        if self.sample_size > MOST_SAMPLES {
+            return Err(Error::BadParameter(format!(
+                "--sample-size {}: at most {MOST_SAMPLES} are taken",
+                self.sample_size
+            )));
+        }
         if self.sample_size >= least {
             return Ok(());
         }

@@ -4,6 +4,7 @@
 //! its shape, then prompts. Each fault is a sentence that begins with its place: a JSON pointer (RFC 6901), or line
 //! and column where the text is no JSON at all.
 
+use crate::number::Long as _;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -42,7 +43,7 @@ pub(super) fn read(path: &Path) -> Checked<Vec<u8>> {
     File::open(path)
         .and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes))
         .map_err(unreadable)?;
-    if bytes.len() as u64 > MOST_BYTES {
+    if bytes.len().long() > MOST_BYTES {
         return Err(too_large(MOST_BYTES + 1));
     }
     Ok(bytes)

@@ -3,6 +3,7 @@
 //! That is 128 prompt tokens, 64 new ones, and no end before (`benchmark.md` of rknn-llm 1.3.0; whether its 128 include
 //! a chat template is not said there). Tokens are given as ids, so that a size means the same for every model.
 
+use crate::number::Size as _;
 use sha2::{Digest as _, Sha256};
 
 use super::{Prompt, Suite};
@@ -64,7 +65,7 @@ fn of_size(depth: u32, prompt_tokens: u32, new_tokens: u32) -> Prompt {
     Prompt {
         id: format!("p{prompt_tokens}-n{new_tokens}{behind}"),
         name: format!("{prompt_tokens} prompt tokens, {new_tokens} new ones{behind_in_words}"),
-        input: Input::Tokens(token_ids(prompt_tokens as usize)),
+        input: Input::Tokens(token_ids(prompt_tokens.size())),
         max_new_tokens: Some(new_tokens),
         sampling: Sampling::GREEDY,
         depth,

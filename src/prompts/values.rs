@@ -1,5 +1,6 @@
 //! What a suite's file may say: identifiers, texts, numbers.
 
+use crate::number;
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
@@ -180,8 +181,9 @@ pub(super) fn whole<T: TryFrom<i64>>(number: &Number, range: RangeInclusive<i64>
     let of_float = || {
         let value = number.as_f64().filter(|value| value.fract() == 0.0)?;
         // Beyond i64 the cast saturates, which no range here holds.
-        #[expect(clippy::cast_possible_truncation, reason = "it has no fraction")]
-        Some(value as i64)
+        i64::try_from(number::whole(value.abs())?)
+            .ok()
+            .map(|whole| if value < 0.0 { -whole } else { whole })
     };
     number
         .as_i64()
@@ -203,15 +205,10 @@ const PENALTY: RealRange = ("from -2 to 2", |value| (-2.0..=2.0).contains(&value
 /// A number in `range`, also as the f32 that the runtime takes: what is too small or too large for that has become 0
 /// or infinite.
 fn real(number: &Number, (range, fits): RealRange, place: &str) -> Checked<f32> {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the range is checked again after it"
-    )]
-    let narrow = |value: f64| value as f32;
     number
         .as_f64()
         .filter(|value| fits(*value))
-        .map(narrow)
-        .filter(|value| value.is_finite() && fits(f64::from(*value)))
+        .and_then(number::single)
+        .filter(|value| fits(f64::from(*value)))
         .ok_or_else(|| format!("{place}: {number} is out of range: give a number {range}"))
 }

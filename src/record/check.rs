@@ -4,15 +4,23 @@
 use std::collections::HashSet;
 
 use super::read::Fault;
-use super::{ModelRecord, PromptRecord, RunRecord, Sample, Status};
+use super::{ModelRecord, Parameters, PromptRecord, RunRecord, Sample, Status};
 use crate::foreign::is_active;
 use crate::inference::{COLD, Inference, Phases};
+use crate::number::Long as _;
 use crate::sampler::Conditions;
 
 /// Duration beyond which a sample is refused, ns: 52 days, and the whole numbers that a float tells apart.
 const MOST_NS: u64 = 1 << 52;
 /// How far a stored mean may be from that of the stamps, relative: the last digits of a float that went through JSON.
 const ROUNDING: f64 = 1e-9;
+
+/// Most samples that are wanted of a prompt, and most warm-up inferences.
+pub(crate) const MOST_SAMPLES: usize = 1_000_000;
+/// Longest deadline, seconds: a day.
+const MOST_SECONDS: u64 = 24 * 60 * 60;
+/// Most clients of one server.
+const MOST_CLIENTS: u16 = 1024;
 
 type Checked = Result<(), Fault>;
 
@@ -30,8 +38,35 @@ pub(super) fn record(record: &RunRecord) -> Checked {
         let what = format!("{} is no commit's hash", crate::json::clip(&git.revision));
         return Err(Fault::altered("git.revision", what));
     }
+    parameters(&record.parameters)
+        .map_err(|(field, what)| Fault::altered(format!("parameters.{field}"), what))?;
     distinct("models", "name", record.models.iter().map(|model| &*model.name))?;
     each("models", &record.models, model)
+}
+
+/// Whether a run can have been made with these: the field that is out of its range, and what is wrong with it.
+pub(crate) fn parameters(parameters: &Parameters) -> Result<(), (&'static str, String)> {
+    let within = |field, value: u64, least: u64, most: u64| {
+        if (least..=most).contains(&value) {
+            Ok(())
+        } else {
+            Err((field, format!("{value} is not from {least} to {most}")))
+        }
+    };
+    let most = MOST_SAMPLES.long();
+    let clients = parameters.server.as_ref().and_then(|server| server.concurrency);
+    within("max_context", parameters.max_context.into(), 1, u32::MAX.into())?;
+    within("threads", parameters.threads.unwrap_or(1).into(), 1, 127)?;
+    within("timeout_s", parameters.timeout_s, 1, MOST_SECONDS)?;
+    within("load_timeout_s", parameters.load_timeout_s, 1, MOST_SECONDS)?;
+    within("samples", parameters.samples.long(), 1, most)?;
+    within("warm_up", parameters.warm_up.long(), 0, most)?;
+    within(
+        "server.concurrency",
+        clients.unwrap_or(1).into(),
+        1,
+        MOST_CLIENTS.into(),
+    )
 }
 
 /// Whether a record can be compared with others: it came to its end, and something was measured.

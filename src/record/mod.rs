@@ -20,7 +20,9 @@ use crate::model_name::NameParts;
 use crate::prompts::Check;
 use crate::sampler::{Conditions, SamplerRecord};
 
-pub(crate) use check::{label as check_label, time as check_time};
+pub(crate) use check::{
+    MOST_SAMPLES, label as check_label, parameters as check_parameters, time as check_time,
+};
 pub use git::Git;
 pub(crate) use read::{Document, Fault, document, record as of_document, typed};
 

@@ -1,5 +1,6 @@
 //! A run's figures beside the published ones.
 
+use crate::number::{Float as _, Size as _};
 use serde::Serialize;
 
 use super::checks::{self, Check};
@@ -186,7 +187,7 @@ fn has_size_of(prompt: &PromptRecord, row: &Row) -> bool {
     let Input::Tokens(ids) = &prompt.input else {
         return false;
     };
-    ids.len() == row.prompt_tokens as usize
+    ids.len() == row.prompt_tokens.size()
         && prompt.max_new_tokens == row.new_tokens
         && prompt.depth == 0
         && prompt.cache_start.is_cold()
@@ -206,7 +207,7 @@ fn compared(
         .iter()
         .filter_map(|sample| sample.inference.token_count().tokens)
         .min();
-    if let Some(fewest) = fewest.filter(|fewest| *fewest < row.new_tokens as usize) {
+    if let Some(fewest) = fewest.filter(|fewest| *fewest < row.new_tokens.size()) {
         doubts.push(format!(
             "answers ended by themselves, after {fewest} of {} tokens",
             row.new_tokens
@@ -235,11 +236,7 @@ fn compared(
 
 fn figures(row: &Row, prompt: &PromptRecord) -> Vec<Figure> {
     let measured = Figures::of(prompt);
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "memory in bytes fits the 52 bits of a float"
-    )]
-    let memory_mb = peak_rss_bytes(prompt).map(|bytes| bytes as f64 / BYTES_PER_MB);
+    let memory_mb = peak_rss_bytes(prompt).map(|bytes| bytes.float() / BYTES_PER_MB);
     vec![
         figure(Quantity::Ttft, row.ttft_ms, measured.ttft_ms),
         figure(Quantity::Decode, row.decode_tok_per_s, measured.decode_tok_per_s),

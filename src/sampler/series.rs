@@ -1,5 +1,6 @@
 //! Ticks in the order they came, and what they say of an inference.
 
+use crate::number::Float as _;
 use std::collections::VecDeque;
 
 use super::conditions::{ClockRange, Conditions};
@@ -136,10 +137,6 @@ fn cpu_times(conditions: &mut Conditions, from: &Tick, to: &Tick) {
         });
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a run's nanoseconds fit the 52 bits of a float"
-)]
 pub(super) fn percent(part_ns: u64, whole_ns: u64) -> Option<f64> {
-    (whole_ns > 0).then(|| part_ns as f64 / whole_ns as f64 * 100.0)
+    (whole_ns > 0).then(|| part_ns.float() / whole_ns.float() * 100.0)
 }

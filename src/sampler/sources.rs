@@ -1,5 +1,6 @@
 //! What the sampler reads: files that are opened once and read from their beginning at each tick.
 
+use crate::number::Float as _;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
@@ -198,13 +199,9 @@ fn clocks(root: &Path, board: &Board, cpus: &[u16]) -> Vec<WatchedClock> {
 }
 
 /// The frequency that a clock stands at, when it is the one that it is held at.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "frequencies fit the 52 bits of a float"
-)]
 fn held_hz(clock: &Clock) -> Option<u64> {
     let (current, fixed) = (clock.current_hz?, clock.fixed_hz()?);
-    (current.abs_diff(fixed) as f64 <= fixed as f64 * HELD).then_some(current)
+    (current.abs_diff(fixed).float() <= fixed.float() * HELD).then_some(current)
 }
 
 /// The beginning of a file as it is now; absent when it cannot be read or is no text.

@@ -12,6 +12,7 @@ pub(crate) use sizing::smallest_bound;
 pub(crate) use unpaired::{Variation, unpaired, variation};
 pub(crate) use welch::{Group, welch};
 
+use crate::number::Float as _;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
@@ -134,9 +135,8 @@ pub(crate) fn variance(values: &[f64]) -> Option<f64> {
     (values.len() > 1).then(|| squares / float(values.len() - 1))
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts of runs and samples")]
 pub(crate) fn float(count: usize) -> f64 {
-    count as f64
+    count.float()
 }
 
 fn students_t(freedom: f64) -> StudentsT {

@@ -1,5 +1,6 @@
 //! Pairs of neighbouring runs.
 
+use crate::number;
 use statrs::distribution::{ContinuousCDF as _, Normal};
 
 use super::{Change, LEAST_DEVIATION, float, mean, variance};
@@ -68,12 +69,7 @@ impl SignedRanks {
             let n = float(count);
             let deviation = (n * (n + 1.0) * (2.0 * n + 1.0) / 24.0).sqrt();
             let cut = n * (n + 1.0) / 4.0 + normal().inverse_cdf(tail) * deviation - 0.5;
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "an index, floored at 0"
-            )]
-            return cut.max(0.0) as usize;
+            return number::count(cut.max(0.0)).unwrap_or_default();
         }
         let ranks: Vec<usize> = (1..=count).collect();
         let mut below = 0.0;

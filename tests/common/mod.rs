@@ -144,7 +144,8 @@ impl Place {
             .arg("--bench")
             .args(["--output".as_ref(), self.path("runs").as_os_str()]);
         command.env("CRITERION_HOME", self.path("criterion"));
-        // The lock of the machine's one NPU is there: each place has an NPU of its own.
+        // Each place has an NPU of its own, as far as the lock knows.
+        command.env("RKLLM_BENCH_LOCK_DIR", self.dir.path());
         command.env("TMPDIR", self.dir.path());
         command
     }

@@ -1,5 +1,6 @@
 //! An answer's stream of server-sent events, read with the time of each.
 
+use crate::number::Float as _;
 use std::cell::{Cell, RefCell};
 use std::io::{self, Read};
 
@@ -128,9 +129,8 @@ pub(crate) fn read(body: impl Read, most_bytes: u64, now: impl Fn() -> u64) -> A
     reading.finish(stray.text())
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a rounded size for people")]
 fn in_mb(bytes: u64) -> f64 {
-    bytes as f64 / 1e6
+    bytes.float() / 1e6
 }
 
 #[derive(Default)]
@@ -500,7 +500,7 @@ mod tests {
     #[test]
     fn the_first_fault_of_a_stream_that_is_too_long_is_told() {
         let body = "data: nonsense\n\ndata: and so on";
-        let complaint = read(body.as_bytes(), body.len() as u64, || 0).complaint;
+        let complaint = read(body.as_bytes(), u64::MAX, || 0).complaint;
         assert!(complaint.is_some_and(|text| text.contains("nonsense")));
     }
 

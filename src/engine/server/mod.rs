@@ -11,6 +11,7 @@ mod manage;
 mod stray;
 mod wire;
 
+use crate::number;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -573,17 +574,15 @@ fn stream(
     }
 }
 
+/// More memory than any board or server has, bytes: a server that tells more tells something else.
+const MOST_MEMORY_BYTES: u64 = 1 << 50;
+
 fn inference_of(call_ns: u64, response_ns: u64, answer: answer::Answer) -> Inference {
     // The runtime tells megabytes of 10^6 or 2^20, which is unconfirmed: rounded, they differ by 5 %.
     let memory = answer.stats.map(|stats| f64::from(stats.memory_usage_mb) * 1e6);
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a memory size, checked to be positive"
-    )]
     let peak_rss_bytes = memory
-        .filter(|bytes| *bytes > 0.0 && bytes.is_finite())
-        .map(|bytes| bytes as u64);
+        .and_then(number::whole)
+        .filter(|bytes| (1..=MOST_MEMORY_BYTES).contains(bytes));
     Inference {
         call_ns,
         return_ns: answer.end_ns,

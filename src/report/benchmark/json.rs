@@ -1,5 +1,6 @@
 //! The report as JSON. `docs/report.schema.json` describes every field.
 
+use crate::number::{Float as _, Long as _};
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -259,11 +260,7 @@ impl<'a> DetailedResult<'a> {
 
     fn of_inference(prompt: &'a PromptRecord, inference: &'a Inference) -> Self {
         let output = inference.token_count().tokens;
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "bytes of a process fit the 52 bits of a float"
-        )]
-        let megabytes = |bytes: u64| bytes as f64 / 1e6;
+        let megabytes = |bytes: u64| bytes.float() / 1e6;
         let finite = |ms: f32| ms.is_finite().then_some(ms);
         Self {
             prefill_time_ms: inference.stats.and_then(|stats| finite(stats.prefill_time_ms)),
@@ -272,7 +269,7 @@ impl<'a> DetailedResult<'a> {
             total_tokens: prompt
                 .prompt_tokens
                 .zip(output)
-                .map(|(input, output)| u64::from(input) + output as u64),
+                .map(|(input, output)| u64::from(input) + output.long()),
             memory_usage_mb: inference.peak_rss_bytes.map(megabytes),
             response_text: Some(&inference.text),
             token_times_ms: Some(TokenTimes(inference)),

@@ -1,5 +1,6 @@
 //! What would help where the gate cannot tell: nothing that nobody would do.
 
+use crate::number;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::gate::{Comparison, Design, Judged, Limits, Verdict};
@@ -137,12 +138,7 @@ fn a_side(judged: &Judged, sides: [usize; 2]) -> Option<usize> {
         .map(|runs| Some(1.0 / f64::from(u32::try_from(*runs).ok()?)))
         .sum();
     let runs = (2.0 * ratio.powi(2) / share?).ceil();
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "from 1 to 1000"
-    )]
-    (runs <= 1000.0).then(|| runs.max(1.0) as usize)
+    (runs <= 1000.0).then(|| number::count(runs.max(1.0)).unwrap_or(usize::MAX))
 }
 
 fn further(count: usize, what: &str) -> String {

@@ -3,6 +3,7 @@
 use super::{RuntimeParts, bytes, is_of_models, new_tokens, npu_cores, quantization};
 use crate::figures::Figures;
 use crate::ledger::Mark;
+use crate::number::Float as _;
 use crate::record::{ModelRecord, PromptRecord, RunRecord};
 use crate::report::markup::{code, prose};
 use crate::report::numbers::value;
@@ -170,11 +171,7 @@ fn size(model: &ModelRecord) -> String {
     let Some(bytes) = bytes(model) else {
         return "-".into();
     };
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a file's bytes fit the 52 bits of a float"
-    )]
-    let mib = bytes as f64 / f64::from(1 << 20);
+    let mib = bytes.float() / f64::from(1 << 20);
     if mib < 1024.0 {
         format!("{mib:.2} MiB")
     } else {

@@ -1,5 +1,6 @@
 //! `JUnit` reports against a schema and through the parser of another consumer.
 
+use crate::number::Long as _;
 use junit_parser::{TestStatus, TestSuites};
 use uppsala::XsdValidator;
 
@@ -71,9 +72,10 @@ fn counts_and_outcomes_come_back() {
             outcomes
                 .iter()
                 .filter(|(_, outcome)| outcome.starts_with(start))
-                .count() as u64
+                .count()
+                .long()
         };
-        assert_eq!(suites.tests, outcomes.len() as u64);
+        assert_eq!(suites.tests, outcomes.len().long());
         assert_eq!(suites.failures, count("failure"));
         assert_eq!(suites.errors, count("error"));
         let passes = comparison.overall == Overall::NoRegression;

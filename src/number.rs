@@ -1,0 +1,105 @@
+//! Conversions between numbers. The crate has no `as` (`clippy::as_conversions`) except here: what comes from a server, a
+//! file, the kernel or a user is any number, and `as` turns what does not fit into another one without a word.
+
+/// A count or a size as a float. From 2^53 on the nearest one that there is, which no figure for people shows.
+pub(crate) trait Float {
+    fn float(self) -> f64;
+}
+
+impl Float for u64 {
+    #[expect(
+        clippy::as_conversions,
+        clippy::cast_precision_loss,
+        reason = "rounds, as the name of the trait says"
+    )]
+    fn float(self) -> f64 {
+        self as f64
+    }
+}
+
+impl Float for usize {
+    fn float(self) -> f64 {
+        self.long().float()
+    }
+}
+
+/// A count of things in memory as a number of 64 bits.
+pub(crate) trait Long {
+    fn long(self) -> u64;
+}
+
+impl Long for usize {
+    fn long(self) -> u64 {
+        // All of them fit on any machine that there is.
+        u64::try_from(self).unwrap_or(u64::MAX)
+    }
+}
+
+/// A number of 32 bits as a count of things in memory.
+pub(crate) trait Size {
+    fn size(self) -> usize;
+}
+
+impl Size for u32 {
+    fn size(self) -> usize {
+        usize::try_from(self).unwrap_or(usize::MAX)
+    }
+}
+
+/// A float without its fraction; absent where it is negative, NaN or more than a `u64` holds.
+pub(crate) fn whole(value: f64) -> Option<u64> {
+    #[expect(
+        clippy::as_conversions,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the range is checked"
+    )]
+    (0.0..TOO_LARGE).contains(&value).then_some(value as u64)
+}
+
+/// The same as a count of things in memory.
+pub(crate) fn count(value: f64) -> Option<usize> {
+    usize::try_from(whole(value)?).ok()
+}
+
+/// The nearest `f32`; absent where there is none.
+pub(crate) fn single(value: f64) -> Option<f32> {
+    #[expect(
+        clippy::as_conversions,
+        clippy::cast_possible_truncation,
+        reason = "what is beyond an f32 becomes infinite, which is checked"
+    )]
+    let single = value as f32;
+    single.is_finite().then_some(single)
+}
+
+/// 2^64, the least float that a `u64` does not hold.
+const TOO_LARGE: f64 = 18_446_744_073_709_551_616.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_absent() {
+        for (value, expected) in [(0.0, 0), (0.9, 0), (1e15, 1_000_000_000_000_000), (-0.0, 0)] {
+            assert_eq!(whole(value), Some(expected));
+        }
+        for value in [
+            -1.0,
+            -1e-9,
+            f64::NAN,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            TOO_LARGE,
+            1e25,
+        ] {
+            assert_eq!((whole(value), count(value)), (None, None), "{value}");
+        }
+        assert_eq!(whole(TOO_LARGE.next_down()), Some(u64::MAX - 2047));
+        assert_eq!(single(0.5), Some(0.5));
+        for value in [1e39, f64::NAN, f64::INFINITY] {
+            assert_eq!(single(value), None);
+        }
+    }
+}
