@@ -11,7 +11,7 @@ use crate::atomic::{self, Existing};
 use crate::error::{Error, Result};
 use crate::foreign::Shown as _;
 use crate::record::{self, Document, Fault, RunRecord};
-use crate::{hint, paths, suggest};
+use crate::{hint, lock, paths, suggest};
 
 /// What the field `kind` says: a run record has none.
 pub const KIND: &str = "rkllm-bench baseline";
@@ -295,7 +295,7 @@ impl Store {
     pub fn lock(&self) -> Result<std::fs::File> {
         std::fs::create_dir_all(&self.dir).map_err(Error::io(&self.dir))?;
         let path = self.dir.join(".lock");
-        let file = std::fs::File::create(&path).map_err(Error::io(&path))?;
+        let file = lock::file(&path).map_err(Error::io(&path))?;
         file.lock().map_err(Error::io(&path))?;
         Ok(file)
     }

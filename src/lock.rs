@@ -116,7 +116,7 @@ impl Lock {
             std::fs::create_dir_all(folder).map_err(refuse(folder))?;
         }
         for _ in 0..TRIES {
-            let file = existing_or_new(path).map_err(|error| match reason(&error) {
+            let file = self::file(path).map_err(|error| match reason(&error) {
                 Some(reason) => Error::Lock {
                     path: path.to_owned(),
                     what: what.to_owned(),
@@ -157,7 +157,8 @@ fn refuse(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     move |source| Error::NoResults { path, source }
 }
 
-fn existing_or_new(path: &Path) -> std::io::Result<File> {
+/// The lock file at `path`, which is made where it is missing; never what a link leads to.
+pub(crate) fn file(path: &Path) -> std::io::Result<File> {
     match existing(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         outcome => return outcome,
@@ -311,11 +312,11 @@ mod tests {
     fn a_lock_that_was_removed_excludes_nobody() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("lock");
-        let file = existing_or_new(&path).expect("made");
+        let file = file(&path).expect("made");
         assert!(is_at(&file, &path));
         assert_eq!(path.metadata().expect("there").mode() & 0o777, 0o644);
         std::fs::remove_file(&path).expect("removed");
-        let _other = existing_or_new(&path).expect("made");
+        let _other = file(&path).expect("made");
         assert!(!is_at(&file, &path));
     }
 

@@ -187,6 +187,7 @@ fn a_refused_write_is_named_and_the_rest_is_pinned() {
     let root = fake.written();
     let governor = root.path().join(DDR).join("governor");
     let mut command = tool(&["pin"], root.path());
+    let mut undo = tool(&["unpin"], root.path());
     // Permissions do not bind root.
     if rustix::process::geteuid().is_root() {
         for path in bytes_below(&root.path().join("sys")).keys() {
@@ -195,7 +196,9 @@ fn a_refused_write_is_named_and_the_rest_is_pinned() {
                 fs::set_permissions(path, fs::Permissions::from_mode(0o777)).expect("set");
             }
         }
-        command.uid(65534).gid(65534);
+        for command in [&mut command, &mut undo] {
+            command.uid(65534).gid(65534);
+        }
     }
     fs::set_permissions(&governor, fs::Permissions::from_mode(0o444)).expect("set");
     let text = ends_with(&run(&mut command), 1);
@@ -208,7 +211,7 @@ fn a_refused_write_is_named_and_the_rest_is_pinned() {
     assert!(text.contains("CPU 4-5: held at 2352 MHz\n"), "{text}");
     assert_eq!(value(root.path(), &format!("{DDR}/governor")), "dmc_ondemand");
     assert_eq!(value(root.path(), &format!("{CPU}/scaling_setspeed")), "2352000");
-    ends_with(&unpin(root.path()), 0);
+    ends_with(&run(&mut undo), 0);
     assert_eq!(value(root.path(), &format!("{CPU}/scaling_setspeed")), "408000");
 }
 
