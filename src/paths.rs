@@ -195,7 +195,7 @@ pub(crate) fn with_digest(raw: &OsStr, most: usize, fits: fn(char) -> bool) -> S
         }
     }
     head.truncate(head.floor_char_boundary(most.saturating_sub(DIGITS + 1)));
-    let head = match head.trim_matches([' ', '-', '.', '/']) {
+    let head = match head.trim_matches([' ', '-', '_', '.', '/']) {
         "" => NAMELESS,
         head => head,
     };

@@ -13,7 +13,7 @@ use textwrap::core::display_width;
 const COLUMNS: [usize; 2] = [80, 60];
 const MODEL: &str = "DeepSeek-R1-Distill-Qwen-1.5B_W8A8_G128_RK3588_ctx4096_opt1_hybrid0.5";
 /// What goes by that name's file: of a name longer than 48 bytes the end is a digest.
-const SHORTENED: &str = "DeepSeek-R1-Distill-Qwen-1.5B_W8A8_G128-e4c31a90";
+const SHORTENED: &str = "DeepSeek-R1-Distill-Qwen-1.5B_W8A8-e4c31a90dfb3";
 const PROMPT: &str = "p512-warm_prefix-of-an-identifier-of-forty-characters";
 
 /// What `command` shows on a terminal of so many columns, with nothing that sets colours or moves the cursor. A line that is
