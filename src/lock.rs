@@ -312,12 +312,12 @@ mod tests {
     fn a_lock_that_was_removed_excludes_nobody() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("lock");
-        let file = file(&path).expect("made");
-        assert!(is_at(&file, &path));
+        let made = file(&path).expect("made");
+        assert!(is_at(&made, &path));
         assert_eq!(path.metadata().expect("there").mode() & 0o777, 0o644);
         std::fs::remove_file(&path).expect("removed");
         let _other = file(&path).expect("made");
-        assert!(!is_at(&file, &path));
+        assert!(!is_at(&made, &path));
     }
 
     #[test]
