@@ -11,8 +11,8 @@ use crate::board;
 use crate::ffi::library::{self, Library, VersionLine};
 use crate::ffi::{Abilities, Finish, Params, Recording, RunInput, RunOutcome, RunRequest, Session, sys};
 use crate::foreign::Shown as _;
-use crate::number::Size as _;
 use crate::inference::{CacheSetUp, Inference, Input, Request, RuntimeStats, Sampling, token_ids};
+use crate::number::Size as _;
 
 /// The runtime in this process: nothing stands between, and nothing protects from its faults.
 #[derive(Default)]
