@@ -322,6 +322,8 @@ fn metrics_of_one_measurement_are_one_hypothesis() {
     assert!((smallest / raw - hypotheses).abs() < 1e-6, "{smallest} {raw}");
 }
 
+type OfJudged = fn(&Judged) -> Option<f64>;
+
 /// The level of the test is half of `alpha` on each side, to the last bit.
 #[test]
 fn each_side_has_half_of_the_errors() {
@@ -329,8 +331,7 @@ fn each_side_has_half_of_the_errors() {
         side("slow", &[55_000, 55_900, 54_700, 55_300]),
         side("fast", &[50_000, 50_700, 49_600, 50_100]),
     );
-    type Of = fn(&Judged) -> Option<f64>;
-    let sides: [(_, _, Of, _); 2] = [
+    let sides: [(_, _, OfJudged, _); 2] = [
         (&fast, &slow, |judged| judged.p_worse, Verdict::Regressed),
         (&slow, &fast, |judged| judged.p_better, Verdict::Improved),
     ];
