@@ -1,8 +1,12 @@
 //! What the reports of a large run cost: 500 answers of 4,000 tokens, in a process of their own, as time and peak
 //! memory and as ratios to reading the record's file into a tree of JSON values.
 //!
+//! Then what it costs that a record stays after a power cut: its save with syncs, as a ratio to the same without.
+//!
 //! The goal is 3 s and 300 MB. Run it by name: `cargo bench --bench reports`.
 
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -40,7 +44,8 @@ fn main() -> Result<()> {
     }
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("run.json");
-    large_run()?.save(&file)?;
+    let run = large_run()?;
+    run.save(&file)?;
     let (reports_s, reports_mb) = measured("reports", &file)?;
     let (tree_s, tree_mb) = measured("tree", &file)?;
     println!(
@@ -55,7 +60,35 @@ fn main() -> Result<()> {
         reports_s / tree_s,
         reports_mb / tree_mb
     );
+    let (synced_s, plain_s) = saves(&run, folder.path())?;
+    println!(
+        "saving the record:  {synced_s:.3} s with syncs, {plain_s:.3} s without, ratio {:.2}",
+        synced_s / plain_s
+    );
     Ok(())
+}
+
+/// Median seconds of a save that stays after a power cut, and of one that is whole but not synced, in turns.
+fn saves(run: &RunRecord, folder: &Path) -> Result<(f64, f64)> {
+    const TIMES: usize = 5;
+    let (path, beside) = (folder.join("saved.json"), folder.join("beside.json"));
+    let (mut synced, mut plain) = (Vec::new(), Vec::new());
+    for _ in 0..TIMES {
+        let start = Instant::now();
+        run.save(&path)?;
+        synced.push(start.elapsed().as_secs_f64());
+        let start = Instant::now();
+        let mut writer = BufWriter::new(File::create(&beside)?);
+        serde_json::to_writer(&mut writer, run)?;
+        writer.flush()?;
+        std::fs::rename(&beside, &path)?;
+        plain.push(start.elapsed().as_secs_f64());
+    }
+    let median = |mut times: Vec<f64>| {
+        times.sort_by(f64::total_cmp);
+        times[TIMES / 2]
+    };
+    Ok((median(synced), median(plain)))
 }
 
 /// Seconds and peak resident megabytes of a part.

@@ -1,7 +1,10 @@
-//! Files that are whole at every moment: written beside their place first, then renamed into it.
+//! Files that are whole at every moment, and last: written beside their place, synced, renamed into it, and the folder synced.
+//!
+//! A power cut leaves the old contents or the new ones, whatever the file system had written of them, and the new ones once
+//! the call has returned. A sync takes milliseconds, so nothing here is called between an inference's stamps.
 
-use std::fs::Permissions;
-use std::io::{BufWriter, Write};
+use std::fs::{File, Permissions};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -30,7 +33,7 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize, existing: Existing
 }
 
 /// Has `contents` write what is to be in the file at `path`, and makes the folders above it. After a failure `path` is as it
-/// was.
+/// was, unless it was the last step, the folder's sync, that failed.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -39,11 +42,8 @@ pub(crate) fn write(
     existing: Existing,
     contents: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> Result<()> {
-    let dir = path
-        .parent()
-        .filter(|dir| !dir.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    std::fs::create_dir_all(dir).map_err(Error::io(dir))?;
+    let dir = folder_of(path);
+    make_folder(dir)?;
     let mut file = tempfile::Builder::new()
         // As any other new file, for the umask to take away from: others may read what is measured.
         .permissions(Permissions::from_mode(0o666))
@@ -55,6 +55,8 @@ pub(crate) fn write(
         .and_then(|()| writer.flush())
         .map_err(Error::io(path))?;
     drop(writer);
+    // A file system may store the new name before the contents.
+    file.as_file().sync_all().map_err(Error::io(path))?;
     match existing {
         Existing::Replace => file.persist(path),
         Existing::Keep => file.persist_noclobber(path),
@@ -63,7 +65,71 @@ pub(crate) fn write(
         path: path.to_owned(),
         source: error.error,
     })?;
-    Ok(())
+    sync_folder(dir)
+}
+
+/// Moves a file whose contents are stored to another place of the same file system.
+///
+/// # Errors
+/// [`Error::Io`].
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
+    std::fs::rename(from, to).map_err(Error::io(to))?;
+    sync_folder(folder_of(to))
+}
+
+/// Makes a folder where it is missing, and those above it; each is stored when this returns.
+///
+/// # Errors
+/// [`Error::Io`].
+pub(crate) fn make_folder(folder: &Path) -> Result<()> {
+    let missing: Vec<&Path> = folder
+        .ancestors()
+        .take_while(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
+        .collect();
+    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    missing
+        .into_iter()
+        .try_for_each(|made| sync_folder(folder_of(made)))
+}
+
+/// Stores what another writer left in a folder: its files, and the names from it up to `root`.
+///
+/// # Errors
+/// [`Error::Io`].
+pub(crate) fn sync_files(folder: &Path, root: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
+        let path = entry.map_err(Error::io(folder))?.path();
+        if path.is_file() {
+            File::open(&path)
+                .and_then(|file| file.sync_all())
+                .map_err(Error::io(&path))?;
+        }
+    }
+    let above = folder.ancestors().take_while(|above| above.starts_with(root));
+    above.into_iter().try_for_each(sync_folder)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|dir| !dir.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+/// Stores the names in a folder. Some file systems cannot do that, and a folder may be open to writers alone: nothing more can
+/// be done there.
+pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    match synced {
+        Err(error)
+            if !matches!(
+                error.kind(),
+                ErrorKind::InvalidInput | ErrorKind::Unsupported | ErrorKind::PermissionDenied
+            ) =>
+        {
+            Err(Error::io(folder)(error))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

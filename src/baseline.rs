@@ -293,7 +293,7 @@ impl Store {
     /// # Errors
     /// [`Error::Io`].
     pub fn lock(&self) -> Result<std::fs::File> {
-        std::fs::create_dir_all(&self.dir).map_err(Error::io(&self.dir))?;
+        atomic::make_folder(&self.dir)?;
         let path = self.dir.join(".lock");
         let file = lock::file(&path).map_err(Error::io(&path))?;
         file.lock().map_err(Error::io(&path))?;

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::record::{RunRecord, Status};
 use crate::scratch::Scratch;
 use crate::turns::Ended;
-use crate::{child, exit};
+use crate::{atomic, child, exit};
 
 pub(crate) use self::command::CommandLine;
 
@@ -38,7 +38,7 @@ impl Place {
     /// # Errors
     /// [`Error::Io`].
     pub(crate) fn new(line: &CommandLine, folder: &Path) -> Result<Self> {
-        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+        atomic::make_folder(folder)?;
         // The record's path must hold wherever the command goes.
         let folder = folder.canonicalize().map_err(Error::io(folder))?;
         let criterion = Scratch::new().map_err(Error::io(std::env::temp_dir()))?;
@@ -95,7 +95,7 @@ impl Place {
                 "it measured nothing: no identifier matches its filter".into(),
             ));
         }
-        std::fs::rename(only, path).map_err(Error::io(path))?;
+        atomic::rename(only, path)?;
         std::fs::remove_dir(&self.folder).map_err(Error::io(&self.folder))?;
         Ok(record)
     }

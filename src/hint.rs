@@ -73,7 +73,7 @@ pub(crate) fn quoted<'a>(words: impl Iterator<Item = &'a str> + Clone) -> String
 /// Where a process runs, as far as it decides how the program is called from there.
 #[derive(Debug, Clone)]
 struct Surroundings {
-    /// The first word of the command line.
+    /// The first word of the command line, where it leads to the file that runs; else that file.
     started_as: String,
     /// The file that runs.
     executable: PathBuf,
@@ -164,15 +164,28 @@ impl Surroundings {
 /// Where this process runs.
 #[cfg(not(test))]
 fn here() -> Surroundings {
-    let started_as = std::env::args_os().next().unwrap_or_default();
+    let executable = paths::program();
     Surroundings {
-        started_as: started_as.to_string_lossy().into_owned(),
-        executable: std::env::current_exe().unwrap_or_default(),
+        started_as: started_as(&executable),
+        executable,
         package: std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from),
         directory: std::env::current_dir().unwrap_or_default(),
         target: paths::target_dir(),
         is_host: IS_HOST,
         is_installed: crate::fresh::command::program(PROGRAM).is_some(),
+    }
+}
+
+/// The program that starts a process says what the first word is, and may say anything.
+#[cfg(not(test))]
+fn started_as(executable: &Path) -> String {
+    let word = std::env::args_os().next().unwrap_or_default();
+    let word = word.to_string_lossy();
+    let found = crate::fresh::command::program(&word);
+    if found.is_some_and(|file| paths::is_running(&file)) {
+        word.into_owned()
+    } else {
+        executable.to_string_lossy().into_owned()
     }
 }
 

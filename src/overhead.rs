@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::figures::Interval;
 use crate::metrics::{NS_PER_MS, float};
 use crate::progress::Progress;
-use crate::record::{PromptRecord, RunRecord, Sample};
+use crate::record::{Journal, PromptRecord, RunRecord, Sample};
 use crate::recorder::{At, Observer, Outcome, Round, Stopped};
 use crate::run::Run;
 use crate::stats::{mean, paired};
@@ -135,42 +135,49 @@ fn notes(server: &RunRecord) -> Vec<String> {
         .collect()
 }
 
-/// Both runs, inference by inference in turns. Each record is saved to its file after each inference.
+/// Both runs, inference by inference in turns. Each inference is in its record's file once it is made.
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io) when a record could not be written, and what [`Run::record`] refuses.
 pub(crate) fn measure(runs: [&Run; 2], folder: &Path) -> Result<[(RunRecord, PathBuf); 2]> {
-    let begun = [runs[0].begin(&|_| true)?, runs[1].begin(&|_| true)?];
+    let mut begun = Vec::new();
+    for run in runs {
+        let record = run.begin(&|_| true)?;
+        let path = folder.join(format!("{}.json", record.run_id));
+        let journal = Journal::begin(&record, &path)?;
+        begun.push((run, record, path, journal));
+    }
     let turns = Turns::default();
     let taken = std::thread::scope(|scope| {
         let sides: Vec<_> = begun
             .into_iter()
-            .zip(runs)
             .enumerate()
-            .map(|(side, (mut record, run))| {
-                let path = folder.join(format!("{}.json", record.run_id));
+            .map(|(side, (run, mut record, path, journal))| {
                 let turns = &turns;
                 scope.spawn(move || {
                     let mut observer = InTurns {
                         turns,
                         side,
-                        path: &path,
+                        journal,
                         // Both have as many inferences.
                         progress: (side == 1).then(|| Progress::of(&record)),
                     };
                     let stopped = run.take(&mut record, &mut observer).is_err();
                     drop(observer);
                     record.end(stopped);
-                    record.save(&path)?;
-                    Ok((record, path))
+                    (record, path)
                 })
             })
             .collect();
         let joined = sides.into_iter().map(std::thread::ScopedJoinHandle::join);
         joined
             .map(|side| side.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect::<Result<Vec<_>>>()
-    })?;
+            .collect::<Vec<_>>()
+    });
+    // Not before both have ended: the one would wait for the disk while the other measures.
+    for (record, path) in &taken {
+        record.save(path)?;
+    }
     let mut taken = taken.into_iter();
     match (taken.next(), taken.next()) {
         (Some(direct), Some(server)) => Ok([direct, server]),
@@ -181,7 +188,7 @@ pub(crate) fn measure(runs: [&Run; 2], folder: &Path) -> Result<[(RunRecord, Pat
 struct InTurns<'a> {
     turns: &'a Turns,
     side: usize,
-    path: &'a Path,
+    journal: Journal,
     progress: Option<Progress>,
 }
 
@@ -199,7 +206,7 @@ impl Observer for InTurns<'_> {
             progress.ended(at, prompt, outcome);
         }
         // A failure shows at the end, when it is saved for good.
-        let _ = at.record.save(self.path);
+        let _ = self.journal.add(at.record);
     }
 }
 

@@ -1,6 +1,8 @@
 //! Where files go, and which file a user means. All paths are absolute.
 
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -19,7 +21,7 @@ pub fn target_dir() -> PathBuf {
     if let Some(dir) = named.as_ref().filter(|dir| dir.is_absolute()) {
         return dir.clone();
     }
-    let executable = std::env::current_exe().unwrap_or_default();
+    let executable = program();
     let tagged = executable
         .ancestors()
         .find(|dir| dir.join("CACHEDIR.TAG").is_file());
@@ -27,6 +29,25 @@ pub fn target_dir() -> PathBuf {
         Some(dir) => dir.to_owned(),
         None => given(named.unwrap_or_else(|| "target".into())),
     }
+}
+
+/// What leads to the running program, whatever has become of its file.
+pub(crate) const RUNNING: &str = "/proc/self/exe";
+
+/// The file that this program was started from; another one may have taken its place.
+pub(crate) fn program() -> PathBuf {
+    let link = std::fs::read_link(RUNNING).unwrap_or_default();
+    // So the kernel names a file that was removed; a file may also be called so.
+    match link.as_os_str().as_bytes().strip_suffix(b" (deleted)") {
+        Some(name) if !is_running(&link) => OsStr::from_bytes(name).into(),
+        _ => link,
+    }
+}
+
+/// Whether the file at `path` is the running program.
+pub(crate) fn is_running(path: &Path) -> bool {
+    let identity = |path: &Path| path.metadata().map(|meta| (meta.dev(), meta.ino())).ok();
+    identity(path).is_some_and(|file| identity(Path::new(RUNNING)) == Some(file))
 }
 
 /// Where criterion keeps its results: `CRITERION_HOME`, else `criterion` in the target folder.
@@ -139,12 +160,13 @@ pub(crate) fn check_surroundings() -> Result<()> {
         }
     }
     for (what, place) in [
-        ("the working directory", std::env::current_dir()),
-        ("this program's own path", std::env::current_exe()),
+        (
+            "the working directory",
+            std::env::current_dir().unwrap_or_default(),
+        ),
+        ("this program's own path", program()),
     ] {
-        if let Ok(place) = place {
-            check_utf8(what, place.as_os_str())?;
-        }
+        check_utf8(what, place.as_os_str())?;
     }
     Ok(())
 }

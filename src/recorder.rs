@@ -90,14 +90,14 @@ pub enum Outcome<'a> {
     Failed(&'a Failure),
 }
 
-/// The user stopped the run, or an [`Observer`] did; what was recorded until then is in the record.
+/// The user stopped the run, an [`Observer`] did, or a model changed; what was recorded until then is in the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stopped;
 
 /// Takes the plan's samples into the model `index` of `record`, each with what `witness` saw meanwhile.
 ///
 /// # Errors
-/// [`Stopped`] when the engine says that the user asked for it, or the observer does.
+/// [`Stopped`] when the engine says that the user asked for it or that the model changed, or the observer does.
 pub fn record(
     engine: &mut dyn Engine,
     plan: &Plan,
@@ -185,10 +185,24 @@ impl Recorder<'_> {
         match self.load() {
             Ok(()) => Ok(()),
             Err(failure) => {
-                let stopped = failure.kind == FailureKind::Stopped;
-                self.model().load_failure = Some(failure);
-                if stopped { Err(Stopped) } else { Ok(()) }
+                let goes_on = self.go_on_after(&failure);
+                if failure.kind != FailureKind::Changed {
+                    self.model().load_failure = Some(failure);
+                }
+                goes_on
             }
+        }
+    }
+
+    /// Whether the run goes on.
+    fn go_on_after(&mut self, failure: &Failure) -> Result<(), Stopped> {
+        match failure.kind {
+            FailureKind::Stopped => Err(Stopped),
+            FailureKind::Changed => {
+                self.model().changed = Some(failure.message.clone());
+                Err(Stopped)
+            }
+            FailureKind::Refused | FailureKind::Lost => Ok(()),
         }
     }
 
@@ -252,8 +266,8 @@ impl Recorder<'_> {
         self.tell(|observer, at| observer.begins(at, prompt, round))?;
         match self.infer(prompt) {
             Ok(inference) => Ok(self.judge(prompt, round, inference)),
-            Err(failure) if failure.kind == FailureKind::Stopped => Err(Stopped),
             Err(failure) => {
+                self.go_on_after(&failure)?;
                 if failure.kind == FailureKind::Lost {
                     self.loaded = None;
                 }

@@ -8,11 +8,11 @@ use sha2::{Digest as _, Sha256};
 use crate::board::{self, Board};
 use crate::doctor::{self, Item, ModelFacts, RuntimeFacts};
 use crate::engine::server::{Server, Target};
-use crate::engine::{Engine, Failure, InProcess, LoadSpec, Worker};
+use crate::engine::{Engine, Failure, Identified, InProcess, LoadSpec, Worker};
 use crate::error::{Error, Result};
 use crate::ffi::library::IS_HOST;
 use crate::inference::Request;
-use crate::models::{self, Model};
+use crate::models::{self, Identity, Model};
 use crate::prompts::{OF_SERVER, Prompt, Suite};
 use crate::record::{
     self, Git, ModelRecord, Parameters, PromptRecord, Purpose, RunRecord, SCHEMA_VERSION, ServerParameters,
@@ -73,7 +73,7 @@ impl Run {
                 server: None,
             },
             trust_sdk_version: None,
-            worker: "/proc/self/exe".into(),
+            worker: paths::RUNNING.into(),
             server: None,
             label: None,
             package: None,
@@ -175,7 +175,7 @@ impl Run {
     /// Takes the samples of each model in `record`.
     ///
     /// # Errors
-    /// [`Stopped`] when the user asked for it, or the observer did.
+    /// [`Stopped`] when the user asked for it, or the observer did, or a model changed.
     pub(crate) fn take(&self, record: &mut RunRecord, observer: &mut dyn Observer) -> Result<(), Stopped> {
         // The machine of a server elsewhere cannot be watched, and this one is none of its concern.
         let mut sampler = self
@@ -186,9 +186,13 @@ impl Run {
                 observer.next_model()?;
             }
             let model = &mut record.models[index];
+            let mut identity = None;
             if self.server.is_none() {
-                match models::measure(&model.path) {
-                    Ok((bytes, sha256)) => (model.bytes, model.sha256) = (bytes, sha256),
+                match Identity::of(&model.path) {
+                    Ok(read) => {
+                        (model.bytes, model.sha256) = (read.bytes, read.sha256.clone());
+                        identity = Some(read);
+                    }
                     Err(error) => {
                         model.load_failure = Some(Failure::refused(error));
                         continue;
@@ -209,7 +213,11 @@ impl Run {
                 (Some(clients), Ok(_)) => {
                     closed_loop::record(clients, &|| self.engine(), &plan, record, index, observer)
                 }
-                (None, Ok(mut engine)) => {
+                (None, Ok(engine)) => {
+                    let mut engine = match &mut identity {
+                        Some(identity) => Box::new(Identified::new(engine, identity)),
+                        None => engine,
+                    };
                     let witness: &mut dyn Witness = match &mut sampler {
                         Some(sampler) => sampler,
                         None => &mut (),
@@ -219,7 +227,14 @@ impl Run {
             };
             record.sampler = sampler.as_ref().map(Sampler::record);
             self.examine(record);
+            // What was loaded last may have been written since.
+            if let Some(Err(what)) = identity.as_mut().map(Identity::check) {
+                record.models[index].changed.get_or_insert(what);
+            }
             taken?;
+            if record.models[index].changed.is_some() {
+                return Err(Stopped);
+            }
         }
         Ok(())
     }
@@ -304,6 +319,7 @@ impl Run {
             loaded: None,
             load_failure: None,
             unload_failure: None,
+            changed: None,
             warnings: Vec::new(),
             prompts: prompts
                 .map(|prompt| self.prompt_record(prompt))

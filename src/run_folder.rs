@@ -20,6 +20,7 @@ pub(crate) enum Unfit {
     FewSamples,
     Running,
     Stopped,
+    Changed,
     Empty,
     Unreadable,
 }
@@ -36,6 +37,7 @@ impl Unfit {
             Status::Complete => None,
             Status::Running => Some(Self::Running),
             Status::Stopped => Some(Self::Stopped),
+            Status::Changed => Some(Self::Changed),
         };
         let filtered = run.filter.is_some().then_some(Self::Filtered);
         let few = (run.parameters.samples < MIN_SAMPLES).then_some(Self::FewSamples);
@@ -54,6 +56,7 @@ impl fmt::Display for Unfit {
             Self::FewSamples => write!(f, "with fewer than {MIN_SAMPLES} samples"),
             Self::Running => f.write_str("running or killed"),
             Self::Stopped => f.write_str("stopped"),
+            Self::Changed => f.write_str("of a model that changed"),
             Self::Empty => f.write_str("empty"),
             Self::Unreadable => f.write_str("unreadable"),
         }

@@ -9,7 +9,7 @@ use crate::engine::server::{Address, Api, Server, Target};
 use crate::error::{Error, Result};
 use crate::foreign::Shown as _;
 use crate::prompts::{Suite, Sweep};
-use crate::record::Faults;
+use crate::record::{Faults, Status};
 use crate::report::{overhead as report, terminal};
 use crate::run::{Run, default_threads};
 use crate::{exit, lock, models, overhead, paths, signals};
@@ -75,6 +75,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let _locks = lock::take_all(Duration::ZERO)?;
     let folder = arguments.output.clone().unwrap_or_else(paths::runs_dir);
     let [(direct, of_direct), (server, of_server)] = overhead::measure([&direct, &server], &folder)?;
+    if direct.status == Status::Changed {
+        say(terminal::faults(&direct));
+        say(format_args!("record: {}", of_direct.shown()));
+        return Ok(ExitCode::from(exit::FAILED));
+    }
     let found = overhead::overhead(&direct, &server);
     print(&if arguments.json {
         report::json(&found)

@@ -103,6 +103,7 @@ fn bare(run: &RunRecord, model: &str) -> RunRecord {
         loaded: model.loaded.clone(),
         load_failure: None,
         unload_failure: None,
+        changed: None,
         warnings: Vec::new(),
         prompts: Vec::new(),
     });

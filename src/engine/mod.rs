@@ -1,6 +1,7 @@
 //! What runs a model. The recorder knows this trait and nothing behind it.
 
 mod cache_start;
+mod identified;
 mod in_process;
 pub(crate) mod log;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use crate::ffi::Abilities;
 use crate::ffi::library::{Library, VersionLine};
 use crate::inference::{Inference, Request, Sampling};
 
+pub(crate) use identified::Identified;
 pub use in_process::InProcess;
 pub(crate) use in_process::Moment;
 pub(crate) use worker::die_with;
@@ -221,6 +223,8 @@ pub enum FailureKind {
     Lost,
     /// The user stopped the run.
     Stopped,
+    /// What is measured became something else, so the run is over.
+    Changed,
 }
 
 impl Failure {

@@ -6,10 +6,12 @@
 //!
 //! Requests go to the worker's stdin and replies come from its stdout, one JSON document a line.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -57,6 +59,8 @@ enum Reply {
 #[derive(Debug)]
 pub struct Worker {
     executable: PathBuf,
+    /// The program that was started first. A restart starts it again, also where a build has replaced its file.
+    held: Option<File>,
     running: Option<Running>,
 }
 
@@ -70,6 +74,7 @@ impl Worker {
     pub fn of_executable(executable: impl Into<PathBuf>) -> Self {
         Self {
             executable: executable.into(),
+            held: None,
             running: None,
         }
     }
@@ -102,6 +107,16 @@ impl Worker {
 }
 
 impl Worker {
+    fn start(&mut self) -> Result<Running> {
+        let held = match self.held.take() {
+            Some(held) => held,
+            None => hold(&self.executable).map_err(|error| not_started(&self.executable, &error))?,
+        };
+        let file = format!("/proc/{}/fd/{}", std::process::id(), held.as_raw_fd());
+        self.held = Some(held);
+        Running::start(Command::new(file).arg0(&self.executable), &self.executable)
+    }
+
     /// A run that the runtime refused, with the last error that it printed.
     fn with_last_error(&self, mut inference: Inference) -> Inference {
         let refused = inference.refusal.is_some() || inference.finish == Finish::Error;
@@ -133,7 +148,7 @@ fn join_lines(lines: Vec<String>, running: &Running) -> Vec<String> {
 impl Engine for Worker {
     fn load(&mut self, spec: &LoadSpec) -> std::result::Result<Loaded, Failure> {
         self.running = None; // the old one leaves before the new one takes its memory
-        self.running = Some(Running::start(&self.executable).map_err(Failure::refused)?);
+        self.running = Some(self.start().map_err(Failure::refused)?);
         match self.exchange(&Ask::Load(spec.clone()), spec.deadline)? {
             Reply::Loaded(loaded) => Ok(loaded),
             other => Err(out_of_step(&other)),
@@ -187,6 +202,18 @@ fn out_of_step(reply: &Reply) -> Failure {
     }
 }
 
+/// Opens a program to start it later by the open file, which needs no permission to read it.
+fn hold(executable: &Path) -> std::io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_PATH)
+        .open(executable)
+}
+
+fn not_started(executable: &Path, error: &std::io::Error) -> Error {
+    Error::Worker(format!("{} could not be started: {error}", executable.shown()))
+}
+
 /// Why no reply came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Silence {
@@ -209,13 +236,14 @@ struct Running {
 }
 
 impl Running {
-    fn start(executable: &PathBuf) -> Result<Self> {
+    /// Starts `program`, which is called `executable` in messages.
+    fn start(program: &mut Command, executable: &Path) -> Result<Self> {
         let failed = |what: &str, error: std::io::Error| Error::Worker(format!("{what}: {error}"));
         let log =
             tempfile::tempfile().map_err(|error| failed("no log file in the temporary directory", error))?;
         let stderr = log.try_clone().map_err(|error| failed("the log file", error))?;
         let folder = Scratch::new().map_err(|error| failed("no temporary folder", error))?;
-        let mut child = Command::new(executable)
+        let mut child = program
             .arg(WORKER_ARGUMENT)
             .arg(std::process::id().to_string())
             .stdin(Stdio::piped())
@@ -227,7 +255,7 @@ impl Running {
             // A Ctrl-C in the terminal is for the parent, which decides what becomes of the worker.
             .process_group(0)
             .spawn()
-            .map_err(|error| failed(&format!("{} could not be started", executable.shown()), error))?;
+            .map_err(|error| not_started(executable, &error))?;
         let (sender, replies) = channel();
         if let Some(stdout) = child.stdout.take() {
             std::thread::spawn(move || read_replies(stdout, &sender));
@@ -459,7 +487,7 @@ mod tests {
     #[test]
     fn a_worker_that_reads_nothing_is_killed_at_its_deadline() {
         let (_folder, mut worker) = script("exec sleep 600");
-        worker.running = Some(Running::start(&worker.executable).expect("started"));
+        worker.running = Some(worker.start().expect("started"));
         let mut request = scripted::request(1);
         // More than a pipe holds.
         request.input = crate::inference::Input::Text("word ".repeat(1 << 20));

@@ -16,7 +16,7 @@
 //! # Ok::<(), rkllm_bench::Error>(())
 //! ```
 
-use std::ffi::{CStr, OsStr};
+use std::ffi::{CStr, OsStr, c_void};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -90,11 +90,12 @@ pub struct VersionLine {
 pub fn verify(trusted_version: Option<&str>) -> Result<&'static Library> {
     static VERIFIED: OnceCell<Library> = OnceCell::new();
     VERIFIED.get_or_try_init(|| {
-        let path = loaded_path()?;
+        // SAFETY: takes the address of a function, calls nothing.
+        let library = object_with(unsafe { sys::rkb_library_address() })?;
         if IS_HOST {
-            verify_host(path)
+            verify_host(&library)
         } else {
-            verify_sdk(path, trusted_version)
+            verify_sdk(library.path()?, trusted_version)
         }
     })
 }
@@ -164,17 +165,22 @@ pub fn verify_version_line(library: &Library, line: &VersionLine) -> Result<()> 
     Err(mismatch(version, seen_in))
 }
 
-fn verify_host(path: PathBuf) -> Result<Library> {
-    let executable = std::fs::canonicalize("/proc/self/exe").map_err(Error::io("/proc/self/exe"))?;
-    if path != executable {
+/// Lies in the same object as this code.
+static OF_THE_PROGRAM: u8 = 0;
+
+fn verify_host(library: &Object) -> Result<Library> {
+    let executable = paths::program();
+    // A place in memory belongs to one object. Its name would not do: the linker takes the program's from whoever started it.
+    let own = object_with((&raw const OF_THE_PROGRAM).cast())?;
+    if library.start != own.start {
         return Err(Error::WrongLibrary {
-            loaded: path.shown().to_string(),
+            loaded: library.name.shown().to_string(),
             chosen: format!("the host runtime inside {}", executable.shown()),
-            loaded_path: path.shown().to_string(),
+            loaded_path: library.name.shown().to_string(),
         });
     }
     Ok(Library {
-        path,
+        path: executable,
         name: "rkllmrt-host".into(),
         file_version: None,
         sha256: None,
@@ -240,14 +246,29 @@ fn check_chosen(loaded: &Path, loaded_sha256: &str) -> Result<()> {
     })
 }
 
-/// The file that `rkllm_init` came from.
-fn loaded_path() -> Result<PathBuf> {
+/// A program or a library in memory.
+struct Object {
+    /// Where it begins.
+    start: usize,
+    /// What the linker calls it: of a library the file, of a program anything.
+    name: PathBuf,
+}
+
+impl Object {
+    /// The file that it came from, of a library.
+    fn path(&self) -> Result<PathBuf> {
+        let path = std::fs::canonicalize(&self.name).map_err(Error::io(&self.name))?;
+        paths::check_utf8("the path of the runtime's library", path.as_os_str())?;
+        Ok(path)
+    }
+}
+
+/// The object that a function is in.
+fn object_with(function: *const c_void) -> Result<Object> {
     // SAFETY: `Dl_info` is plain old data for which all zeroes is a valid value.
     let mut info: libc::Dl_info = unsafe { std::mem::zeroed() };
-    // SAFETY: takes the address of a function, calls nothing.
-    let address = unsafe { sys::rkb_library_address() };
     // SAFETY: `info` is writable and `dladdr` accepts any address.
-    let found = unsafe { libc::dladdr(address.cast(), &raw mut info) };
+    let found = unsafe { libc::dladdr(function, &raw mut info) };
     if found == 0 || info.dli_fname.is_null() {
         return Err(Error::BadParameter(
             "dladdr does not know which library rkllm_init came from".into(),
@@ -255,10 +276,10 @@ fn loaded_path() -> Result<PathBuf> {
     }
     // SAFETY: on success `dli_fname` is a NUL-terminated string that lives as long as the library is loaded.
     let name = unsafe { CStr::from_ptr(info.dli_fname) };
-    let path = Path::new(OsStr::from_bytes(name.to_bytes()));
-    let path = std::fs::canonicalize(path).map_err(Error::io(path))?;
-    paths::check_utf8("the path of the runtime's library", path.as_os_str())?;
-    Ok(path)
+    Ok(Object {
+        start: info.dli_fbase.addr(),
+        name: OsStr::from_bytes(name.to_bytes()).into(),
+    })
 }
 
 /// Whether a library is the one built with, or another file of its release: the header of this build is then its own.

@@ -108,7 +108,7 @@ pub(super) fn start(options: &Options, task: &Task, output: Output) -> Result<(E
     let folder = Scratch::new().map_err(|error| failed("no temporary folder", error))?;
     let file = folder.path().join("task.json");
     write_task(&file, task).map_err(|error| failed("its task", error))?;
-    let mut child = Command::new("/proc/self/exe")
+    let mut child = Command::new(paths::RUNNING)
         .args(options.criterion_arguments())
         .env(TASK_VARIABLE, &file)
         .env(PARENT_VARIABLE, std::process::id().to_string())

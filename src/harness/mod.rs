@@ -27,7 +27,7 @@ use crate::levels::{Level, levels};
 use crate::options::{Mode, Options};
 use crate::progress::Progress;
 use crate::prompts::{Suite, Sweep};
-use crate::record::{Faults, RunRecord};
+use crate::record::{Faults, RunRecord, Status};
 use crate::report::layout::folded_to;
 use crate::report::result::Format;
 use crate::report::terminal::{self, TimeSpent};
@@ -279,6 +279,9 @@ fn measure(
     if options.mode() == Mode::Bench && by_now != verdict {
         say(format_args!("with what loading told, {by_now}"));
     }
+    if record.status == Status::Changed && signals::stop_signal().is_none() {
+        return changed_early(record, file);
+    }
     if stopped {
         return stopped_early(file, part);
     }
@@ -362,6 +365,19 @@ fn stopped_early(file: RecordFile, part: Part) -> Result<ExitCode> {
     match part.trouble().or_else(|| file.trouble()) {
         Some(error) => Err(error),
         None => Ok(ExitCode::from(exit::SIGNAL + signal)),
+    }
+}
+
+/// The end of a run of two models: nothing is made of it but its record.
+fn changed_early(record: &RunRecord, file: RecordFile) -> Result<ExitCode> {
+    say(format_args!(
+        "\n{}\nrecord: {}",
+        terminal::faults(record),
+        file.path().shown()
+    ));
+    match file.trouble() {
+        Some(error) => Err(error),
+        None => Ok(ExitCode::from(exit::FAILED)),
     }
 }
 

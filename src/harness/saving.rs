@@ -1,11 +1,11 @@
-//! The run record's file, kept up to date while the run goes on.
+//! The run record's file while the run goes on, and at its end.
 
 use std::path::{Path, PathBuf};
 
 use crate::console::say;
 use crate::error::Error;
 use crate::progress::Progress;
-use crate::record::RunRecord;
+use crate::record::{Journal, RunRecord};
 use crate::recorder::{At, Observer, Outcome, Round, Stopped};
 use crate::settle::Settler;
 use crate::turns::Part;
@@ -14,22 +14,46 @@ use crate::turns::Part;
 /// measured and shown.
 pub(super) struct RecordFile {
     path: PathBuf,
+    /// Absent before the record could be written.
+    journal: Option<Journal>,
     trouble: Option<Error>,
 }
 
 impl RecordFile {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, trouble: None }
+        Self {
+            path,
+            journal: None,
+            trouble: None,
+        }
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
+    /// Writes the whole record, so that it stays: at the start and at the end.
     pub(super) fn save(&mut self, record: &RunRecord) {
-        if let Err(error) = record.save(&self.path)
-            && self.trouble.is_none()
-        {
+        match Journal::begin(record, &self.path) {
+            Ok(journal) => self.journal = Some(journal),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// Writes what is new since the last call.
+    fn add(&mut self, record: &RunRecord) {
+        match &mut self.journal {
+            Some(journal) => {
+                if let Err(error) = journal.add(record) {
+                    self.fail(Error::io(&self.path)(error));
+                }
+            }
+            None => self.save(record),
+        }
+    }
+
+    fn fail(&mut self, error: Error) {
+        if self.trouble.is_none() {
             say(format_args!(
                 "the run record is not written: {error}\nMeasuring goes on; the figures will be shown, and the exit code \
                  will not be 0."
@@ -44,7 +68,7 @@ impl RecordFile {
     }
 }
 
-/// Saves the record after each inference, so that nothing measured is lost, waits for this process's turn before each, and
+/// Writes each inference down once it is made, so that nothing measured is lost, waits for this process's turn before each, and
 /// passes all on to the progress bar. Before a further model it waits for
 /// the board, where that is wanted.
 pub(super) struct Saving<'a> {
@@ -68,6 +92,7 @@ impl Observer for Saving<'_> {
 
     fn loaded(&mut self, at: At<'_>) {
         self.progress.loaded(at);
+        self.file.add(at.record);
     }
 
     fn begins(&mut self, at: At<'_>, prompt: usize, round: Round) -> Result<(), Stopped> {
@@ -77,6 +102,6 @@ impl Observer for Saving<'_> {
 
     fn ended(&mut self, at: At<'_>, prompt: usize, outcome: Outcome<'_>) {
         self.progress.ended(at, prompt, outcome);
-        self.file.save(at.record);
+        self.file.add(at.record);
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::criterion::{self, Ended, Output, Task};
 use super::verdicts;
+use crate::atomic;
 use crate::console::width;
 use crate::error::{Error, Result};
 use crate::foreign::Shown as _;
@@ -67,7 +68,7 @@ impl Statistics {
         let others_keep = is_port_named() && verdicts::raw(&output).is_empty();
         let keeps = !options.discard_baseline && !others_keep;
         if let (Task::Replay { record, .. }, Ended::Well, true) = (&task, ended, keeps) {
-            let kept = check_kept(record, selects, start);
+            let kept = check_kept(record, selects, start).and_then(|()| sync_saved(options, record, selects));
             statistics.kept = kept.and(statistics.kept);
         }
         Ok(statistics)
@@ -193,6 +194,17 @@ fn check_kept(record: &RunRecord, selects: &dyn Fn(&str) -> bool, start: SystemT
         }
     }
     Ok(())
+}
+
+/// Stores what criterion saved under a name that the user gave: it syncs nothing.
+fn sync_saved(options: &Options, record: &RunRecord, selects: &dyn Fn(&str) -> bool) -> Result<()> {
+    let Some(name) = &options.save_baseline else {
+        return Ok(());
+    };
+    let home = paths::criterion_home();
+    benchmarks(record, selects)
+        .iter()
+        .try_for_each(|(_, folder)| atomic::sync_files(&folder.join(name), &home))
 }
 
 /// Criterion would notice a missing baseline only after everything has been measured.

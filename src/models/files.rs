@@ -1,7 +1,9 @@
 //! What the files in a model's place are, and which of them make up one model.
 
+use crate::foreign::Shown as _;
 use crate::number::Long as _;
 use std::io::{self, BufReader, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -67,13 +69,100 @@ pub fn files_of(path: &Path) -> Vec<PathBuf> {
 /// `cat … | sha256sum` has it.
 ///
 /// # Errors
-/// [`Error::Io`].
+/// [`Error::Io`]; [`Error::Model`] where the model is being written.
 pub fn measure(path: &Path) -> Result<(u64, String)> {
-    let (mut hash, mut bytes) = (Sha256::new(), 0);
-    for file in files_of(path) {
-        bytes += add(&file, &mut hash).map_err(Error::io(file))?;
+    Identity::of(path).map(|identity| (identity.bytes, identity.sha256))
+}
+
+/// Which model is behind a path, by the contents of its files.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    path: PathBuf,
+    pub(crate) bytes: u64,
+    /// Hexadecimal.
+    pub(crate) sha256: String,
+    /// What the files were when they were read.
+    states: Vec<State>,
+}
+
+/// What changes when a file is written, or another one takes its name.
+#[derive(Debug, PartialEq, Eq)]
+struct State {
+    device: u64,
+    inode: u64,
+    bytes: u64,
+    /// When it was written, and when anything of it changed: seconds and nanoseconds.
+    times: [(i64, i64); 2],
+}
+
+impl State {
+    fn of(path: &Path) -> io::Result<Self> {
+        let meta = path.metadata()?;
+        Ok(Self {
+            device: meta.dev(),
+            inode: meta.ino(),
+            bytes: meta.len(),
+            times: [
+                (meta.mtime(), meta.mtime_nsec()),
+                (meta.ctime(), meta.ctime_nsec()),
+            ],
+        })
     }
-    Ok((bytes, hex::encode(hash.finalize())))
+}
+
+impl Identity {
+    /// Reads all of the model.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Model`] where it is being written.
+    pub(crate) fn of(path: &Path) -> Result<Self> {
+        let files = files_of(path);
+        let before = states(&files)?;
+        let (mut hash, mut bytes) = (Sha256::new(), 0);
+        for file in &files {
+            bytes += add(file, &mut hash).map_err(Error::io(file))?;
+        }
+        if states(&files)? != before {
+            return Err(Error::Model(format!(
+                "{} changed while it was read: wait until it is written",
+                path.shown()
+            )));
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            bytes,
+            sha256: hex::encode(hash.finalize()),
+            states: before,
+        })
+    }
+
+    /// Whether the path still leads to this model, else what has become of it. The files are read again only where they moved or
+    /// were written.
+    pub(crate) fn check(&mut self) -> std::result::Result<(), String> {
+        let path = self.path.shown();
+        let same = states(&files_of(&self.path)).is_ok_and(|states| states == self.states);
+        if same {
+            return Ok(());
+        }
+        match Self::of(&self.path) {
+            Ok(now) if now.sha256 == self.sha256 => {
+                self.states = now.states;
+                Ok(())
+            }
+            Ok(now) => Err(format!(
+                "{path} became another model while it was measured: SHA-256 {} before, {} now; measure again",
+                self.sha256, now.sha256
+            )),
+            Err(error) => Err(format!(
+                "{path} was replaced or written while it was measured, and what it is now is unknown: {error}; measure again"
+            )),
+        }
+    }
+}
+
+fn states(files: &[PathBuf]) -> Result<Vec<State>> {
+    let state = |file: &PathBuf| State::of(file).map_err(Error::io(file));
+    files.iter().map(state).collect()
 }
 
 fn add(path: &Path, hash: &mut Sha256) -> io::Result<u64> {

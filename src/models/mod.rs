@@ -14,6 +14,7 @@ use crate::foreign::Shown as _;
 use crate::{paths, suggest};
 
 pub use built_in::{built_in, built_in_names, built_in_path, remove_built_in};
+pub(crate) use files::Identity;
 pub use files::{files_of, measure};
 pub(crate) use names::distinct;
 pub use names::{named_on_server, of_server, on_server};

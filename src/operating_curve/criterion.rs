@@ -9,6 +9,7 @@ use criterion::BenchmarkId;
 
 use super::pool::{PHASES, Run};
 use crate::error::{Error, Result};
+use crate::paths;
 use crate::replay;
 use crate::report::terminal::Verdict;
 use crate::scratch::Scratch;
@@ -58,7 +59,7 @@ fn run(home: &Path, run: &Run, flag: &str) -> Result<String> {
     let durations = home.join("durations.json");
     let text = serde_json::to_vec(&benchmarks(run)).map_err(|error| failed(error.into()))?;
     std::fs::write(&durations, text).map_err(Error::io(&durations))?;
-    let output = Command::new("/proc/self/exe")
+    let output = Command::new(paths::RUNNING)
         .args(["--bench", "--noplot", flag, "base"])
         .env(DURATIONS_VARIABLE, &durations)
         .env("CRITERION_HOME", home)

@@ -18,7 +18,8 @@ pub(crate) use criterion::serve_if_criterion;
 pub(crate) use pool::Pool;
 use rate::Rate;
 
-use crate::error::{Error, Result};
+use crate::atomic::{self, Existing};
+use crate::error::Result;
 use crate::gate::{self, Design, Limits, Overall, Sides, Verdict};
 use crate::metrics::Measure;
 
@@ -34,9 +35,15 @@ pub(crate) fn write(pool: &Pool, folder: &Path, pool_name: &str, counts: Counts)
     let simulated = simulated::judge(&simulated::Noise::of(pool), counts.simulated);
     let page = page::page(pool, pool_name, &real, &simulated);
     let file = folder.join("operating-curve.md");
-    std::fs::write(&file, page).map_err(Error::io(&file))?;
+    write_text(&file, &page)?;
     let file = folder.join("operating-curve.svg");
-    std::fs::write(&file, plot::plot(&simulated)).map_err(Error::io(&file))
+    write_text(&file, &plot::plot(&simulated))
+}
+
+fn write_text(path: &Path, text: &str) -> Result<()> {
+    atomic::write(path, Existing::Replace, |writer| {
+        writer.write_all(text.as_bytes())
+    })
 }
 
 /// How many comparisons are made.

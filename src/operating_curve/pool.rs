@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::atomic::{self, Existing};
 use crate::error::{Error, Result};
 use crate::foreign::Shown as _;
 use crate::gate::Sides;
@@ -146,11 +147,7 @@ impl Pool {
     /// # Errors
     /// [`Error::Io`].
     pub(crate) fn save(&self, path: &Path) -> Result<()> {
-        let text = serde_json::to_string(self).map_err(|error| Error::Io {
-            path: path.to_owned(),
-            source: error.into(),
-        })?;
-        std::fs::write(path, text + "\n").map_err(Error::io(path))
+        atomic::write_json(path, self, Existing::Replace)
     }
 
     /// The pairs of a condition; none where it was not recorded.

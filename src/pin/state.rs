@@ -163,6 +163,10 @@ pub(crate) fn make_folder(root: &Path) -> Result<()> {
         .mode(0o755)
         .create(&folder)
         .map_err(Error::io(&folder))?;
+    folder
+        .ancestors()
+        .take_while(|above| above.starts_with(root))
+        .try_for_each(atomic::sync_folder)?;
     let meta = folder.symlink_metadata().map_err(Error::io(&folder))?;
     match distrust(&meta) {
         None if meta.is_dir() => Ok(()),

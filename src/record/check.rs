@@ -75,11 +75,18 @@ pub(super) fn comparable(record: &RunRecord) -> Checked {
         Status::Complete => None,
         Status::Running => Some("running: it is under way, or was killed"),
         Status::Stopped => Some("stopped: it was ended by a signal"),
+        Status::Changed => Some("changed: a model's file became another one while it was measured"),
     };
     if let Some(word) = word {
         return Err(Fault::at(
             "status",
             format!("{word}; only a complete run can be compared: measure again"),
+        ));
+    }
+    if let Some(index) = record.models.iter().position(|model| model.changed.is_some()) {
+        return Err(Fault::at(
+            format!("models[{index}].changed"),
+            "its figures are not those of one model: measure again",
         ));
     }
     let mut prompts = record.models.iter().flat_map(|model| &model.prompts);

@@ -2,6 +2,7 @@
 
 mod check;
 mod git;
+mod journal;
 mod read;
 
 use std::path::{Path, PathBuf};
@@ -24,10 +25,13 @@ pub(crate) use check::{
     MOST_SAMPLES, label as check_label, parameters as check_parameters, time as check_time,
 };
 pub use git::Git;
+pub(crate) use journal::Journal;
 pub(crate) use read::{Document, Fault, document, record as of_document, typed};
 
-/// Version of the record's shape. A reader refuses any other.
-pub const SCHEMA_VERSION: u32 = 6;
+/// Version of the record's shape.
+pub const SCHEMA_VERSION: u32 = 7;
+/// The oldest version that is read.
+const OLDEST_VERSION: u32 = 6;
 
 /// One run of one suite over one or more models.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,6 +77,8 @@ pub enum Status {
     Running,
     /// Stopped by Ctrl-C or SIGTERM, or because nobody gave turns any more.
     Stopped,
+    /// Ended because a model's file changed meanwhile, so that its figures are not those of one model.
+    Changed,
     /// Came to its end, whatever failed on the way.
     Complete,
 }
@@ -169,6 +175,10 @@ pub struct ModelRecord {
     pub load_failure: Option<Failure>,
     /// What went wrong when the model was freed, its samples taken.
     pub unload_failure: Option<Failure>,
+    /// What of it changed while it was measured: its files, or the library that runs it. Its figures are then not those of one
+    /// model. Absent where nothing did; new in version 7.
+    #[serde(default)]
+    pub changed: Option<String>,
     /// Lines with which the runtime warned, each once, [`MOST_WARNINGS`] at most.
     pub warnings: Vec<String>,
     /// One entry a prompt, in the suite's order.
@@ -238,6 +248,8 @@ pub struct Faults {
     pub models_not_loaded: usize,
     /// Models whose unloading failed.
     pub models_not_unloaded: usize,
+    /// Models that changed while they were measured.
+    pub models_changed: usize,
     /// Inferences that an engine's failure cost.
     pub failed: usize,
     /// Inferences that the ledger rejected.
@@ -250,7 +262,8 @@ impl Faults {
     /// Whether the run is to end with a failure: something died, was not loaded or was given up. A rejected
     /// inference that was made good by another one is reported, not punished.
     pub fn are_fatal(&self) -> bool {
-        self.models_not_loaded + self.models_not_unloaded + self.failed + self.given_up > 0
+        self.models_not_loaded + self.models_not_unloaded + self.models_changed + self.failed + self.given_up
+            > 0
     }
 }
 
@@ -265,6 +278,11 @@ impl std::fmt::Display for Faults {
                 self.models_not_unloaded,
                 "model failed on unloading",
                 "models failed on unloading",
+            ),
+            part(
+                self.models_changed,
+                "model changed while it was measured",
+                "models changed while they were measured",
             ),
             part(self.failed, "inference failed", "inferences failed"),
             part(
@@ -339,6 +357,7 @@ impl RunRecord {
         for model in &self.models {
             faults.models_not_loaded += usize::from(model.load_failure.is_some());
             faults.models_not_unloaded += usize::from(model.unload_failure.is_some());
+            faults.models_changed += usize::from(model.changed.is_some());
             for prompt in &model.prompts {
                 faults.failed += prompt.failures.len();
                 faults.rejected += prompt.rejected.len();
@@ -348,22 +367,25 @@ impl RunRecord {
         faults
     }
 
-    /// Marks the run as ended: stopped by the user, or complete.
+    /// Marks the run as ended: by a model that changed, stopped by the user, or complete.
     pub(crate) fn end(&mut self, stopped: bool) {
-        self.status = if stopped {
+        self.status = if self.models.iter().any(|model| model.changed.is_some()) {
+            Status::Changed
+        } else if stopped {
             Status::Stopped
         } else {
             Status::Complete
         };
     }
 
-    /// Whether the run came to its end. One that is [running](Status::Running) or was [stopped](Status::Stopped) can be
-    /// read, but its prompts may lack samples, and nothing is to be compared with it.
+    /// Whether the run came to its end. Any other can be read, but its prompts may lack samples or have those of another model,
+    /// and nothing is to be compared with it.
     pub fn is_complete(&self) -> bool {
         self.status == Status::Complete
     }
 
-    /// Writes the record to `path`: beside it first, then by rename, so that `path` is whole at every moment.
+    /// Writes the record to `path`: beside it first, then by rename, so that `path` is whole at every moment, and stays after a
+    /// power cut.
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io).
@@ -545,6 +567,7 @@ pub(crate) mod fixtures {
             loaded: None,
             load_failure: None,
             unload_failure: None,
+            changed: None,
             warnings: Vec::new(),
             prompts: Vec::new(),
         }

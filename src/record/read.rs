@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{RunRecord, SCHEMA_VERSION};
+use super::{OLDEST_VERSION, RunRecord, SCHEMA_VERSION, journal};
 use crate::error::Error;
 use crate::json::{Object, Walk, clip};
 
@@ -77,6 +77,8 @@ impl fmt::Display for Fault {
 #[derive(Debug)]
 pub(crate) struct Document {
     text: String,
+    /// The lines behind it, of a run record that was being written.
+    journal: String,
     pub(crate) header: Header,
 }
 
@@ -104,17 +106,17 @@ impl Header {
     }
 
     /// The version of the document's shape must be `known`, the one that this rkllm-bench reads and writes; and that of
-    /// each run in it ours, which is asked before the run's fields, since another version may have renamed them.
+    /// each run in it one that is read, which is asked before the run's fields, since another version may have renamed them.
     pub(crate) fn check_versions(&self, known: u32) -> Result<(), Fault> {
-        self.check_version(known)?;
+        self.check_version(known, known)?;
         for (index, run) in self.runs.iter().enumerate() {
-            run.check_version(SCHEMA_VERSION)
+            run.check_version(OLDEST_VERSION, SCHEMA_VERSION)
                 .map_err(|fault| fault.within(&format!("runs[{index}]")))?;
         }
         Ok(())
     }
 
-    fn check_version(&self, known: u32) -> Result<(), Fault> {
+    fn check_version(&self, oldest: u32, newest: u32) -> Result<(), Fault> {
         let field = "schema_version";
         let Some(version) = &self.schema_version else {
             return Err(foreign("no schema_version in it"));
@@ -125,13 +127,10 @@ impl Header {
                 format!("{}, not a whole number", clip(&version.to_string())),
             ));
         };
-        if version == u64::from(known) {
-            return Ok(());
-        }
-        let age = if version > u64::from(known) {
-            "newer"
-        } else {
-            "older"
+        let (age, known) = match version {
+            _ if version > u64::from(newest) => ("newer", newest),
+            _ if version < u64::from(oldest) => ("older", oldest),
+            _ => return Ok(()),
         };
         let writer = self.tool_version.as_ref().and_then(Value::as_str);
         Err(Fault::at(
@@ -152,18 +151,28 @@ fn foreign(what: &str) -> Fault {
 
 /// The JSON document in the file at `path`.
 pub(crate) fn document(path: &Path) -> Result<Document, Fault> {
-    let bytes = bytes_of(path)?;
+    let (bytes, journal) = journal::split(bytes_of(path)?);
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(Fault::whole(format!("the file is empty; {WHERE_RECORDS_ARE}")));
     }
-    let text = String::from_utf8(bytes).map_err(|error| {
-        Fault::whole(format!(
-            "binary data, not JSON: byte {} is not UTF-8; {WHERE_RECORDS_ARE}",
-            error.utf8_error().valid_up_to()
-        ))
-    })?;
+    let text = |bytes| {
+        String::from_utf8(bytes).map_err(|error| {
+            Fault::whole(format!(
+                "binary data, not JSON: byte {} is not UTF-8; {WHERE_RECORDS_ARE}",
+                error.utf8_error().valid_up_to()
+            ))
+        })
+    };
+    let (text, journal) = (text(bytes)?, text(journal)?);
     match parsed::<Object<Header>>(&text) {
-        Ok(Object(header)) => Ok(Document { text, header }),
+        Ok(Object(header)) if header.is_of_run() || journal.is_empty() => Ok(Document {
+            text,
+            journal,
+            header,
+        }),
+        Ok(_) => Err(Fault::whole(format!(
+            "lines of a run behind what is no run; {ALTERED}"
+        ))),
         // A header skips most of the text without a note of where it is.
         Err(fault) => Err(match parsed::<Walk>(&text) {
             Err(placed) => placed,
@@ -174,7 +183,7 @@ pub(crate) fn document(path: &Path) -> Result<Document, Fault> {
 }
 
 /// A value out of a text that holds nothing else.
-fn parsed<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Fault> {
+pub(super) fn parsed<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Fault> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut deserializer)
         .map_err(|error| unusable(&field_of(error.path()), error.inner()))?;
@@ -244,8 +253,9 @@ pub(crate) fn record(document: &Document) -> Result<RunRecord, Fault> {
     if let Some(kind) = document.header.kind() {
         return Err(Fault::at("kind", format!("a {}, not one run", clip(kind))));
     }
-    document.header.check_versions(SCHEMA_VERSION)?;
-    let record: RunRecord = typed(document)?;
+    document.header.check_version(OLDEST_VERSION, SCHEMA_VERSION)?;
+    let mut record: RunRecord = typed(document)?;
+    journal::replay(&mut record, &document.journal)?;
     super::check::record(&record)?;
     Ok(record)
 }
@@ -338,7 +348,7 @@ mod tests {
             (
                 json!(99),
                 [
-                    "schema_version: it has version 99, newer than 6",
+                    "schema_version: it has version 99, newer than 7",
                     "(0.0.0), or measure again",
                 ],
             ),

@@ -24,6 +24,9 @@ pub(super) const fn unfinished(status: Status) -> Option<&'static str> {
     match status {
         Status::Complete => None,
         Status::Stopped => Some("The run was stopped before its end, so samples are missing."),
+        Status::Changed => {
+            Some("A model changed while it was measured, so its figures are not those of one model.")
+        }
         Status::Running => Some("The run did not come to its end, so samples are missing."),
     }
 }

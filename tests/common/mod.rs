@@ -15,6 +15,8 @@ pub mod gguf;
 #[cfg(feature = "host")]
 pub mod host;
 pub mod http;
+#[cfg(feature = "host")]
+pub mod power;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

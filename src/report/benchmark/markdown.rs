@@ -161,6 +161,9 @@ fn failures(run: &RunRecord, model: &ModelRecord) -> String {
     if let Some(failure) = &model.load_failure {
         items.push(format!("not loaded: {}", prose(&failure.to_string())));
     }
+    if let Some(what) = &model.changed {
+        items.push(format!("changed: {}", prose(what)));
+    }
     if let Some(failure) = &model.unload_failure {
         items.push(format!("on unloading: {}", prose(&failure.to_string())));
     }

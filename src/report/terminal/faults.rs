@@ -13,6 +13,9 @@ pub fn faults(record: &RunRecord) -> String {
         if let Some(failure) = &model.unload_failure {
             lines.push(format!("{}, on unloading: {failure}", model.name));
         }
+        if let Some(what) = &model.changed {
+            lines.push(format!("{}: {what}", model.name));
+        }
         for prompt in &model.prompts {
             for (cause, count) in prompt.causes() {
                 lines.push(format!("{} {}: {count} x {cause}", model.name, prompt.id));
