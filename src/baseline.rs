@@ -4,14 +4,16 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::atomic::{self, Existing};
 use crate::error::{Error, Result};
 use crate::foreign::Shown as _;
+use crate::lock::{self, Lock};
 use crate::record::{self, Document, Fault, RunRecord};
-use crate::{hint, lock, paths, suggest};
+use crate::{hint, paths, suggest};
 
 /// What the field `kind` says: a run record has none.
 pub const KIND: &str = "rkllm-bench baseline";
@@ -20,6 +22,8 @@ pub const SCHEMA_VERSION: u32 = 1;
 /// Longest name, bytes: with `.json` and what is written beside it, well below the 255 that a file's name may have.
 const LONGEST_NAME: usize = 64;
 const ENDING: &str = ".json";
+/// How long another process may hold the baselines: it reads and writes one.
+const LOCK_PATIENCE: Duration = Duration::from_mins(1);
 
 /// One or more complete runs, each with an id of its own and a sample at least.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -287,17 +291,16 @@ impl Store {
             .try_for_each(|path| std::fs::remove_file(path).map_err(Error::io(path)))
     }
 
-    /// Waits until no other process changes a baseline, and keeps them waiting until the result is dropped: two that add
-    /// a run at once would lose one.
+    /// Waits until no other process changes a baseline, for a minute at most, and keeps them waiting until the result is
+    /// dropped: two that add a run at once would lose one.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Busy`] with the process that holds the lock all that time, [`Error::NoResults`] when it cannot be made.
     pub fn lock(&self) -> Result<std::fs::File> {
         atomic::make_folder(&self.dir)?;
         let path = self.dir.join(".lock");
-        let file = lock::file(&path).map_err(Error::io(&path))?;
-        file.lock().map_err(Error::io(&path))?;
-        Ok(file)
+        let what = format!("the baselines in {}", self.dir.shown());
+        lock::take_within(LOCK_PATIENCE, &path, &what, "wait for it, or end it").map(Lock::into_file)
     }
 }
 

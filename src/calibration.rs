@@ -101,7 +101,7 @@ pub(crate) struct Taken {
 pub(crate) fn take(line: &CommandLine, extent: Extent, folder: &Path) -> Result<Taken> {
     let start = Instant::now();
     let progress = Repeats::of("run", extent);
-    let stop = || signals::stop_signal().is_some();
+    let stop = signals::is_stopped;
     let mut runs = Vec::new();
     let end = loop {
         if let Some(end) = extent.end(runs.len(), start.elapsed()) {

@@ -62,6 +62,7 @@ pub(crate) fn record(
             })
             .collect();
         drop(sender);
+        // Ends when the clients have, each of which ends by its deadlines or by a stop.
         for taken in taken {
             keep(record, index, taken, observer);
         }

@@ -97,6 +97,7 @@ pub(crate) fn deliver(bytes: &[u8]) {
     note(write(std::io::stdout().lock(), bytes));
 }
 
+/// Without a deadline: a pager may be read as slowly as its user likes. A stop ends the program all the same.
 fn write(mut to: impl Write, bytes: &[u8]) -> std::io::Result<()> {
     to.write_all(bytes).and_then(|()| to.flush())
 }

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use crate::console;
-use crate::error::Error;
+use crate::error::{Error, Result};
+use crate::{console, signals};
 
 /// A bench target: something failed.
 pub(crate) const FAILED: u8 = 1;
@@ -26,6 +26,17 @@ pub(crate) fn of_error(error: &Error) -> u8 {
     }
 }
 
+/// The end of a `main`: says what failed, and gives the code. A program that was stopped ends with the signal's, whatever
+/// came of it.
+pub(crate) fn of_outcome(outcome: Result<ExitCode>) -> ExitCode {
+    let code = outcome.unwrap_or_else(|error| {
+        console::say(format_args!("error: {error}"));
+        ExitCode::from(of_error(&error))
+    });
+    let stopped = signals::stop_signal().map(|signal| ExitCode::from(SIGNAL + signal));
+    console::finish(stopped.unwrap_or(code))
+}
+
 /// Prints what clap has to say, a mistake or the help that was asked for, and gives the code for it.
 pub(crate) fn of_arguments(error: &clap::Error) -> ExitCode {
     console::print_usage(error);
@@ -39,7 +50,7 @@ pub(crate) fn of_arguments(error: &clap::Error) -> ExitCode {
 /// The code for a program whose output was lost and that would have ended with `code`. A verdict that nobody could read
 /// counts for nothing; what kept the program from giving one, and a stop by the user, do.
 pub(crate) fn of_lost_output(code: ExitCode) -> ExitCode {
-    let kept = [USAGE, SIGNAL + 2, SIGNAL + 15].map(ExitCode::from);
+    let kept = [USAGE, SIGNAL + 1, SIGNAL + 2, SIGNAL + 15].map(ExitCode::from);
     if kept.contains(&code) {
         code
     } else {

@@ -6,9 +6,7 @@ pub(crate) mod command;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
-
-use rustix::process::{Pid, Signal, kill_process};
+use std::time::Duration;
 
 use crate::engine::log;
 use crate::error::{Error, Result};
@@ -19,8 +17,6 @@ use crate::{atomic, child, exit};
 
 pub(crate) use self::command::CommandLine;
 
-/// How often a wait looks for an end and for a stop.
-const TICK: Duration = Duration::from_millis(20);
 /// Lines kept of what a process printed.
 const LAST_LINES: usize = 20;
 
@@ -128,10 +124,12 @@ fn records_in(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Runs a command to its end. It has a process group of its own, so that a Ctrl-C is for this program, which has `stop`
-/// say so: the process is sent SIGTERM and waited for.
+/// say so: the process group is sent
+/// that signal and waited for, and killed where that takes too long. Without a deadline otherwise: a bench may take as long
+/// as its suite.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be started or waited for.
+/// [`Error::Io`] when it cannot be started, or stays when it is killed.
 pub(crate) fn run(command: &mut Command, stop: &dyn Fn() -> bool) -> Result<Ended> {
     let program = PathBuf::from(command.get_program());
     let output = tempfile::tempfile().map_err(Error::io(std::env::temp_dir()))?;
@@ -143,21 +141,9 @@ pub(crate) fn run(command: &mut Command, stop: &dyn Fn() -> bool) -> Result<Ende
         .process_group(0)
         .spawn()
         .map_err(Error::io(&program))?;
-    let mut stopping_since = None;
-    let status = loop {
-        if let Some(status) = child.try_wait().map_err(Error::io(&program))? {
-            break status;
-        }
-        if stopping_since.is_some_and(|since: Instant| since.elapsed() > child::FAREWELL) {
-            let _ = child.kill(); // one that goes on after SIGTERM
-        }
-        if stopping_since.is_none() && stop() {
-            stopping_since = Some(Instant::now());
-            if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-                let _ = kill_process(pid, Signal::TERM); // it may have gone by itself meanwhile
-            }
-        }
-        std::thread::sleep(TICK);
+    let status = match child::ended_within(&mut child, Duration::MAX, stop) {
+        Some(status) => status,
+        None => child::end(&mut child).ok_or_else(|| Error::io(&program)(child::undead(&child)))?,
     };
     Ok(Ended {
         status,

@@ -103,6 +103,7 @@ mod harness;
 mod hint;
 pub mod inference;
 mod json;
+mod keeper;
 pub mod ledger;
 pub mod levels;
 mod lock;
@@ -135,6 +136,7 @@ pub mod summary;
 mod thinking;
 mod trial;
 pub mod turns;
+mod wait;
 
 pub use cli::cli_main;
 pub use error::{Error, Result};

@@ -11,12 +11,12 @@ use crate::console::say;
 use crate::error::{Error, Result};
 use crate::ffi::library::IS_HOST;
 use crate::foreign::Shown as _;
-use crate::paths;
+use crate::{paths, signals};
 
 /// Held until it is dropped, or until its process ends, however that happens.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
 }
 
 /// How often a held lock is tried again.
@@ -58,11 +58,19 @@ fn results_lock() -> PathBuf {
     paths::criterion_home().join("rkllm-bench.lock")
 }
 
+/// Waits for the lock file at `path` for as long as `patience`, and says whom for.
+///
+/// # Errors
+/// As [`take_all`].
+pub(crate) fn take_within(patience: Duration, path: &Path, what: &str, remedy: &str) -> Result<Lock> {
+    take_until(Instant::now() + patience, || Lock::take(path, what, remedy))
+}
+
 fn take_until(end: Instant, take: impl Fn() -> Result<Lock>) -> Result<Lock> {
     let mut is_waiting = false;
     loop {
         match take() {
-            Err(Error::Busy { what, holder, .. }) if Instant::now() < end => {
+            Err(Error::Busy { what, holder, .. }) if Instant::now() < end && !signals::is_stopped() => {
                 if !is_waiting {
                     say(format_args!("waiting for process {holder}: {what}"));
                 }
@@ -107,6 +115,11 @@ fn is_shared(folder: &Path) -> bool {
 }
 
 impl Lock {
+    /// The file, which holds the lock until it is closed.
+    pub(crate) fn into_file(self) -> File {
+        self.file
+    }
+
     /// Locks the file at `path`, which is made where it is missing, and writes this process's id into it.
     ///
     /// Others may have put something at `path`. It is locked where it is a regular file, whoever owns it, since a lock of
@@ -129,7 +142,7 @@ impl Lock {
                 Ok(()) if !is_at(&file, path) => {}
                 Ok(()) => {
                     sign(&file);
-                    return Ok(Self { _file: file });
+                    return Ok(Self { file });
                 }
                 Err(TryLockError::WouldBlock) => {
                     return Err(Error::Busy {
@@ -260,8 +273,10 @@ mod tests {
             text.contains("the results") && text.contains(&std::process::id().to_string()),
             "{text}"
         );
+        let waited = take_within(Duration::from_millis(1), &path, "the results", "wait");
+        assert!(matches!(waited, Err(Error::Busy { .. })), "{waited:?}");
         drop(first);
-        Lock::take(&path, "the results", "wait").expect("free again");
+        take_within(Duration::ZERO, &path, "the results", "wait").expect("free again");
     }
 
     /// What another user may put at the place of a lock, and a file that must stay as it is.

@@ -7,9 +7,10 @@ use serde::Serialize;
 
 use crate::error::Result;
 use crate::figures::Interval;
+use crate::keeper::Keeper;
 use crate::metrics::{NS_PER_MS, float};
 use crate::progress::Progress;
-use crate::record::{Journal, PromptRecord, RunRecord, Sample};
+use crate::record::{PromptRecord, RunRecord, Sample};
 use crate::recorder::{At, Observer, Outcome, Round, Stopped};
 use crate::run::Run;
 use crate::stats::{mean, paired};
@@ -143,42 +144,45 @@ pub(crate) fn measure(runs: [&Run; 2], folder: &Path) -> Result<[(RunRecord, Pat
     let mut begun = Vec::new();
     for run in runs {
         let record = run.begin(&|_| true)?;
-        let path = folder.join(format!("{}.json", record.run_id));
-        let journal = Journal::begin(&record, &path)?;
-        begun.push((run, record, path, journal));
+        let mut keeper = Keeper::new(folder.join(format!("{}.json", record.run_id)));
+        keeper.save(&record)?;
+        begun.push((run, record, keeper));
     }
     let turns = Turns::default();
-    let taken = std::thread::scope(|scope| {
+    let mut taken = std::thread::scope(|scope| {
         let sides: Vec<_> = begun
             .into_iter()
             .enumerate()
-            .map(|(side, (run, mut record, path, journal))| {
+            .map(|(side, (run, mut record, mut keeper))| {
                 let turns = &turns;
                 scope.spawn(move || {
                     let mut observer = InTurns {
                         turns,
                         side,
-                        journal,
+                        keeper: &mut keeper,
                         // Both have as many inferences.
                         progress: (side == 1).then(|| Progress::of(&record)),
                     };
                     let stopped = run.take(&mut record, &mut observer).is_err();
                     drop(observer);
                     record.end(stopped);
-                    (record, path)
+                    (record, keeper)
                 })
             })
             .collect();
+        // Each side ends by its deadlines or by a stop.
         let joined = sides.into_iter().map(std::thread::ScopedJoinHandle::join);
         joined
             .map(|side| side.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect::<Vec<_>>()
     });
     // Not before both have ended: the one would wait for the disk while the other measures.
-    for (record, path) in &taken {
-        record.save(path)?;
+    for (record, keeper) in &mut taken {
+        keeper.save(record)?;
     }
-    let mut taken = taken.into_iter();
+    let mut taken = taken
+        .into_iter()
+        .map(|(record, keeper)| (record, keeper.path().to_owned()));
     match (taken.next(), taken.next()) {
         (Some(direct), Some(server)) => Ok([direct, server]),
         _ => unreachable!("two sides were started"),
@@ -188,7 +192,7 @@ pub(crate) fn measure(runs: [&Run; 2], folder: &Path) -> Result<[(RunRecord, Pat
 struct InTurns<'a> {
     turns: &'a Turns,
     side: usize,
-    journal: Journal,
+    keeper: &'a mut Keeper,
     progress: Option<Progress>,
 }
 
@@ -206,7 +210,7 @@ impl Observer for InTurns<'_> {
             progress.ended(at, prompt, outcome);
         }
         // A failure shows at the end, when it is saved for good.
-        let _ = self.journal.add(at.record);
+        let _ = self.keeper.add(at.record);
     }
 }
 

@@ -61,7 +61,7 @@ impl Settler {
         let mut pause = || {
             let tick = Instant::now();
             while tick.elapsed() < TICK {
-                if signals::stop_signal().is_some() {
+                if signals::is_stopped() {
                     return Next::Stop;
                 }
                 if begin.elapsed() >= bound {

@@ -101,3 +101,43 @@ fn a_refusal_comes_with_the_runtimes_own_words_and_the_worker_goes_on() {
     assert!(refused.refusal.is_some());
     assert_eq!(worker.infer(&request()).expect("inferred").tokens.len(), 8);
 }
+
+/// A process that another one traces stays, for whoever started it, until its tracer has seen its end: as one that hangs in a
+/// driver. The tracer ends when the file that it is given is gone.
+const TRACED: &str = r#"#!/usr/bin/env python3
+import ctypes, os, sys, time
+libc = ctypes.CDLL(None)
+libc.prctl(0x59616d61, ctypes.c_ulong(2**64 - 1), 0, 0, 0)  # PR_SET_PTRACER, any
+traced = os.getpid()
+if os.fork() == 0:
+    libc.ptrace(0x4206, traced, 0, 0)  # PTRACE_SEIZE
+    while os.path.exists(FILE):
+        time.sleep(0.05)
+    os._exit(0)
+time.sleep(600)
+"#;
+
+#[test]
+fn a_worker_that_stays_when_it_is_killed_is_given_up_and_named() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let _turn = turn();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (program, file) = (folder.path().join("worker"), folder.path().join("held"));
+    std::fs::write(&file, "").expect("written");
+    std::fs::write(&program, TRACED.replace("FILE", &format!("{file:?}"))).expect("written");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("set");
+    let mut worker = Worker::of_executable(&program);
+    let asked = LoadSpec {
+        deadline: std::time::Duration::from_secs(5),
+        ..spec()
+    };
+    let failure = worker.load(&asked).expect_err("no answer");
+    assert_eq!(failure.kind, FailureKind::Lost);
+    let [pid] = &children()[..] else {
+        panic!("{failure}: {:?}", children());
+    };
+    let expected = format!("process {pid} was killed and is still there");
+    assert!(failure.message.contains(&expected), "{failure}");
+    std::fs::remove_file(&file).expect("removed");
+}

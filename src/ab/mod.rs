@@ -189,7 +189,7 @@ struct Pair {
 
 /// Runs the pair of this index; absent when the user stopped it.
 fn run_pair(plan: &Plan, index: usize, first: Side) -> Result<Option<Pair>> {
-    let stop = || signals::stop_signal().is_some();
+    let stop = signals::is_stopped;
     let start = Instant::now();
     let started_at = jiff::Timestamp::now().to_string();
     let name = |side: Side| format!("pair-{:03}-{}", index + 1, side.name());

@@ -19,6 +19,7 @@ use crate::report::gate::Format;
 use crate::report::gate::advice::is_feasible;
 use crate::report::layout::folded_to;
 use crate::run::run_id;
+use crate::signals::LastWords;
 use crate::{exit, signals};
 
 /// Time for all pairs unless the user says otherwise.
@@ -66,8 +67,11 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    signals::listen()?;
     let plan = plan(arguments)?;
-    signals::listen().map_err(|error| Error::Worker(format!("no signal handlers: {error}")))?;
+    let folder = plan.folder.clone();
+    let _words =
+        LastWords::new(move || format!("\nstopped; the pairs until then are in {}", folder.shown()));
     let taken = ab::take(&plan).inspect_err(|_| {
         say(format_args!(
             "the pairs until then are in {}",

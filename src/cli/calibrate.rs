@@ -17,6 +17,7 @@ use crate::record::{Faults, RunRecord};
 use crate::report::calibration as report;
 use crate::report::layout::folded_to;
 use crate::run::run_id;
+use crate::signals::LastWords;
 use crate::summary::Disturbance;
 use crate::{exit, paths, signals};
 
@@ -46,14 +47,17 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    signals::listen()?;
     let line = CommandLine::of_words(arguments.command.clone())?.built()?;
     let extent = Extent {
         count: Some(arguments.runs),
         budget: Some(arguments.budget),
     };
-    signals::listen().map_err(|error| Error::Worker(format!("no signal handlers: {error}")))?;
     // Named beside the calibrations, until it is one.
     let folder = paths::calibrations_dir().join(run_id("unfinished"));
+    let of_words = folder.clone();
+    let _words =
+        LastWords::new(move || format!("\nstopped; the runs until then are in {}", of_words.shown()));
     let taken = calibration::take(&line, extent, &folder)?;
     if taken.end.is_none() {
         let signal = signals::stop_signal().unwrap_or_default();

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::{ColorChoice, Parser, Subcommand};
 
-use crate::console::{self, say};
+use crate::console;
 use crate::engine::serve_if_worker;
 use crate::error::Result;
 use crate::operating_curve::serve_if_criterion;
@@ -67,7 +67,7 @@ const EXIT_CODES: &str = "Exit codes:
   64   usage: the command line, a file or a model cannot be used; of pin: there is no clock to hold
   70   an error inside rkllm-bench or its surroundings: a bench process that left no record, stdout that
        cannot be written (a reader that has left is no error)
-  130  stopped by Ctrl-C, 143 by SIGTERM; what was taken is kept
+  130  stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP; what was taken is kept
 pin with a command ends with the command's code, or with 1 where that is 0 and a value did not take.";
 
 /// The body of the program's `main`.
@@ -83,10 +83,7 @@ pub fn cli_main() -> ExitCode {
         Ok(Err(error)) => return console::finish(exit::of_arguments(&error)),
         Err(error) => Err(error),
     };
-    console::finish(outcome.unwrap_or_else(|error| {
-        say(format_args!("error: {error}"));
-        ExitCode::from(exit::of_error(&error))
-    }))
+    exit::of_outcome(outcome)
 }
 
 fn run(command: Command) -> Result<ExitCode> {

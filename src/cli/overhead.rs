@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::console::{self, print, say};
 use crate::engine::server::{Address, Api, Server, Target};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::foreign::Shown as _;
 use crate::prompts::{Suite, Sweep};
 use crate::record::{Faults, Status};
@@ -64,8 +64,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    signals::listen()?;
     let [direct, server] = runs(arguments)?;
-    signals::listen().map_err(|error| Error::Worker(format!("no signal handlers: {error}")))?;
     if !arguments.url.is_local() {
         say(format_args!(
             "{} is not this machine by its address: where it is another one, the difference is that of the machines, too",
@@ -101,7 +101,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
             code = ExitCode::from(exit::FAILED);
         }
     }
-    Ok(signals::stop_signal().map_or(code, |signal| ExitCode::from(exit::SIGNAL + signal)))
+    Ok(code)
 }
 
 fn runs(arguments: &Arguments) -> Result<[Run; 2]> {

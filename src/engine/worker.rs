@@ -13,18 +13,20 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitCode, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::log::{LAST_LINES, last_lines, warnings_from};
 use super::{Engine, Failure, FailureKind, InProcess, LoadSpec, Loaded};
-use crate::child::{ended_within, kill};
+use crate::child::{self, ended_within, kill};
+use crate::console::say;
 use crate::error::{Error, Result};
 use crate::foreign::Shown as _;
 use crate::inference::{Finish, Inference, Request};
 use crate::scratch::Scratch;
+use crate::wait::{Silence, received};
 use crate::{ffi, signals};
 
 /// First argument of an executable that is to be a worker; the second is its parent's process id.
@@ -37,8 +39,6 @@ const GRACE: Duration = Duration::from_secs(5);
 const UNLOAD_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a worker has to free its model and leave when nothing more is asked of it, or its pipes have closed.
 const GOODBYE: Duration = Duration::from_secs(2);
-/// How often a wait looks whether the user asked to stop.
-const TICK: Duration = Duration::from_millis(50);
 
 #[derive(Debug, Serialize, Deserialize)]
 enum Ask {
@@ -90,7 +90,9 @@ impl Worker {
         // What cannot be written down is no fault of the worker's.
         let line = serde_json::to_vec(ask)
             .map_err(|error| Failure::refused(format!("the worker cannot be asked: {error}")))?;
-        let answer = running.send(line).and_then(|()| running.receive(patience));
+        let answer = running
+            .send(line)
+            .and_then(|()| received(&running.replies, patience));
         match answer {
             Ok(Reply::Failed(failure)) => Err(Failure {
                 last_lines: join_lines(failure.last_lines, running),
@@ -214,14 +216,6 @@ fn not_started(executable: &Path, error: &std::io::Error) -> Error {
     Error::Worker(format!("{} could not be started: {error}", executable.shown()))
 }
 
-/// Why no reply came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Silence {
-    Gone,
-    TooLong,
-    Stopped,
-}
-
 #[derive(Debug)]
 struct Running {
     child: Child,
@@ -274,30 +268,15 @@ impl Running {
         })
     }
 
-    /// By a thread: a worker that hangs reads nothing, and a long prompt is more than a pipe holds.
+    /// By a thread: a worker that hangs reads nothing, and a long prompt is more than a pipe holds. The deadline of the
+    /// reply is that of the request too.
     fn send(&self, ask: Vec<u8>) -> std::result::Result<(), Silence> {
         let asks = self.asks.as_ref().ok_or(Silence::Gone)?;
         asks.send(ask).map_err(|_| Silence::Gone)
     }
 
-    fn receive(&self, patience: Duration) -> std::result::Result<Reply, Silence> {
-        let end = Instant::now() + patience;
-        loop {
-            let left = end.saturating_duration_since(Instant::now());
-            match self.replies.recv_timeout(left.min(TICK)) {
-                Ok(reply) => return Ok(reply),
-                Err(RecvTimeoutError::Disconnected) => return Err(Silence::Gone),
-                Err(RecvTimeoutError::Timeout) if signals::stop_signal().is_some() => {
-                    return Err(Silence::Stopped);
-                }
-                Err(RecvTimeoutError::Timeout) if left.is_zero() => return Err(Silence::TooLong),
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-        }
-    }
-
     fn ended_within(&mut self, patience: Duration) -> Option<ExitStatus> {
-        ended_within(&mut self.child, patience, || signals::stop_signal().is_some())
+        ended_within(&mut self.child, patience, signals::is_stopped)
     }
 
     /// Makes sure that the worker is gone and says how it went.
@@ -306,6 +285,10 @@ impl Running {
         let own = (silence == Silence::Gone)
             .then(|| self.ended_within(GOODBYE))
             .flatten();
+        // It may have been stopped together with this process.
+        let is_stopped =
+            signals::is_stopped() || own.is_some_and(|status| signals::is_shared(status.signal()));
+        let silence = if is_stopped { Silence::Stopped } else { silence };
         let ended = own.is_some() || kill(&mut self.child).is_some();
         let mut message = match (silence, own) {
             (Silence::Stopped, _) => "stopped by the user".into(),
@@ -324,7 +307,7 @@ impl Running {
             (Silence::Gone, None) => "the worker's answer was none, and it was killed".into(),
         };
         if !ended {
-            message += "; it hangs in the kernel and is still there";
+            message = format!("{message}; {}", child::still_there(&self.child));
         }
         let kind = if silence == Silence::Stopped {
             FailureKind::Stopped
@@ -342,8 +325,8 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.asks = None; // end of input: the worker frees its model and leaves
-        if self.ended_within(GOODBYE).is_none() {
-            kill(&mut self.child);
+        if self.ended_within(GOODBYE).is_none() && kill(&mut self.child).is_none() {
+            say(child::still_there(&self.child));
         }
     }
 }
@@ -415,6 +398,7 @@ fn serve(parent: Option<i32>) -> std::io::Result<()> {
     )?));
     rustix::stdio::dup2_stdout(rustix::stdio::stderr())?;
     let mut engine = InProcess::new();
+    // Waits for its parent as long as that lives: its end closes the pipe, and ends this process.
     for line in std::io::stdin().lock().lines() {
         let reply = match serde_json::from_str(&line?)? {
             Ask::Load(spec) => engine.load(&spec).map(Reply::Loaded),

@@ -35,6 +35,7 @@ pub(super) fn with_deadline<T>(
             let _done = Done(&done, &signal);
             body()
         };
+        // It waits no longer than `deadline`, and for the abort.
         (value, watchdog.join().unwrap_or(false))
     })
 }

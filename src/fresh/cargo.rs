@@ -1,11 +1,13 @@
 //! `cargo bench --bench NAME` as a command: the executable that it builds is found once, and started as it is from then on.
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::command::file_name;
+use crate::child;
 use crate::error::{Error, Result};
 
 /// Options of `cargo bench` that take a value as a word of its own.
@@ -130,16 +132,13 @@ impl CargoBench {
                 command.env_remove(&variable);
             }
         }
-        let output = command
-            .envs(variables)
-            .stdin(Stdio::null())
-            .stderr(Stdio::inherit())
-            .output()
+        // Without a deadline: a build takes as long as it does, and shows how far it is.
+        let (status, stdout) = child::output_within(command.envs(variables), Duration::MAX)
             .map_err(|error| error.to_string())?;
-        if !output.status.success() {
-            return Err(format!("cargo ended with {}", output.status));
+        if !status.success() {
+            return Err(format!("cargo ended with {status}"));
         }
-        let messages = String::from_utf8_lossy(&output.stdout);
+        let messages = String::from_utf8_lossy(&stdout);
         let mut executables = messages.lines().filter_map(|line| self.executable_of(line));
         executables
             .next_back()

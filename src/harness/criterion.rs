@@ -5,13 +5,15 @@ use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, ExitCode, ExitStatus, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
 
 use clap::Parser as _;
 use serde::{Deserialize, Serialize};
 
 use super::verdicts;
+use crate::child;
 use crate::console::{deliver, each_line, print, say};
 use crate::engine::die_with;
 use crate::error::{Error, Result};
@@ -28,6 +30,8 @@ const TASK_VARIABLE: &str = "RKLLM_BENCH_CRITERION_TASK";
 const PARENT_VARIABLE: &str = "RKLLM_BENCH_CRITERION_PARENT";
 /// How often a wait looks whether the user asked to stop.
 const TICK: Duration = Duration::from_millis(20);
+/// How long what it printed last may take to come, once it has ended.
+const DRAIN: Duration = Duration::from_millis(300);
 
 /// What criterion's process is to do.
 #[derive(Debug, Serialize, Deserialize)]
@@ -104,7 +108,9 @@ impl Ended {
 pub(super) fn start(options: &Options, task: &Task, output: Output) -> Result<(Ended, String)> {
     let failed =
         |what: &str, error: std::io::Error| Error::Worker(format!("criterion's process, {what}: {error}"));
-    signals::listen().map_err(|error| failed("no signal handlers", error))?;
+    if let Some(signal) = signals::stop_signal() {
+        return Ok((Ended::Stopped(signal), String::new()));
+    }
     let folder = Scratch::new().map_err(|error| failed("no temporary folder", error))?;
     let file = folder.path().join("task.json");
     write_task(&file, task).map_err(|error| failed("its task", error))?;
@@ -121,9 +127,10 @@ pub(super) fn start(options: &Options, task: &Task, output: Output) -> Result<(E
         .spawn()
         .map_err(|error| failed("not started", error))?;
     let (status, kept) = wait(&mut child, output).map_err(|error| failed("lost", error))?;
-    let ended = match (signals::stop_signal(), status.signal()) {
-        // It may have ended before the signal came.
-        (Some(signal), _) if !status.success() => Ended::Stopped(signal),
+    // It may have ended before the signal came, or been stopped together with this process.
+    let is_stopped = !status.success() && (signals::is_stopped() || signals::is_shared(status.signal()));
+    let ended = match (signals::stop_signal().filter(|_| is_stopped), status.signal()) {
+        (Some(signal), _) => Ended::Stopped(signal),
         (_, Some(signal)) => {
             say(format_args!(
                 "criterion's process was killed by signal {signal}; what was recorded is in the run record"
@@ -142,25 +149,51 @@ fn write_task(path: &Path, task: &Task) -> std::io::Result<()> {
     writer.flush()
 }
 
-/// Waits for criterion's process, whose output is read meanwhile, and ends it when the user wants to stop.
+/// Waits for criterion's process, whose output is read meanwhile, and ends it when the user wants to stop. Without a deadline:
+/// its statistics take as long as the samples and the number of resamples ask for.
 fn wait(child: &mut Child, output: Output) -> std::io::Result<(ExitStatus, String)> {
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    std::thread::scope(|scope| {
-        let kept = scope.spawn(move || stdout.map(|stdout| output.read(stdout)).unwrap_or_default());
-        if let Some(stderr) = stderr {
-            scope.spawn(move || each_line(stderr, pass_on_message));
+    let lines = lines_of(child);
+    let mut kept = String::new();
+    let status = loop {
+        match lines.recv_timeout(TICK) {
+            Ok(line) => output.take(&line, &mut kept),
+            Err(RecvTimeoutError::Timeout) => {}
+            // It may live on without its output.
+            Err(RecvTimeoutError::Disconnected) => std::thread::sleep(TICK),
         }
-        let status = loop {
-            if let Some(status) = child.try_wait()? {
-                break status;
-            }
-            if signals::stop_signal().is_some() {
-                child.kill()?;
-            }
-            std::thread::sleep(TICK);
-        };
-        Ok((status, kept.join().unwrap_or_default()))
-    })
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if signals::is_stopped() {
+            break child::kill_group(child).ok_or_else(|| child::undead(child))?;
+        }
+    };
+    // What it started, such as gnuplot, may hold its pipes for longer than it lives.
+    let end = Instant::now() + DRAIN;
+    while let Ok(line) = lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+        output.take(&line, &mut kept);
+    }
+    Ok((status, kept))
+}
+
+/// A line that criterion's process printed.
+enum Line {
+    Out(String),
+    Message(String),
+}
+
+/// Reads both streams, each by a thread that ends with its pipe.
+fn lines_of(child: &mut Child) -> Receiver<Line> {
+    let (sender, lines) = channel();
+    if let Some(stdout) = child.stdout.take() {
+        let sender = sender.clone();
+        // A receiver that has gone wants no more lines.
+        std::thread::spawn(move || each_line(stdout, |line| drop(sender.send(Line::Out(line.into())))));
+    }
+    if let Some(stderr) = child.stderr.take() {
+        std::thread::spawn(move || each_line(stderr, |line| drop(sender.send(Line::Message(line.into())))));
+    }
+    lines
 }
 
 /// What becomes of criterion's stdout.
@@ -173,18 +206,18 @@ pub(super) enum Output {
 }
 
 impl Output {
-    fn read(self, stdout: ChildStdout) -> String {
-        let mut kept = String::new();
-        each_line(stdout, |line| match self {
-            Self::Kept if line.starts_with("Criterion.rs ") => say(line),
-            Self::Kept => {
+    fn take(self, line: &Line, kept: &mut String) {
+        match (self, line) {
+            (_, Line::Message(line)) => pass_on_message(line),
+            (Self::Kept, Line::Out(line)) if line.starts_with("Criterion.rs ") => say(line),
+            (Self::Kept, Line::Out(line)) => {
                 kept.push_str(line);
                 kept.push('\n');
             }
-            Self::PassedOn if line.is_empty() || is_status(line) || verdicts::is_beginning(line) => {}
-            Self::PassedOn => print(&format!("{line}\n")),
-        });
-        kept
+            (Self::PassedOn, Line::Out(line))
+                if line.is_empty() || is_status(line) || verdicts::is_beginning(line) => {}
+            (Self::PassedOn, Line::Out(line)) => print(&format!("{line}\n")),
+        }
     }
 }
 

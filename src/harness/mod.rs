@@ -35,7 +35,7 @@ use crate::report::{ModelReport, benchmark};
 use crate::run::Run;
 use crate::settle::Settler;
 use crate::turns::Part;
-use crate::{exit, hint, lock, models, paths, report, signals};
+use crate::{exit, keeper, lock, models, paths, report, signals};
 
 /// The body of a bench target's `main`; [`main!`](crate::main) calls it. `suite` names a suite that comes with
 /// rkllm-bench, or a JSON file relative to `base`, the folder of the target's package.
@@ -63,7 +63,9 @@ fn start(subject: &Subject, base: &str) -> ExitCode {
     }
     let outcome = match Task::of_this_process() {
         Some(task) => task.and_then(Task::run).map(|()| ExitCode::SUCCESS),
-        None => match paths::check_surroundings().map(|()| Options::try_parse()) {
+        None => match signals::listen()
+            .and_then(|()| paths::check_surroundings().map(|()| Options::try_parse()))
+        {
             Ok(Ok(options)) => {
                 console::set_colour(options.color);
                 parent(&options, subject, Path::new(base))
@@ -72,10 +74,7 @@ fn start(subject: &Subject, base: &str) -> ExitCode {
             Err(error) => Err(error),
         },
     };
-    console::finish(outcome.unwrap_or_else(|error| {
-        say(format_args!("error: {error}"));
-        ExitCode::from(exit::of_error(&error))
-    }))
+    exit::of_outcome(outcome)
 }
 
 fn parent(options: &Options, subject: &Subject, package: &Path) -> Result<ExitCode> {
@@ -118,16 +117,17 @@ fn parent(options: &Options, subject: &Subject, package: &Path) -> Result<ExitCo
     outcome
 }
 
-/// The exit code of the runs that were asked for; what was measured is added to `measured`.
+/// The exit code of the runs that were asked for; what was measured is added to `measured`. A stop ends all of them.
 fn all_runs(options: &Options, runs: &[Run], measured: &mut Vec<RunRecord>) -> Result<ExitCode> {
     let mut worst = ExitCode::SUCCESS;
-    for run in runs {
+    for (done, run) in runs.iter().enumerate() {
+        if signals::is_stopped() {
+            say(of_not_started(&runs[done..]));
+            return Ok(worst);
+        }
         let code = one_run(options, run, measured)?;
         if code != ExitCode::SUCCESS {
             worst = code;
-        }
-        if signals::stop_signal().is_some() {
-            return Ok(worst);
         }
     }
     let levels: Vec<Level> = measured.iter().flat_map(levels).collect();
@@ -135,6 +135,12 @@ fn all_runs(options: &Options, runs: &[Run], measured: &mut Vec<RunRecord>) -> R
         print(&format!("\n{}", report::levels::text(&levels, console::width())));
     }
     Ok(worst)
+}
+
+/// What is said of runs that a stop kept from being started.
+fn of_not_started(runs: &[Run]) -> String {
+    let names: Vec<&str> = runs.iter().map(|run| run.suite.name.as_str()).collect();
+    format!("stopped; not started: {}", names.join(", "))
 }
 
 /// How long a test waits for another run. nextest starts each test in a process of its own, several at once.
@@ -159,7 +165,12 @@ fn one_run(options: &Options, run: &Run, measured: &mut Vec<RunRecord>) -> Resul
         Mode::Test => TEST_PATIENCE,
         _ => Duration::ZERO,
     };
-    let _locks = lock::take_all(patience)?;
+    let locks = lock::take_all(patience);
+    if signals::is_stopped() {
+        say("stopped; nothing was recorded");
+        return Ok(ExitCode::SUCCESS); // the signal's code comes at the end
+    }
+    let _locks = locks?;
     match mode {
         Mode::LoadBaseline => {
             let statistics = Statistics::of_saved(options, &record)?;
@@ -255,7 +266,6 @@ fn measure(
     selects: &dyn Fn(&str) -> bool,
 ) -> Result<ExitCode> {
     let start = Instant::now();
-    signals::listen().map_err(|error| Error::Worker(format!("no signal handlers: {error}")))?;
     let mut part = Part::take()?;
     let mut file = RecordFile::new(options.records_folder().join(format!("{}.json", record.run_id)));
     file.save(record);
@@ -334,12 +344,14 @@ fn conclude(
     if faults != Faults::default() {
         say(terminal::faults(record));
     }
-    match (file.trouble(), statistics.ended) {
+    let path = file.path().to_owned();
+    let trouble = file.trouble();
+    if signals::is_stopped() && trouble.is_none() {
+        say(keeper::stopped_after(&path));
+    }
+    match (trouble, statistics.ended) {
         (Some(error), _) => Err(error),
-        (None, Ended::Stopped(_)) => {
-            say("stopped during criterion's part; the record is complete");
-            Ok(statistics.ended.code())
-        }
+        (None, Ended::Stopped(_)) => Ok(statistics.ended.code()),
         (None, _) if faults.are_fatal() => Ok(ExitCode::from(exit::FAILED)),
         (None, ended) => reports.and(statistics.kept).map(|()| ended.code()),
     }
@@ -354,15 +366,15 @@ fn verdict_on_board(run: &Run, record: &RunRecord) -> String {
     }
 }
 
-/// The end of a run that came to none by itself.
+/// The end of a run that was stopped before its last sample.
 fn stopped_early(file: RecordFile, part: Part) -> Result<ExitCode> {
-    say(format_args!(
-        "\nstopped; what was recorded is in {path}, and `{report}` shows it",
-        path = file.path().shown(),
-        report = hint::tool(&["report", &file.path().to_string_lossy()])
-    ));
+    let path = file.path().to_owned();
+    let unwritten = file.trouble();
+    if unwritten.is_none() {
+        say(keeper::stopped(&path));
+    }
     let signal = signals::stop_signal().unwrap_or_default();
-    match part.trouble().or_else(|| file.trouble()) {
+    match part.trouble().or(unwritten) {
         Some(error) => Err(error),
         None => Ok(ExitCode::from(exit::SIGNAL + signal)),
     }

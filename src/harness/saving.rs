@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use crate::console::say;
-use crate::error::Error;
+use crate::error::{Error, Result};
+use crate::keeper::Keeper;
 use crate::progress::Progress;
-use crate::record::{Journal, RunRecord};
+use crate::record::RunRecord;
 use crate::recorder::{At, Observer, Outcome, Round, Stopped};
 use crate::settle::Settler;
 use crate::turns::Part;
@@ -13,47 +14,38 @@ use crate::turns::Part;
 /// Where the record goes. A failure to write is told once and kept for the end: what is measured goes on being
 /// measured and shown.
 pub(super) struct RecordFile {
-    path: PathBuf,
-    /// Absent before the record could be written.
-    journal: Option<Journal>,
+    keeper: Keeper,
     trouble: Option<Error>,
 }
 
 impl RecordFile {
     pub(super) fn new(path: PathBuf) -> Self {
         Self {
-            path,
-            journal: None,
+            keeper: Keeper::new(path),
             trouble: None,
         }
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.path
+        self.keeper.path()
     }
 
     /// Writes the whole record, so that it stays: at the start and at the end.
     pub(super) fn save(&mut self, record: &RunRecord) {
-        match Journal::begin(record, &self.path) {
-            Ok(journal) => self.journal = Some(journal),
-            Err(error) => self.fail(error),
-        }
+        let saved = self.keeper.save(record);
+        self.note(saved);
     }
 
     /// Writes what is new since the last call.
     fn add(&mut self, record: &RunRecord) {
-        match &mut self.journal {
-            Some(journal) => {
-                if let Err(error) = journal.add(record) {
-                    self.fail(Error::io(&self.path)(error));
-                }
-            }
-            None => self.save(record),
-        }
+        let added = self.keeper.add(record);
+        self.note(added);
     }
 
-    fn fail(&mut self, error: Error) {
-        if self.trouble.is_none() {
+    fn note(&mut self, written: Result<()>) {
+        if let Err(error) = written
+            && self.trouble.is_none()
+        {
             say(format_args!(
                 "the run record is not written: {error}\nMeasuring goes on; the figures will be shown, and the exit code \
                  will not be 0."
@@ -79,7 +71,7 @@ pub(super) struct Saving<'a> {
 }
 
 impl Observer for Saving<'_> {
-    fn next_model(&mut self) -> Result<(), Stopped> {
+    fn next_model(&mut self) -> std::result::Result<(), Stopped> {
         let Some(settler) = &mut self.settler else {
             return Ok(());
         };

@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use criterion::BenchmarkId;
 
 use super::pool::{PHASES, Run};
 use crate::error::{Error, Result};
-use crate::paths;
-use crate::replay;
 use crate::report::terminal::Verdict;
 use crate::scratch::Scratch;
+use crate::{child, paths, replay};
 
+/// How long criterion may take for one run.
+const PATIENCE: Duration = Duration::from_mins(10);
 /// Names the file with the durations that criterion's process is to replay: nanoseconds by benchmark.
 const DURATIONS_VARIABLE: &str = "RKLLM_BENCH_OPERATING_CURVE_DURATIONS";
 
@@ -59,13 +60,14 @@ fn run(home: &Path, run: &Run, flag: &str) -> Result<String> {
     let durations = home.join("durations.json");
     let text = serde_json::to_vec(&benchmarks(run)).map_err(|error| failed(error.into()))?;
     std::fs::write(&durations, text).map_err(Error::io(&durations))?;
-    let output = Command::new(paths::RUNNING)
+    let mut command = Command::new(paths::RUNNING);
+    command
         .args(["--bench", "--noplot", flag, "base"])
         .env(DURATIONS_VARIABLE, &durations)
         .env("CRITERION_HOME", home)
-        .output()
-        .map_err(failed)?;
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        .stderr(Stdio::null());
+    let (_, stdout) = child::output_within(&mut command, PATIENCE).map_err(failed)?;
+    Ok(String::from_utf8_lossy(&stdout).into_owned())
 }
 
 /// The durations of a suite as criterion is given them, ns by `<phase>/<prompt>`.

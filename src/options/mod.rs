@@ -232,7 +232,7 @@ const EXIT_CODES: &str = "Exit codes:
   1    something failed: a model, an inference, a prompt (the last lines count them) or criterion
   64   the command line, a suite or a model cannot be used
   70   an error inside rkllm-bench or its surroundings: a folder or stdout that cannot be written
-  130  stopped by Ctrl-C, 143 by SIGTERM; what was recorded is saved
+  130  stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP; what was recorded is saved
 
 Each option under \"rkllm-bench\" is also the environment variable shown beside it; a flag wins over its variable.";
 

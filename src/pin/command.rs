@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, getpgrp, kill_process};
 use signal_hook::consts::SIGINT;
 
+use crate::child;
 use crate::error::{Error, Result};
 use crate::foreign::Shown as _;
 use crate::signals::Caught;
@@ -16,10 +17,10 @@ use crate::signals::Caught;
 const TICK: Duration = Duration::from_millis(20);
 
 /// Runs `words` to their end. The first signal that was caught is passed on, and the command may end as it likes; a second one
-/// kills it.
+/// kills it. Without a deadline: it is the user's command, which shows what it does.
 ///
 /// # Errors
-/// [`Error::BadParameter`] when it cannot be started.
+/// [`Error::BadParameter`] when it cannot be started, [`Error::Io`] when it stays when it is killed.
 pub(crate) fn run(words: &[OsString], caught: &Caught) -> Result<ExitStatus> {
     let program = words.first().map_or_else(Default::default, Clone::clone);
     let mut child = Command::new(&program)
@@ -32,7 +33,9 @@ pub(crate) fn run(words: &[OsString], caught: &Caught) -> Result<ExitStatus> {
             return Ok(status);
         }
         match caught.take() {
-            Some(_) if asked => child.kill().map_err(Error::io(&program))?,
+            Some(_) if asked => {
+                return child::kill(&mut child).ok_or_else(|| Error::io(&program)(child::undead(&child)));
+            }
             Some(signal) => {
                 asked = true;
                 pass_on(signal, &child);

@@ -13,6 +13,10 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 
+use crate::child::ended_within;
+use crate::signals;
+use crate::wait::received;
+
 /// Time that git may take. A work tree on a slow card is read in less; one on a lost network drive is never.
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -68,14 +72,17 @@ impl Git {
             .process_group(0);
         let mut child = command.spawn().ok()?;
         let text = output_within(&mut child, deadline);
-        if text.is_none() {
+        // It may live on without its output.
+        let status = text
+            .as_ref()
+            .and_then(|_| ended_within(&mut child, deadline, signals::is_stopped));
+        if status.is_none() {
             // Not waited for: a process that waits for a lost drive does not end.
             let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw)?;
             let _ = kill_process_group(group, Signal::KILL);
         }
-        let text = text?;
-        child.wait().ok()?.success().then_some(())?;
-        Self::of_status(&text)
+        status?.success().then_some(())?;
+        Self::of_status(&text?)
     }
 
     /// Of what `git status --porcelain=v2 --branch` printed.
@@ -117,7 +124,7 @@ fn output_within(child: &mut Child, deadline: Duration) -> Option<String> {
         let read = stdout.read_to_end(&mut bytes);
         let _ = sender.send(read.map(|_| bytes));
     });
-    let bytes = text.recv_timeout(deadline).ok()?.ok()?;
+    let bytes = received(&text, deadline).ok()?.ok()?;
     // Paths may be any bytes; they are not looked at.
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
@@ -152,19 +159,19 @@ mod tests {
         assert_eq!(git(false).short(), "0123456789ab with changes");
     }
 
-    /// Two programs in git's place: one never ends and leaves a child behind that holds its output, and there is no
-    /// other.
+    /// In git's place: a program that never ends and leaves a child behind that holds its output, one that closes its output
+    /// and goes on, and none.
     #[test]
     fn a_git_that_hangs_or_is_missing_gives_nothing() {
         let dir = tempfile::tempdir().expect("a folder");
         let program = dir.path().join("git");
-        std::fs::write(&program, "#!/bin/sh\nsleep 1000 &\nsleep 1000\n").expect("written");
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("set");
-        let hanging = program.to_str().expect("UTF-8");
-        assert_eq!(
-            Git::asked_of(hanging, dir.path(), Duration::from_millis(200)),
-            None
-        );
+        for body in ["sleep 1000 &\nsleep 1000", "exec sleep 1000 >&-"] {
+            std::fs::write(&program, format!("#!/bin/sh\n{body}\n")).expect("written");
+            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("set");
+            let hanging = program.to_str().expect("UTF-8");
+            let outcome = Git::asked_of(hanging, dir.path(), Duration::from_millis(200));
+            assert_eq!(outcome, None, "{body}");
+        }
         assert_eq!(Git::asked_of("/no/such/git", dir.path(), DEADLINE), None);
         assert_eq!(Git::asked_of("git", Path::new("/no/such/folder"), DEADLINE), None);
     }

@@ -23,11 +23,14 @@ use serde::{Deserialize, Serialize};
 pub use conditions::{ClockRange, Conditions};
 
 use crate::board::Board;
+use crate::wait;
 use series::Series;
 use sources::Sources;
 
 /// Time between two looks.
 const INTERVAL: Duration = Duration::from_millis(100);
+/// How long the thread may take to end: a look and more.
+const ENDING: Duration = Duration::from_secs(1);
 
 /// What watches the machine while inferences are made. The recorder knows this trait and nothing behind it.
 pub trait Witness {
@@ -177,7 +180,8 @@ impl Drop for Sampler {
     fn drop(&mut self) {
         self.stop = None;
         if let Some(thread) = self.thread.take() {
-            let _ = thread.join(); // a panic in it costs the ticks after it, nothing else
+            // A panic in it costs the ticks after it, nothing else, and so does a sensor whose driver hangs.
+            wait::joined(thread, ENDING);
         }
     }
 }

@@ -8,17 +8,18 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
-
 use super::part::is_pause;
 use super::{GIVE, ORDER, VARIABLE};
 use crate::child;
+use crate::console::say;
 use crate::engine::log;
 use crate::error::{Error, Result};
 use crate::scratch::Scratch;
 
 /// How often a wait looks for an end and for a stop. What a connected process says is heard at once.
 const TICK: Duration = Duration::from_millis(20);
+/// How long a byte may take to be sent.
+const SENDING: Duration = Duration::from_secs(5);
 /// Lines kept of what a process printed.
 const LAST_LINES: usize = 20;
 
@@ -37,13 +38,15 @@ pub struct Ended {
 /// second, second, first, and so on; when one has ended, the other has all that are left. A command that knows nothing of
 /// turns, or uses an NPU runtime, has the turn until its end: the two run one after the other then.
 ///
-/// Each process has a process group of its own, so that a Ctrl-C is for the caller, who has `stop` say so: both are sent
-/// SIGTERM and waited for. Results that the two would take from each other (`CRITERION_HOME`) are the caller's to keep apart.
+/// Each process has a process group of its own, so that a Ctrl-C is for the caller, who has `stop` say so: both groups
+/// are sent SIGTERM (or the signal that rkllm-bench itself was stopped by) and waited for. They are killed where that
+/// takes longer than 12 seconds. Results that the two would take from each other (`CRITERION_HOME`) are the caller's to keep apart.
 ///
 /// Gives how they ended, in the order of the commands; those that a stop kept from being started are missing.
 ///
 /// # Errors
-/// [`Error::Io`] when a process cannot be started or waited for. The other one is stopped then.
+/// [`Error::Io`] when a process cannot be started or waited for, or stays when it is killed. The other one is stopped
+/// then.
 pub fn run_in_turns(commands: [Command; 2], stop: &dyn Fn() -> bool) -> Result<Vec<Ended>> {
     let mut processes = Vec::new();
     for command in commands {
@@ -54,13 +57,16 @@ pub fn run_in_turns(commands: [Command; 2], stop: &dyn Fn() -> bool) -> Result<V
         }
     }
     for turn in ORDER.into_iter().cycle() {
-        if processes.iter().all(|process| process.status.is_some()) {
+        if stop() || processes.iter().all(|process| process.status.is_some()) {
             break;
         }
         if let Some(process) = processes.get_mut(turn) {
             process.take_turn(stop)?;
         }
     }
+    // Asked at once, so that neither waits for the other's end.
+    processes.iter().for_each(Process::ask_to_end);
+    processes.iter_mut().try_for_each(Process::end)?;
     Ok(processes.iter().filter_map(Process::ended).collect())
 }
 
@@ -109,26 +115,22 @@ impl Process {
 
     /// Gives the process its turn, unless it has ended or is to stop.
     fn take_turn(&mut self, stop: &dyn Fn() -> bool) -> Result<()> {
-        if let Some(socket) = self.socket.as_mut().filter(|_| !stop()) {
+        if let Some(socket) = &mut self.socket {
             // Where it has gone meanwhile, its end is seen next.
             let _ = socket.write_all(&[GIVE]);
         }
         self.hold_turn(stop)
     }
 
-    /// Waits until the process yields or has ended. On a stop, until it has ended.
+    /// Waits until the process yields or has ended, or the caller wants to stop. Without a deadline: a bench may take
+    /// as long as its suite, and each of its inferences has one.
     fn hold_turn(&mut self, stop: &dyn Fn() -> bool) -> Result<()> {
         self.wait_for_turn(stop).map_err(Error::io(&self.program))
     }
 
     fn wait_for_turn(&mut self, stop: &dyn Fn() -> bool) -> IoResult<()> {
-        let mut stopping = false;
-        while self.status.is_none() {
-            if !stopping && stop() {
-                self.terminate();
-                stopping = true;
-            }
-            if self.yields()? && !stopping {
+        while self.status.is_none() && !stop() {
+            if self.yields()? {
                 break;
             }
             self.status = self.child.try_wait()?;
@@ -157,6 +159,7 @@ impl Process {
         match self.listener.accept() {
             Ok((socket, _)) => {
                 socket.set_read_timeout(Some(TICK))?;
+                socket.set_write_timeout(Some(SENDING))?;
                 self.socket = Some(socket);
                 Ok(())
             }
@@ -168,9 +171,19 @@ impl Process {
         }
     }
 
-    fn terminate(&self) {
-        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            let _ = kill_process(pid, Signal::TERM); // it may have gone by itself meanwhile
+    fn ask_to_end(&self) {
+        if self.status.is_none() {
+            child::ask_to_end(&self.child);
+        }
+    }
+
+    fn end(&mut self) -> Result<()> {
+        if self.status.is_none() {
+            self.status = child::end(&mut self.child);
+        }
+        match self.status {
+            Some(_) => Ok(()),
+            None => Err(Error::io(&self.program)(child::undead(&self.child))),
         }
     }
 
@@ -185,11 +198,8 @@ impl Process {
 impl Drop for Process {
     /// After an error no process is left behind.
     fn drop(&mut self) {
-        if self.status.is_none() {
-            self.terminate();
-            if child::ended_within(&mut self.child, child::FAREWELL, || false).is_none() {
-                child::kill(&mut self.child);
-            }
+        if let Err(error) = self.end() {
+            say(error);
         }
     }
 }

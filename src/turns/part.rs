@@ -13,6 +13,8 @@ use crate::signals;
 
 /// How often a wait looks whether the user asked to stop.
 const TICK: Duration = Duration::from_millis(50);
+/// How long a byte may take to be sent.
+const SENDING: Duration = Duration::from_secs(5);
 
 /// This process's part. Where no turns are taken it does nothing.
 #[derive(Debug, Default)]
@@ -43,6 +45,7 @@ impl Part {
         };
         let socket = UnixStream::connect(path).map_err(failed)?;
         socket.set_read_timeout(Some(TICK)).map_err(failed)?;
+        socket.set_write_timeout(Some(SENDING)).map_err(failed)?;
         Ok(Self {
             socket: Some(socket),
             path: path.to_owned(),
@@ -95,6 +98,7 @@ fn wait(socket: &mut UnixStream) -> IoResult<bool> {
     };
     socket.write_all(&[YIELD]).map_err(|_| gone())?;
     let mut answer = [0];
+    // Without a deadline: the other one's turn may take as long as its model's loading. The giver's end ends it.
     loop {
         match socket.read(&mut answer) {
             Ok(1) if answer == [GIVE] => return Ok(true),
@@ -108,7 +112,7 @@ fn wait(socket: &mut UnixStream) -> IoResult<bool> {
             Err(error) if is_pause(&error) => {}
             Err(error) => return Err(error),
         }
-        if signals::stop_signal().is_some() {
+        if signals::is_stopped() {
             return Ok(false);
         }
     }

@@ -45,7 +45,8 @@ impl State {
 }
 
 impl Turns {
-    /// Gives `side`'s turn back, where it has it, and waits for its next one.
+    /// Gives `side`'s turn back, where it has it, and waits for its next one. The other side's turn ends with its
+    /// inference, which has a deadline, or with the side.
     ///
     /// # Errors
     /// [`Stopped`] when the user asked for it.
@@ -60,7 +61,7 @@ impl Turns {
                 return Ok(());
             }
             self.changed.notify_all();
-            if signals::stop_signal().is_some() {
+            if signals::is_stopped() {
                 return Err(Stopped);
             }
             state = self

@@ -192,7 +192,7 @@ impl Server {
             return Err(self.not_loaded(name, &loaded));
         }
         let (client, model, spec) = (self.client.clone(), name.to_owned(), spec.clone());
-        apart(move || manage::load(&client, &model, &spec, &|| signals::stop_signal().is_some()))??;
+        apart(move || manage::load(&client, &model, &spec, &signals::is_stopped))??;
         Ok(true)
     }
 
@@ -632,7 +632,7 @@ fn now_ns() -> u64 {
 
 /// Waits, unless the user asks to stop.
 fn wait(time: Duration) -> Result<(), Failure> {
-    if signals::stop_signal().is_some() {
+    if signals::is_stopped() {
         return Err(Failure::stopped());
     }
     std::thread::sleep(time);
@@ -670,11 +670,12 @@ fn started<T: Send + 'static>(
     Ok(results)
 }
 
+/// Without a deadline of its own: each request has one, connecting and reading included, and the thread ends by it.
 fn received<T>(results: &Receiver<T>) -> Result<T, Failure> {
     loop {
         match results.recv_timeout(TICK) {
             Ok(result) => return Ok(result),
-            Err(RecvTimeoutError::Timeout) if signals::stop_signal().is_some() => {
+            Err(RecvTimeoutError::Timeout) if signals::is_stopped() => {
                 return Err(Failure::stopped());
             }
             Err(RecvTimeoutError::Timeout) => {}
