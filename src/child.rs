@@ -3,6 +3,9 @@
 use std::io::{Read as _, Seek as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -19,6 +22,31 @@ const BURIAL: Duration = Duration::from_secs(5);
 /// The same once the user asked to stop.
 const SHORT_BURIAL: Duration = Duration::from_millis(300);
 
+/// A command to start, and where its process goes.
+type Order = (Command, Sender<std::io::Result<Child>>);
+
+/// Starts a process that is to die with this one.
+///
+/// The signal that the kernel sends at a parent's death (`PR_SET_PDEATHSIG`) comes when the thread ends that started the
+/// process: prctl(2). A caller's thread may end long before the program, so one that never ends starts it.
+pub(crate) fn spawn_lasting(command: Command) -> std::io::Result<Child> {
+    static STARTER: LazyLock<Mutex<Sender<Order>>> = LazyLock::new(|| {
+        let (sender, orders) = channel::<Order>();
+        thread::spawn(move || {
+            for (mut command, reply) in orders {
+                let _ = reply.send(command.spawn()); // whoever asked waits for it
+            }
+        });
+        Mutex::new(sender)
+    });
+    let (reply, started) = channel();
+    let gone = || std::io::Error::other("the thread that starts processes is gone");
+    let orders = STARTER.lock().unwrap_or_else(PoisonError::into_inner);
+    orders.send((command, reply)).map_err(|_| gone())?;
+    // No deadline: as long as the kernel takes to start a program, as without the thread.
+    started.recv().map_err(|_| gone())?
+}
+
 /// How `child` ended, if it does within `patience` and before `gives_up` says so.
 pub(crate) fn ended_within(
     child: &mut Child,
@@ -30,7 +58,7 @@ pub(crate) fn ended_within(
         match child.try_wait() {
             Ok(Some(status)) => return Some(status),
             Ok(None) if start.elapsed() < patience && !gives_up() => {
-                std::thread::sleep((start.elapsed() / 10).clamp(TICK, LONG_TICK));
+                thread::sleep((start.elapsed() / 10).clamp(TICK, LONG_TICK));
             }
             Ok(None) | Err(_) => return None,
         }

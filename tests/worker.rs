@@ -79,6 +79,19 @@ fn a_killed_worker_is_reported_and_another_one_takes_its_place() {
     );
 }
 
+/// The kernel ends a worker with the thread that started it, which need not be the one that uses it.
+#[test]
+fn a_worker_outlives_the_thread_that_loaded_it() {
+    let _turn = turn();
+    let load = || {
+        let mut worker = Worker::of_executable(env!("CARGO_BIN_EXE_rkllm-bench"));
+        worker.load(&spec()).expect("loaded");
+        worker
+    };
+    let mut worker = std::thread::spawn(load).join().expect("loaded");
+    assert_eq!(worker.infer(&request()).expect("inferred").tokens.len(), 8);
+}
+
 #[test]
 fn a_refusal_comes_with_the_runtimes_own_words_and_the_worker_goes_on() {
     let _turn = turn();
@@ -104,7 +117,7 @@ fn a_refusal_comes_with_the_runtimes_own_words_and_the_worker_goes_on() {
 
 /// A process that another one traces stays, for whoever started it, until its tracer has seen its end: as one that hangs in a
 /// driver. The tracer ends when the file that it is given is gone.
-const TRACED: &str = r#"#!/usr/bin/env python3
+const TRACED: &str = r"#!/usr/bin/env python3
 import ctypes, os, sys, time
 libc = ctypes.CDLL(None)
 libc.prctl(0x59616d61, ctypes.c_ulong(2**64 - 1), 0, 0, 0)  # PR_SET_PTRACER, any
@@ -115,7 +128,7 @@ if os.fork() == 0:
         time.sleep(0.05)
     os._exit(0)
 time.sleep(600)
-"#;
+";
 
 #[test]
 fn a_worker_that_stays_when_it_is_killed_is_given_up_and_named() {

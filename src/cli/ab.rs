@@ -70,8 +70,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     signals::listen()?;
     let plan = plan(arguments)?;
     let folder = plan.folder.clone();
-    let _words =
-        LastWords::new(move || format!("\nstopped; the pairs until then are in {}", folder.shown()));
+    let _words = LastWords::new(move || format!("\nstopped; the pairs until then are in {}", folder.shown()));
     let taken = ab::take(&plan).inspect_err(|_| {
         say(format_args!(
             "the pairs until then are in {}",

@@ -116,7 +116,9 @@ impl Worker {
         };
         let file = format!("/proc/{}/fd/{}", std::process::id(), held.as_raw_fd());
         self.held = Some(held);
-        Running::start(Command::new(file).arg0(&self.executable), &self.executable)
+        let mut program = Command::new(file);
+        program.arg0(&self.executable);
+        Running::start(program, &self.executable)
     }
 
     /// A run that the runtime refused, with the last error that it printed.
@@ -231,13 +233,13 @@ struct Running {
 
 impl Running {
     /// Starts `program`, which is called `executable` in messages.
-    fn start(program: &mut Command, executable: &Path) -> Result<Self> {
+    fn start(mut program: Command, executable: &Path) -> Result<Self> {
         let failed = |what: &str, error: std::io::Error| Error::Worker(format!("{what}: {error}"));
         let log =
             tempfile::tempfile().map_err(|error| failed("no log file in the temporary directory", error))?;
         let stderr = log.try_clone().map_err(|error| failed("the log file", error))?;
         let folder = Scratch::new().map_err(|error| failed("no temporary folder", error))?;
-        let mut child = program
+        program
             .arg(WORKER_ARGUMENT)
             .arg(std::process::id().to_string())
             .stdin(Stdio::piped())
@@ -247,9 +249,8 @@ impl Running {
             .env("GGML_NO_BACKTRACE", "1")
             .env("TMPDIR", folder.path())
             // A Ctrl-C in the terminal is for the parent, which decides what becomes of the worker.
-            .process_group(0)
-            .spawn()
-            .map_err(|error| not_started(executable, &error))?;
+            .process_group(0);
+        let mut child = child::spawn_lasting(program).map_err(|error| not_started(executable, &error))?;
         let (sender, replies) = channel();
         if let Some(stdout) = child.stdout.take() {
             std::thread::spawn(move || read_replies(stdout, &sender));

@@ -114,7 +114,8 @@ pub(super) fn start(options: &Options, task: &Task, output: Output) -> Result<(E
     let folder = Scratch::new().map_err(|error| failed("no temporary folder", error))?;
     let file = folder.path().join("task.json");
     write_task(&file, task).map_err(|error| failed("its task", error))?;
-    let mut child = Command::new(paths::RUNNING)
+    let mut command = Command::new(paths::RUNNING);
+    command
         .args(options.criterion_arguments())
         .env(TASK_VARIABLE, &file)
         .env(PARENT_VARIABLE, std::process::id().to_string())
@@ -123,9 +124,8 @@ pub(super) fn start(options: &Options, task: &Task, output: Output) -> Result<(E
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         // A Ctrl-C in the terminal is for this process, which ends the other one.
-        .process_group(0)
-        .spawn()
-        .map_err(|error| failed("not started", error))?;
+        .process_group(0);
+    let mut child = child::spawn_lasting(command).map_err(|error| failed("not started", error))?;
     let (status, kept) = wait(&mut child, output).map_err(|error| failed("lost", error))?;
     // It may have ended before the signal came, or been stopped together with this process.
     let is_stopped = !status.success() && (signals::is_stopped() || signals::is_shared(status.signal()));
