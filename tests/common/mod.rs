@@ -385,12 +385,19 @@ pub fn wait_until(mut condition: impl FnMut() -> bool) {
     panic!("it did not happen within a minute");
 }
 
-/// The processes that `parent` started.
+/// The processes that `parent` started, by whichever of its threads.
 pub fn children(parent: u32) -> Vec<u32> {
-    let listed = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).expect("listed");
-    listed
-        .split_whitespace()
-        .map(|pid| pid.parse().expect("a number"))
+    let tasks = std::fs::read_dir(format!("/proc/{parent}/task")).expect("listed");
+    tasks
+        // A thread may end meanwhile.
+        .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("children")).ok())
+        .flat_map(|listed| {
+            let pids: Vec<u32> = listed
+                .split_whitespace()
+                .map(|pid| pid.parse().expect("a number"))
+                .collect();
+            pids
+        })
         .collect()
 }
 
