@@ -20,11 +20,12 @@ pub mod power;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use rkllm_bench::record::RunRecord;
 use serde_json::Value;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 /// The folder of this package.
 pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -57,7 +58,25 @@ pub fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
         }
     }
     command.current_dir(ROOT);
+    heed_signals();
     command
+}
+
+/// Sees to it that what this process starts heeds the signals that ask to stop. Whatever runs the tests may ignore them, as
+/// `nohup` and a shell's background commands do, and children inherit that; a signal with a handler has its default again
+/// in a child.
+fn heed_signals() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let status = std::fs::read_to_string("/proc/self/status").expect("read");
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let mask = u64::from_str_radix(mask.expect("a mask").trim(), 16).expect("hexadecimal");
+        for signal in [SIGHUP, SIGINT, SIGTERM] {
+            if mask & (1 << (signal - 1)) != 0 {
+                signal_hook::flag::register(signal, Arc::default()).expect("a handler");
+            }
+        }
+    });
 }
 
 /// cargo, as the one that runs the tests.
