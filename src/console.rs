@@ -74,7 +74,7 @@ fn print_styled(text: &str) {
 /// Prints what clap has to say: a mistake to stderr, the help that was asked for to stdout.
 pub(crate) fn print_usage(error: &clap::Error) {
     let plain = error.render().to_string();
-    // It quotes arguments, which its own styles cannot be told from.
+    // It quotes arguments, which may hold sequences that look like its own styles.
     let text = if is_harmless(&plain) {
         error.render().ansi().to_string()
     } else {

@@ -124,9 +124,8 @@ fn records_in(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Runs a command to its end. It has a process group of its own, so that a Ctrl-C is for this program, which has `stop`
-/// say so: the process group is sent
-/// that signal and waited for, and killed where that takes too long. Without a deadline otherwise: a bench may take as long
-/// as its suite.
+/// say so: the process group is sent that signal and waited for, and killed where that takes too long. Without a
+/// deadline otherwise: a bench may take as long as its suite.
 ///
 /// # Errors
 /// [`Error::Io`] when it cannot be started, or stays when it is killed.

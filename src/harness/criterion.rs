@@ -30,8 +30,10 @@ const TASK_VARIABLE: &str = "RKLLM_BENCH_CRITERION_TASK";
 const PARENT_VARIABLE: &str = "RKLLM_BENCH_CRITERION_PARENT";
 /// How often a wait looks whether the user asked to stop.
 const TICK: Duration = Duration::from_millis(20);
-/// How long what it printed last may take to come, once it has ended.
-const DRAIN: Duration = Duration::from_millis(300);
+/// How long what it printed last may take to come, once it has ended: as good as no time, unless the machine is busy.
+const DRAIN: Duration = Duration::from_secs(5);
+/// The same once the user asked to stop.
+const SHORT_DRAIN: Duration = Duration::from_millis(300);
 
 /// What criterion's process is to do.
 #[derive(Debug, Serialize, Deserialize)]
@@ -169,7 +171,7 @@ fn wait(child: &mut Child, output: Output) -> std::io::Result<(ExitStatus, Strin
         }
     };
     // What it started, such as gnuplot, may hold its pipes for longer than it lives.
-    let end = Instant::now() + DRAIN;
+    let end = Instant::now() + if signals::is_stopped() { SHORT_DRAIN } else { DRAIN };
     while let Ok(line) = lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
         output.take(&line, &mut kept);
     }
