@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use regex::Regex;
 use sha2::{Digest, Sha256};
 
-#[path = "src/ffi/file_version.rs"]
+#[path = "src/runtime/ffi/file_version.rs"]
 mod file_version;
 
 /// What the guard needs of a header: fields by their struct, or by the union that is part of it, functions and constants.
@@ -200,9 +200,9 @@ fn header_dir(runtime: &Runtime) -> Result<PathBuf, String> {
 
 /// Bindings of guard.h, which includes the header in use: the guard's plain types and, beside them, the raw API.
 fn generate_bindings(include: &Path) -> Result<String, String> {
-    println!("cargo::rerun-if-changed=src/ffi/guard.h");
+    println!("cargo::rerun-if-changed=src/runtime/ffi/guard.h");
     let bindings = bindgen::Builder::default()
-        .header("src/ffi/guard.h")
+        .header("src/runtime/ffi/guard.h")
         .clang_args(["-x", "c++", "-std=c++17"])
         .clang_arg(format!("-I{}", include.display()))
         .allowlist_item("(rkb_|RKB_|rkllm_|RKLLM|LLM).*")
@@ -213,7 +213,7 @@ fn generate_bindings(include: &Path) -> Result<String, String> {
         .generate()
         .map_err(|error| {
             format!(
-                "no bindings could be made of src/ffi/guard.h with {}/rkllm.h: {error}\nscripts/setup installs \
+                "no bindings could be made of src/runtime/ffi/guard.h with {}/rkllm.h: {error}\nscripts/setup installs \
                  libclang and a C++ compiler, which this needs.",
                 include.display()
             )
@@ -291,7 +291,7 @@ fn fields_of(bindings: &str, name: &str) -> Option<Vec<String>> {
 }
 
 fn compile_guard(runtime: &Runtime, include: &Path, header: &str) -> Result<(), String> {
-    println!("cargo::rerun-if-changed=src/ffi/guard.cpp");
+    println!("cargo::rerun-if-changed=src/runtime/ffi/guard.cpp");
     let mut guard = cc::Build::new();
     if matches!(runtime, Runtime::Sdk { .. }) {
         guard.define("RKB_SHARED_LIBRARY", None);
@@ -300,11 +300,11 @@ fn compile_guard(runtime: &Runtime, include: &Path, header: &str) -> Result<(), 
         .cpp(true)
         .std("c++20") // `requires` asks what a generation declares; g++ has it from 10, clang from 10
         .include(include)
-        .file("src/ffi/guard.cpp")
+        .file("src/runtime/ffi/guard.cpp")
         .try_compile("rkllm_bench_guard")
         .map_err(|error| {
             format!(
-                "src/ffi/guard.cpp was not compiled with {header}: {error}\nIt needs C++20 (g++ or clang from version 10) and is \
+                "src/runtime/ffi/guard.cpp was not compiled with {header}: {error}\nIt needs C++20 (g++ or clang from version 10) and is \
                  known to compile with the headers of releases 1.1.0 to 1.3.1."
             )
         })

@@ -8,8 +8,10 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use rkllm_bench::engine::server::{Api, Server, Target};
-use rkllm_bench::engine::{Engine, LoadSpec};
+use rkllm_bench::engine::Engine;
+use rkllm_bench::engine::server::{Server, Target};
+use rkllm_bench::inference::Api;
+use rkllm_bench::inference::LoadSpec;
 use rkllm_bench::inference::{Input, Request};
 use rustix::time::{ClockId, clock_gettime};
 

@@ -15,7 +15,8 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use rkllm_bench::engine::{Engine, FailureKind, InProcess, LoadSpec, Worker, serve_if_worker};
+use rkllm_bench::engine::{Engine, InProcess, Worker, serve_if_worker};
+use rkllm_bench::inference::{FailureKind, LoadSpec};
 use rkllm_bench::inference::{Finish, Input, Request, Sampling, token_ids};
 use rkllm_bench::models;
 

@@ -73,76 +73,35 @@
 
 #![warn(clippy::as_conversions, clippy::disallowed_methods)]
 
-mod ab;
-mod atomic;
-pub mod baseline;
-pub mod board;
-mod calibration;
-pub mod checks;
-mod child;
-mod cli;
-mod closed_loop;
-pub mod compare;
-mod console;
-mod csv_text;
-pub mod doctor;
-pub mod engine;
-mod error;
-mod exit;
-pub mod export;
-mod extent;
-pub mod ffi;
-mod figures;
-mod float;
-mod foreign;
-mod fresh;
+// In the order of the layers: a folder imports only from those above it (docs/architecture.md, tests/layers.rs).
+mod analysis;
+mod base;
+mod bench;
+pub mod inference;
+mod inputs;
+mod machine;
+mod measure;
+mod program;
+pub mod record;
+pub mod report;
+mod runtime;
+
 #[cfg(test)]
 mod fuzz;
-pub mod gate;
-mod harness;
-mod hint;
-pub mod inference;
-mod json;
-mod keeper;
-pub mod ledger;
-pub mod levels;
-mod lock;
-pub mod metrics;
-pub mod model_name;
-pub mod models;
-mod number;
-mod operating_curve;
-mod options;
-mod overhead;
-pub mod paths;
-mod pin;
-mod profile;
-mod progress;
-pub mod prompts;
-pub mod record;
-pub mod recorder;
-pub mod reference;
-pub mod replay;
-pub mod report;
-mod run;
-mod run_folder;
-pub mod sampler;
-mod scratch;
-mod settle;
-mod signals;
-mod stats;
-mod suggest;
-pub mod summary;
-mod thinking;
-mod trial;
-pub mod turns;
-mod wait;
 
-pub use cli::cli_main;
-pub use error::{Error, Result};
-pub use figures::{Figures, Interval};
-pub use harness::{bench_main, server_main};
-pub use run::Run;
+pub use analysis::figures::{Figures, Interval};
+pub use analysis::{checks, compare, concurrency, gate, metrics, reference, summary};
+pub use base::error::{Error, Result};
+pub use base::paths;
+pub use bench::harness::{bench_main, server_main};
+pub use inputs::{model_name, models, prompts};
+pub use machine::{board, doctor, sampler};
+pub use measure::run::Run;
+pub use measure::{recorder, turns};
+pub use program::cli::cli_main;
+pub use record::{baseline, ledger};
+pub use report::export;
+pub use runtime::{engine, ffi};
 
 /// The `main` of a bench target, for a suite by name or by file.
 ///

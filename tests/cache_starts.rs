@@ -12,11 +12,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use rkllm_bench::engine::{Engine, Failure, InProcess, LoadSpec, Loaded};
-use rkllm_bench::ffi::{Abilities, Params, Recording, RunInput, RunRequest, Session};
+use rkllm_bench::engine::{Engine, InProcess};
+use rkllm_bench::ffi::{Params, Recording, RunInput, RunRequest, Session};
+use rkllm_bench::inference::Abilities;
 use rkllm_bench::inference::{
     CacheSetUp, CacheStart, Inference, Input, PrefixSource, Request, RuntimeStats, Sampling, token_ids,
 };
+use rkllm_bench::inference::{Failure, LoadSpec, Loaded};
 use rkllm_bench::ledger::{Ledger, Rejection};
 use rkllm_bench::{models, paths};
 

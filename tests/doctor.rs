@@ -3,7 +3,7 @@
 #![expect(clippy::expect_used, reason = "helpers of tests")]
 
 mod common;
-#[path = "../src/board/fake.rs"]
+#[path = "../src/machine/board/fake.rs"]
 #[expect(dead_code, reason = "the boards of the unit tests; some serve here")]
 mod fake;
 

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use common::{Place, SDK, succeed};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use rkllm_bench::engine::LoadSpec;
-use rkllm_bench::ffi::Abilities;
+use rkllm_bench::inference::Abilities;
+use rkllm_bench::inference::LoadSpec;
 use rkllm_bench::inference::{Finish, Inference, Input, Request, RuntimeStats, Stream, TokenEvent, Usage};
 use rkllm_bench::ledger::{Ledger, Mark, Rejection, TOLERANCE_MS, TOLERANCE_RATIO};
 

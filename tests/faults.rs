@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use common::host::{MODEL, QUICK, TABLE, quick, turn};
 use common::{Place, children, command, is_alive, run, send, text_of, wait_until};
-use rkllm_bench::engine::FailureKind;
+use rkllm_bench::inference::FailureKind;
 use rkllm_bench::record::{RunRecord, Status};
 
 #[test]

@@ -14,7 +14,7 @@ use common::{
     Place, RELEASES, Release, compile_stub, messages, program, run, scratch, succeed, suite_of_starts,
     text_of,
 };
-use rkllm_bench::engine::Trial;
+use rkllm_bench::inference::Trial;
 use rkllm_bench::ledger::Mark;
 use rkllm_bench::record::RunRecord;
 

@@ -11,8 +11,9 @@ use std::path::Path;
 use common::host::{MODEL, QUICK, TABLE, quick, turn};
 use common::{Place, run, succeed, text_of};
 use rkllm_bench::ledger::Mark;
+use rkllm_bench::record::phase::{Phase, phases};
 use rkllm_bench::record::{PromptRecord, RunRecord, Status};
-use rkllm_bench::replay::{Phase, folder, phases};
+use rkllm_bench::report::criterion_folder::folder;
 use rkllm_bench::summary::Summary;
 use serde_json::Value;
 

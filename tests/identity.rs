@@ -13,7 +13,8 @@ use std::process::{Child, Output, Stdio};
 
 use common::host::{MODEL, QUICK, RUN, tool, turn};
 use common::{Place, children, command, run, send, succeed, text_of, wait_until};
-use rkllm_bench::engine::{Engine as _, LoadSpec, Worker};
+use rkllm_bench::engine::{Engine as _, Worker};
+use rkllm_bench::inference::LoadSpec;
 use rkllm_bench::record::{RunRecord, Status};
 
 /// Another model that loads: the built-in one with a changed weight.

@@ -13,9 +13,11 @@ use std::time::Duration;
 use common::http::{
     Asked, PACE, Scripted, answer, begin_stream, chunk, document, end_stream, event, page, said, send,
 };
-use rkllm_bench::engine::server::{Api, Server, Target};
-use rkllm_bench::engine::{Engine, FailureKind, LoadSpec, Runtime};
+use rkllm_bench::engine::Engine;
+use rkllm_bench::engine::server::{Server, Target};
+use rkllm_bench::inference::Api;
 use rkllm_bench::inference::{CacheStart, CountRule, Inference, Input, Request};
+use rkllm_bench::inference::{FailureKind, LoadSpec, Runtime};
 use rkllm_bench::ledger::{Accepted, Ledger, Mark, Rejection};
 use serde_json::{Value, json};
 
@@ -81,9 +83,9 @@ fn infer(server: &Scripted, request: &Request) -> Inference {
 }
 
 fn judge(request: &Request, inference: &Inference) -> Result<Accepted, Rejection> {
-    let abilities = rkllm_bench::ffi::Abilities {
+    let abilities = rkllm_bench::inference::Abilities {
         ignore_eos: false,
-        ..rkllm_bench::ffi::Abilities::of_header()
+        ..rkllm_bench::inference::Abilities::of_header()
     };
     Ledger::new(abilities, &spec()).judge(request, None, inference)
 }
@@ -1123,7 +1125,7 @@ fn a_name_that_the_server_lists_is_taken_with_a_mark() {
         let mut engine = Server::new(target(&server.url)).expect("no key");
         engine.load(&kimi).expect("taken");
         let inference = engine.infer(&request(2)).expect("an inference");
-        let abilities = rkllm_bench::ffi::Abilities::of_header();
+        let abilities = rkllm_bench::inference::Abilities::of_header();
         let accepted = Ledger::new(abilities, &kimi)
             .judge(&request(2), None, &inference)
             .expect("a sample");

@@ -13,8 +13,8 @@ use std::sync::{Arc, LazyLock};
 
 use common::http::{Asked, Scripted, answer, begin_stream, chunk, document, end_stream, event, said, send};
 use common::{Place, facade, host, run, succeed, text_of};
+use rkllm_bench::concurrency::levels;
 use rkllm_bench::inference::Input;
-use rkllm_bench::levels::levels;
 use rkllm_bench::prompts::Suite;
 use rkllm_bench::record::RunRecord;
 use serde_json::{Value, json};

@@ -12,9 +12,8 @@ use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex, MutexGuard};
 use std::time::Duration;
 
-use rkllm_bench::ffi::{
-    Finish, Params, Recording, RunInput, RunOutcome, RunRequest, Sampling, Session, library, sys,
-};
+use rkllm_bench::ffi::{Params, Recording, RunInput, RunOutcome, RunRequest, Session, library, sys};
+use rkllm_bench::inference::{Finish, Sampling};
 use rkllm_bench::{Error, models, paths};
 
 /// Long enough for a run to have begun, far too short for it to end.

@@ -5,7 +5,7 @@
 #![allow(clippy::expect_used, reason = "a test")]
 
 mod common;
-#[path = "../src/board/fake.rs"]
+#[path = "../src/machine/board/fake.rs"]
 #[expect(dead_code, reason = "the boards of the unit tests; one serves here")]
 mod fake;
 

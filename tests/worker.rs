@@ -5,7 +5,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rkllm_bench::engine::{Engine, FailureKind, LoadSpec, Worker};
+use rkllm_bench::engine::{Engine, Worker};
+use rkllm_bench::inference::{FailureKind, LoadSpec};
 use rkllm_bench::inference::{Input, Request};
 use rkllm_bench::{models, paths};
 

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use rkllm_bench::engine::{Engine, InProcess, LoadSpec, Worker};
+use rkllm_bench::engine::{Engine, InProcess, Worker};
+use rkllm_bench::inference::LoadSpec;
 use rkllm_bench::inference::{Finish, Inference, Input, Request, TokenEvent};
 
 use crate::{Result, allocator};

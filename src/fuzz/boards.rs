@@ -8,9 +8,9 @@ use proptest::sample::{Index, select};
 
 use super::edits::{ByteEdit, byte_edit};
 use super::{assert_readable, hold, measured};
-use crate::board::fake::Fake;
-use crate::board::{Board, Clock};
-use crate::gate;
+use crate::analysis::gate;
+use crate::machine::board::fake::Fake;
+use crate::machine::board::{Board, Clock};
 use crate::record::{RunRecord, fixtures};
 
 const WORDS: &[&str] = &[

@@ -10,7 +10,7 @@ mod records;
 mod streams;
 mod suites;
 
-use crate::number::Long as _;
+use crate::base::number::Long as _;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 

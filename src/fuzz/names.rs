@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::{assert_readable, hold, measured};
-use crate::model_name::NameParts;
-use crate::models;
+use crate::inputs::model_name::NameParts;
+use crate::inputs::models;
 
 /// Parts of a name, as their fields should have them.
 type Parts = (

@@ -7,21 +7,24 @@ use regex::Regex;
 use serde_json::{Value, json};
 
 use super::{Taken, assert_readable, edits, hold_reader, measured};
-use crate::baseline::{self, Baseline};
-use crate::board::Board;
-use crate::board::fake::Fake;
-use crate::engine::server::{Api, Identity};
-use crate::engine::{Runtime, scripted};
-use crate::export;
-use crate::foreign::Shown as _;
-use crate::gate::{self, Limits};
+use crate::analysis::compare as beside;
+use crate::analysis::concurrency;
+use crate::analysis::gate::{self, Limits};
+use crate::base::foreign::Shown as _;
+use crate::inference::Api;
+use crate::inference::Runtime;
+use crate::inference::ServerIdentity;
 use crate::inference::{Input, Pieces, RuntimeStats, Stream, Unread, Usage};
-use crate::ledger::{Mark, Rejection};
-use crate::prompts::Check;
+use crate::inputs::prompts::Check;
+use crate::machine::board::Board;
+use crate::machine::board::fake::Fake;
+use crate::machine::sampler::{ClockRange, Conditions, SamplerRecord};
+use crate::record::baseline::{self, Baseline};
+use crate::record::ledger::{Mark, Rejection};
 use crate::record::{Rejected, RunRecord, ServerParameters, fixtures};
+use crate::report::export;
 use crate::report::{self, compare, terminal};
-use crate::sampler::{ClockRange, Conditions, SamplerRecord};
-use crate::{compare as beside, levels};
+use crate::runtime::engine::scripted;
 
 const WORDS: &[&str] = &[
     "schema_version",
@@ -143,7 +146,7 @@ fn of_server() -> RunRecord {
         concurrency: Some(2),
     });
     let mut loaded = scripted::loaded(scripted::ABILITIES);
-    loaded.runtime = Runtime::Server(Identity {
+    loaded.runtime = Runtime::Server(ServerIdentity {
         url: "http://board:8080".into(),
         software: Some("server".into()),
         api: Api::Chat,
@@ -251,7 +254,7 @@ fn assert_used(record: &RunRecord) {
     }
     terminal::figures(&reports, 80);
     compare::text(&beside::of_run(record));
-    levels::levels(record);
+    concurrency::levels(record);
     for target in [
         export::Target::Csv,
         export::Target::Bencher,

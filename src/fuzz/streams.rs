@@ -1,6 +1,6 @@
 //! Streams of server-sent events.
 
-use crate::number::Long as _;
+use crate::base::number::Long as _;
 use std::io::{self, Read};
 
 use proptest::collection::vec;
@@ -9,8 +9,8 @@ use proptest::sample::{Index, select};
 use serde_json::{Value, json};
 
 use super::{Taken, assert_readable, edits, hold_reader, measured};
-use crate::engine::server::answer::{Answer, read};
 use crate::inference::Finish;
+use crate::runtime::engine::server::answer::{Answer, read};
 
 /// What one event carries.
 #[derive(Debug, Clone)]

@@ -8,9 +8,9 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 
 use super::{Taken, assert_readable, edits, hold_reader, measured};
-use crate::foreign::Shown as _;
+use crate::base::foreign::Shown as _;
 use crate::inference::Input;
-use crate::prompts::{Check, Suite};
+use crate::inputs::prompts::{Check, Suite};
 
 const WORDS: &[&str] = &[
     "tests",

@@ -55,9 +55,9 @@ impl Inference {
 mod tests {
     use super::super::Stream;
     use super::*;
-    use crate::engine::scripted;
+    use crate::base::number::Float as _;
     use crate::inference::RuntimeStats;
-    use crate::number::Float as _;
+    use crate::runtime::engine::scripted;
 
     const MS: u64 = 1_000_000;
 

@@ -1,7 +1,7 @@
 //! What a server's stream tells, and what can be believed of it: how many tokens there were, and whether they came as
 //! they were made.
 
-use crate::number::{Float as _, Long as _, Size as _};
+use crate::base::number::{Float as _, Long as _, Size as _};
 use serde::{Deserialize, Serialize};
 
 use super::pieces::{Pieces, is_in_letters};

@@ -5,10 +5,10 @@ use std::collections::HashSet;
 
 use super::read::Fault;
 use super::{ModelRecord, Parameters, PromptRecord, RunRecord, Sample, Status};
-use crate::foreign::is_active;
+use crate::base::foreign::is_active;
+use crate::base::number::Long as _;
 use crate::inference::{COLD, Inference, Phases};
-use crate::number::Long as _;
-use crate::sampler::Conditions;
+use crate::machine::sampler::Conditions;
 
 /// Duration beyond which a sample is refused, ns: 52 days, and the whole numbers that a float tells apart.
 const MOST_NS: u64 = 1 << 52;
@@ -35,7 +35,7 @@ pub(super) fn record(record: &RunRecord) -> Checked {
     if let Some(git) = &record.git
         && !super::git::is_revision(&git.revision)
     {
-        let what = format!("{} is no commit's hash", crate::json::clip(&git.revision));
+        let what = format!("{} is no commit's hash", crate::base::json::clip(&git.revision));
         return Err(Fault::altered("git.revision", what));
     }
     parameters(&record.parameters)
@@ -110,7 +110,7 @@ pub(crate) fn time(field: &str, text: &str) -> Checked {
         Ok(_) => Ok(()),
         Err(error) => Err(Fault::altered(
             field,
-            format!("{} is no RFC 3339 time: {error}", crate::json::clip(text)),
+            format!("{} is no RFC 3339 time: {error}", crate::base::json::clip(text)),
         )),
     }
 }

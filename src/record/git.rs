@@ -13,9 +13,9 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 
-use crate::child::ended_within;
-use crate::signals;
-use crate::wait::received;
+use crate::base::child::ended_within;
+use crate::base::signals;
+use crate::base::wait::received;
 
 /// Time that git may take. A work tree on a slow card is read in less; one on a lost network drive is never.
 const DEADLINE: Duration = Duration::from_secs(5);

@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use super::read::{Fault, parsed};
 use super::{ModelRecord, PromptRecord, Rejected, RunRecord, Sample, Status};
-use crate::engine::Failure;
-use crate::error::{Error, Result};
-use crate::json::Object;
-use crate::number::Long as _;
+use crate::base::error::{Error, Result};
+use crate::base::json::Object;
+use crate::base::number::Long as _;
+use crate::inference::Failure;
 
 /// What a line begins with.
 const MARK: &[u8] = br#"{"journal":"#;

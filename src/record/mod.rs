@@ -1,25 +1,30 @@
 //! The run record: one JSON file a run, with every raw sample. Reports, baselines and the gate read nothing else.
 
+pub mod baseline;
 mod check;
 mod git;
 mod journal;
+pub(crate) mod keeper;
+pub mod ledger;
+pub mod phase;
 mod read;
+pub(crate) mod run_folder;
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::atomic::{self, Existing};
-use crate::board::Board;
-use crate::doctor::Item;
-use crate::engine::server::Api;
-use crate::engine::{Failure, Loaded};
-use crate::error::Result;
+use crate::base::atomic::{self, Existing};
+use crate::base::error::Result;
+use crate::inference::Api;
 use crate::inference::{CacheStart, Inference, Input, Phases, Sampling};
-use crate::ledger::{Mark, Rejection};
-use crate::model_name::NameParts;
-use crate::prompts::Check;
-use crate::sampler::{Conditions, SamplerRecord};
+use crate::inference::{Failure, Loaded};
+use crate::inputs::model_name::NameParts;
+use crate::inputs::prompts::Check;
+use crate::machine::board::Board;
+use crate::machine::doctor::Item;
+use crate::machine::sampler::{Conditions, SamplerRecord};
+use crate::record::ledger::{Mark, Rejection};
 
 pub(crate) use check::{
     MOST_SAMPLES, label as check_label, parameters as check_parameters, time as check_time,
@@ -202,7 +207,7 @@ pub struct PromptRecord {
     pub depth: u32,
     /// What the KV cache held of the prompt itself.
     pub cache_start: CacheStart,
-    /// What its answers are checked for: [`checks::outcomes`](crate::checks::outcomes) judges them.
+    /// What its answers are checked for: [`checks::outcomes`](crate::analysis::checks::outcomes) judges them.
     pub checks: Vec<Check>,
     /// Tokens that its prefill computes: the ids' count less a prefix in the KV cache, or of text, chat template included, and
     /// of ids behind others, what the first prefill computed; absent where none could be seen.
@@ -428,8 +433,8 @@ impl RunRecord {
 #[cfg(test)]
 pub(crate) mod fixtures {
     use super::*;
-    use crate::engine::scripted;
     use crate::inference::RuntimeStats;
+    use crate::runtime::engine::scripted;
 
     /// A complete run of model `m` over prompts `a` and `b`: for each sample the TTFT and the gap between each two of
     /// its ten tokens, both in nanoseconds.

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{OLDEST_VERSION, RunRecord, SCHEMA_VERSION, journal};
-use crate::error::Error;
-use crate::json::{Object, Walk, clip};
+use crate::base::error::Error;
+use crate::base::json::{Object, Walk, clip};
 
 /// Size beyond which a file is refused unread: ten runs of the largest suite have a tenth of it.
 const MOST_BYTES: u64 = 1 << 30;
@@ -262,12 +262,12 @@ pub(crate) fn record(document: &Document) -> Result<RunRecord, Fault> {
 
 #[cfg(test)]
 mod tests {
-    use crate::foreign::Shown as _;
+    use crate::base::foreign::Shown as _;
     use serde_json::json;
 
     use super::*;
+    use crate::machine::sampler::{ClockRange, Conditions};
     use crate::record::fixtures;
-    use crate::sampler::{ClockRange, Conditions};
 
     /// What `RunRecord::load` says of these bytes.
     #[track_caller]

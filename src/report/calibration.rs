@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::conditions;
 use super::grid::Grid;
-use super::layout::{folded_to, list, whole};
 use super::numbers::{bound_above, percent};
 use super::words::plain;
-use crate::gate::{Fitness, Limits, MOST_RUNS, runs_needed};
-use crate::metrics::Measure;
-use crate::summary::Disturbance;
+use crate::analysis::gate::{Fitness, Limits, MOST_RUNS, runs_needed};
+use crate::analysis::metrics::Measure;
+use crate::analysis::summary::Disturbance;
+use crate::base::layout::{folded_to, list, whole};
 
 /// Runs a side that have a column.
 const COLUMNS: [usize; 4] = [1, 3, 5, 10];
@@ -145,7 +145,7 @@ fn runs_a_side(runs: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gate;
+    use crate::analysis::gate;
     use crate::record::{RunRecord, fixtures};
     use crate::report::WIDTH;
 

@@ -2,9 +2,9 @@
 
 use super::numbers::percent;
 use super::words::plain;
-use crate::hint;
-use crate::sampler::SamplerRecord;
-use crate::summary::{Disturbance, Marked, Summary};
+use crate::analysis::summary::{Disturbance, Marked, Summary};
+use crate::inputs::hint;
+use crate::machine::sampler::SamplerRecord;
 
 /// The share of marked samples of each kind.
 pub(super) fn marked(summary: &Summary) -> String {
@@ -97,9 +97,9 @@ pub(super) fn sampler(sampler: Option<&SamplerRecord>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::Mark;
+    use crate::machine::sampler::{ClockRange, Conditions};
     use crate::record::fixtures;
-    use crate::sampler::{ClockRange, Conditions};
+    use crate::record::ledger::Mark;
 
     #[test]
     fn shares_and_cost_in_words() {

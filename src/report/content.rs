@@ -1,9 +1,9 @@
 //! What reports show of a model: made once, shown by several.
 
-use crate::checks::{self, Outcome};
+use crate::analysis::checks::{self, Outcome};
+use crate::analysis::reference::{self, Finding};
+use crate::analysis::summary::Summary;
 use crate::record::{ModelRecord, PromptRecord, RunRecord};
-use crate::reference::{self, Finding};
-use crate::summary::Summary;
 
 /// One model of a run, with what follows from its record.
 #[derive(Debug, Clone)]

@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::board::Board;
-use crate::doctor::{Fitness, Item, Verdict};
-use crate::hint;
-use crate::json::clip;
-use crate::report::layout::{beside, document, folded_to};
+use crate::base::json::clip;
+use crate::base::layout::{beside, document, folded_to};
+use crate::inputs::hint;
+use crate::machine::board::Board;
+use crate::machine::doctor::{Fitness, Item, Verdict};
 
 /// Version of the JSON document's shape.
 const SCHEMA_VERSION: u32 = 2;
@@ -127,9 +127,9 @@ fn rows(items: &[&Item], width: u16) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::board::fake::Fake;
-    use crate::doctor::{RuntimeFacts, examine};
-    use crate::report::layout::WIDTH;
+    use crate::base::layout::WIDTH;
+    use crate::machine::board::fake::Fake;
+    use crate::machine::doctor::{RuntimeFacts, examine};
 
     fn examined(fake: &Fake) -> (Board, Vec<Item>) {
         let board = Board::read_below(fake.written().path());

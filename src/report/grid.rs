@@ -5,7 +5,7 @@ use std::ops::Range;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use textwrap::core::display_width;
 
-use super::layout::{folded_within, unglued, whole};
+use crate::base::layout::{folded_within, unglued, whole};
 
 /// Columns between two cells: the usual number, then the one that makes more tables fit.
 const GAPS: [u16; 2] = [2, 1];

@@ -1,7 +1,7 @@
 //! Text within Markdown, whatever is in it.
 
 use super::words::plain;
-use crate::foreign::is_active;
+use crate::base::foreign::is_active;
 
 /// A name as code, whatever is in it.
 ///

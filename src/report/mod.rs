@@ -4,13 +4,14 @@
 pub mod benchmark;
 pub(crate) mod calibration;
 pub mod compare;
+pub(crate) mod concurrency;
 mod conditions;
 mod content;
+pub mod criterion_folder;
 pub mod doctor;
+pub mod export;
 pub mod gate;
 pub(crate) mod grid;
-pub(crate) mod layout;
-pub(crate) mod levels;
 mod markup;
 mod numbers;
 pub(crate) mod overhead;
@@ -24,5 +25,5 @@ mod screens;
 pub mod terminal;
 pub(crate) mod words;
 
+pub use crate::base::layout::WIDTH;
 pub use content::{ModelReport, models};
-pub use layout::WIDTH;

@@ -1,8 +1,8 @@
 //! What a server adds to its runtime, for people and as JSON.
 
-use crate::overhead::{Cost, OfPrompt, Overhead};
+use crate::analysis::overhead::{Cost, OfPrompt, Overhead};
+use crate::base::layout::{self, whole};
 use crate::report::grid::Grid;
-use crate::report::layout::{self, whole};
 use crate::report::numbers::value;
 use crate::report::words::plain;
 

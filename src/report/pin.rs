@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::words::{counted, plain};
-use crate::foreign::Shown as _;
-use crate::hint;
-use crate::pin::apply::Held;
-use crate::pin::plan::{Missing, Plan};
+use crate::base::foreign::Shown as _;
+use crate::inputs::hint;
+use crate::machine::pin::apply::Held;
+use crate::machine::pin::plan::{Missing, Plan};
 
 /// Stands above whatever users see of it.
 const EXPERIMENTAL: &str = "experimental: nobody has tried this on a board\n";

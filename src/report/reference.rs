@@ -1,10 +1,10 @@
 //! Published figures beside a run's, as text and as Markdown.
 
 use super::grid::Grid;
-use super::layout::{folded_to, list, whole};
 use super::markup::{code, prose};
 use super::words::plain;
-use crate::reference::{Check, Figure, Finding, Outcome, Row, SOURCE};
+use crate::analysis::reference::{Check, Figure, Finding, Outcome, Row, SOURCE};
+use crate::base::layout::{folded_to, list, whole};
 
 const MEMORY_NOTE: &str = "share: of the published speed, more is better in every row. Published without \
      spread, at the highest CPU and NPU frequencies and optimisation level 0; memory may not be the peak resident set \

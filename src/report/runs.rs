@@ -3,10 +3,10 @@
 use serde::Serialize;
 use textwrap::core::display_width;
 
-use super::layout::{beside, document};
 use super::words::{counted, plain};
+use crate::base::layout::{beside, document};
 use crate::record::Status;
-use crate::run_folder::Entry;
+use crate::record::run_folder::Entry;
 
 /// Version of the JSON document's shape.
 const SCHEMA_VERSION: u32 = 1;

@@ -2,18 +2,18 @@
 
 use std::path::PathBuf;
 
-use super::layout::assert_fits;
 use super::terminal::{self, TimeSpent};
-use super::{benchmark, calibration, compare, gate, levels, models, overhead};
-use crate::compare::Source;
-use crate::engine::Failure;
-use crate::figures::Interval;
-use crate::gate::{Limits, fitness};
-use crate::levels::Level;
-use crate::overhead::{Cost, OfPrompt, Overhead};
+use super::{benchmark, calibration, compare, concurrency, gate, models, overhead};
+use crate::analysis::compare::Source;
+use crate::analysis::concurrency::Level;
+use crate::analysis::figures::Interval;
+use crate::analysis::gate::{Limits, fitness};
+use crate::analysis::overhead::{Cost, OfPrompt, Overhead};
+use crate::analysis::summary::Disturbance;
+use crate::base::layout::assert_fits;
+use crate::inference::Failure;
+use crate::record::run_folder::Entry;
 use crate::record::{RunRecord, fixtures};
-use crate::run_folder::Entry;
-use crate::summary::Disturbance;
 
 const WIDTHS: [u16; 2] = [80, 60];
 /// As users of Rockchip's boards have them, and of other scripts: wide, from right to left, without a width, with
@@ -66,7 +66,7 @@ fn the_end_of_a_run() {
         for width in WIDTHS {
             let text = shown(&terminal::figures(&models(&run), width));
             assert_fits(&text, width, &[model, PROMPTS[0], PROMPTS[1], "[8.100, 8.100]"]);
-            let faults = super::layout::message(width, &terminal::faults(&run));
+            let faults = crate::base::layout::message(width, &terminal::faults(&run));
             for line in faults.lines() {
                 assert!(textwrap::core::display_width(line) <= 80, "{line}");
             }
@@ -80,7 +80,7 @@ fn the_end_of_a_run() {
             assert_fits(&text, width, &[model, path.to_str().expect("text")]);
             let spent = TimeSpent::default().to_string();
             assert_fits(
-                &super::layout::folded_to(width, &spent),
+                &crate::base::layout::folded_to(width, &spent),
                 width,
                 &["0.0 s criterion"],
             );
@@ -93,10 +93,10 @@ fn verdicts() {
     for model in MODELS {
         let (baseline, candidate) = (noisy(model, "base"), noisy(model, "cand"));
         let limits = Limits::new(0.05);
-        let comparison = crate::gate::compare(&baseline, &candidate, &[], &[], &limits);
+        let comparison = crate::analysis::gate::compare(&baseline, &candidate, &[], &[], &limits);
         let mut absent = candidate.clone();
         absent[0].models[0].prompts[1].given_up = Some("it died twice".into());
-        let absent = crate::gate::compare(&baseline, &absent, &[], &[], &limits);
+        let absent = crate::analysis::gate::compare(&baseline, &absent, &[], &[], &limits);
         let runs: Vec<&RunRecord> = baseline.iter().collect();
         let metrics = fitness(&runs, &limits);
         for width in WIDTHS {
@@ -119,7 +119,7 @@ fn models_beside_each_other() {
         name: SUITE.into(),
         runs: noisy(model, model),
     });
-    let comparison = crate::compare::compare(&sources);
+    let comparison = crate::analysis::compare::compare(&sources);
     for width in WIDTHS {
         let text = compare::Format::Text.render_within(&comparison, width);
         let names: Vec<&str> = MODELS.into_iter().chain(PROMPTS).chain([SUITE]).collect();
@@ -130,7 +130,7 @@ fn models_beside_each_other() {
 #[test]
 fn what_a_server_does() {
     for model in MODELS {
-        let percentiles = crate::levels::Percentiles {
+        let percentiles = crate::analysis::concurrency::Percentiles {
             p50: Some(1234.5),
             p90: Some(12_345.6),
             p99: Some(123_456.7),
@@ -147,7 +147,7 @@ fn what_a_server_does() {
             inter_token_ms: percentiles,
         };
         for width in WIDTHS {
-            let text = shown(&levels::text(&[level(1), level(16)], width));
+            let text = shown(&concurrency::text(&[level(1), level(16)], width));
             assert_fits(&text, width, &[model, "123457"]);
             assert_eq!(text.matches(model).count(), 1, "{text}");
         }

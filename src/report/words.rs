@@ -1,6 +1,6 @@
 //! Words and names as all reports write them.
 
-use crate::foreign::is_active;
+use crate::base::foreign::is_active;
 use crate::record::Status;
 
 /// `text` on one line and without what a terminal would obey, XML cannot hold or would turn round the text behind it:

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::mpsc::{Sender, channel};
 
-use rkllm_bench::ffi::{Params, Recording, RunInput, RunRequest, Sampling, Session};
+use rkllm_bench::ffi::{Params, Recording, RunInput, RunRequest, Session};
+use rkllm_bench::inference::Sampling;
 use serde_json::{Value, json};
 
 use super::http::{Scripted, begin_stream, chunk, document, end_stream, event, said};

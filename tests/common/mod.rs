@@ -376,7 +376,7 @@ pub fn assert_every_prompt_has_its_figures(record: &RunRecord, text: &str) {
     assert_eq!(prompts.len(), 3);
     for prompt in prompts {
         assert_eq!(prompt.samples.len(), 10, "{}: {text}", prompt.id);
-        for phase in rkllm_bench::replay::phases(&record.parameters, prompt) {
+        for phase in rkllm_bench::record::phase::phases(&record.parameters, prompt) {
             let id = format!("stub-model/quick/{}/{}", phase.name(), prompt.id);
             assert!(text.contains(&id), "{id} is not in:\n{text}");
         }

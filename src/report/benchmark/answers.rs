@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
+use crate::analysis::thinking::{self, Thinking};
 use crate::record::PromptRecord;
 use crate::report::markup::fenced;
-use crate::thinking::{self, Thinking};
 
 /// The first answer, and folded away the others that differ from those before them.
 pub(super) fn markdown(prompt: &PromptRecord) -> String {

@@ -1,27 +1,27 @@
 //! The report as JSON. `docs/report.schema.json` describes every field.
 
-use crate::number::{Float as _, Long as _};
+use crate::base::number::{Float as _, Long as _};
 use std::io::{self, Write};
 
 use serde::Serialize;
 use serde::ser::{Error as _, Serializer};
 use serde_json::value::RawValue;
 
-use crate::board::Board;
-use crate::checks::Outcome;
-use crate::engine::{Failure, Loaded};
-use crate::figures::Figures;
+use crate::analysis::checks::Outcome;
+use crate::analysis::figures::Figures;
+use crate::analysis::metrics::{self, Measure};
+use crate::analysis::reference::Finding;
+use crate::analysis::summary::{Spread, Summary};
 use crate::inference::{CacheStart, Inference, Input, Sampling};
-use crate::ledger::Mark;
-use crate::metrics::{self, Measure};
-use crate::model_name::NameParts;
+use crate::inference::{Failure, Loaded};
+use crate::inputs::model_name::NameParts;
+use crate::machine::board::Board;
+use crate::machine::sampler::SamplerRecord;
+use crate::record::ledger::Mark;
 use crate::record::{
     Git, ModelRecord, Parameters, PromptRecord, Rejected, RunRecord, Sample, Status, SuiteRecord,
 };
-use crate::reference::Finding;
 use crate::report::ModelReport;
-use crate::sampler::SamplerRecord;
-use crate::summary::{Spread, Summary};
 
 /// Version of what stands below `rkllm_bench`.
 const SCHEMA_VERSION: u32 = 1;
@@ -58,7 +58,7 @@ pub fn json_with(report: &ModelReport, unknown: Unknown, mut writer: impl Write)
         detailed_results: Results(report.model, unknown),
         rkllm_bench: Ours::of(report, unknown),
     };
-    crate::json::write_pretty(&mut writer, &document)?;
+    crate::base::json::write_pretty(&mut writer, &document)?;
     writer.write_all(b"\n")
 }
 

@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 
 use super::answers;
 use super::configuration;
-use crate::checks::{Outcome, Verdict};
-use crate::figures::Figures;
+use crate::analysis::checks::{Outcome, Verdict};
+use crate::analysis::figures::Figures;
+use crate::analysis::reference::Finding;
+use crate::analysis::summary::{Spread, Summary};
 use crate::inference::Input;
 use crate::record::{ModelRecord, PromptRecord, RunRecord};
-use crate::reference::Finding;
 use crate::report::ModelReport;
 use crate::report::conditions;
 use crate::report::doctor;
@@ -17,7 +18,6 @@ use crate::report::numbers::value;
 use crate::report::reference;
 use crate::report::terminal::runtime_line;
 use crate::report::words::{counted, unfinished};
-use crate::summary::{Spread, Summary};
 
 /// The page of one model of a run.
 pub fn markdown(report: &ModelReport) -> String {

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use crate::atomic::{self, Existing};
-use crate::compare;
-use crate::error::Result;
-use crate::paths;
+use crate::analysis::compare;
+use crate::base::atomic::{self, Existing};
+use crate::base::error::Result;
+use crate::base::paths;
 use crate::record::{ModelRecord, RunRecord};
 use crate::report::{self, ModelReport};
 

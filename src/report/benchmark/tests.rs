@@ -3,14 +3,14 @@ use comrak::{Arena, Options, parse_document};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::doctor::{Item, Verdict};
-use crate::engine::Failure;
-use crate::foreign::Shown as _;
+use crate::base::foreign::Shown as _;
+use crate::inference::Failure;
 use crate::inference::{Inference, Input};
-use crate::ledger::{Mark, Rejection};
+use crate::machine::doctor::{Item, Verdict};
+use crate::machine::sampler::SamplerRecord;
+use crate::record::ledger::{Mark, Rejection};
 use crate::record::{Rejected, fixtures};
 use crate::report::{WIDTH, terminal};
-use crate::sampler::SamplerRecord;
 
 mod values;
 
@@ -351,11 +351,11 @@ fn checks_stand_in_both_and_in_the_terminal() {
     let model = &mut run.models[0];
     model.random_weights = false;
     model.prompts[0].checks = vec![
-        crate::prompts::Check::Words {
+        crate::inputs::prompts::Check::Words {
             min: Some(2),
             max: None,
         },
-        crate::prompts::Check::Words {
+        crate::inputs::prompts::Check::Words {
             min: None,
             max: Some(1),
         },
@@ -424,6 +424,6 @@ fn the_terminal_shows_a_table_and_a_summary_of_80_columns() {
     long.models[0].prompts[0].samples = samples;
     let text = terminal::figures(&crate::report::models(&long), WIDTH);
     let plain = anstream::adapter::strip_str(&text).to_string();
-    crate::report::layout::assert_fits(&plain, WIDTH, &[&"x".repeat(64)]);
+    crate::base::layout::assert_fits(&plain, WIDTH, &[&"x".repeat(64)]);
     assert!(text.contains("1000 [1000, 1000]"), "{text}");
 }

@@ -1,7 +1,7 @@
 //! Models beside each other as GitHub's Markdown.
 
 use super::{LEGEND, factor, figure, id};
-use crate::compare::{Cell, Comparison, Row, SuiteTable};
+use crate::analysis::compare::{Cell, Comparison, Row, SuiteTable};
 use crate::report::markup::{code, prose};
 use crate::report::words::counted;
 

@@ -7,9 +7,9 @@ pub use markdown::markdown;
 pub use text::text;
 
 use super::numbers::value;
-use crate::compare::{Cell, Comparison, Ratio, Row};
-use crate::csv_text;
-use crate::report::layout::{WIDTH, document};
+use crate::analysis::compare::{Cell, Comparison, Ratio, Row};
+use crate::base::csv_text;
+use crate::base::layout::{WIDTH, document};
 
 /// The version of the JSON format. It rises with each change that a reader of the old one would stumble over.
 const SCHEMA_VERSION: u32 = 1;

@@ -4,7 +4,7 @@ use comrak::nodes::NodeValue;
 use comrak::{Arena, Options, parse_document};
 
 use super::*;
-use crate::compare::{Source, compare, of_run};
+use crate::analysis::compare::{Source, compare, of_run};
 use crate::record::{ModelRecord, RunRecord, fixtures};
 
 const MS: u64 = 1_000_000;

@@ -1,9 +1,9 @@
 //! Models beside each other for a terminal, without colours.
 
 use super::{LEGEND, factor, figure, id};
-use crate::compare::{Comparison, SuiteTable};
+use crate::analysis::compare::{Comparison, SuiteTable};
+use crate::base::layout::{WIDTH, folded_to, list, whole};
 use crate::report::grid::Grid;
-use crate::report::layout::{WIDTH, folded_to, list, whole};
 use crate::report::words::{counted, plain};
 
 /// Subjects beside the reference that 80 columns usually hold.

@@ -1,10 +1,10 @@
 //! What would help where the gate cannot tell: nothing that nobody would do.
 
-use crate::number;
+use crate::base::number;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::gate::{Comparison, Design, Judged, Limits, Verdict};
-use crate::metrics::Measure;
+use crate::analysis::gate::{Comparison, Design, Judged, Limits, Verdict};
+use crate::analysis::metrics::Measure;
 use crate::report::conditions;
 use crate::report::numbers::{bound_above, percent};
 use crate::report::words::counted;

@@ -1,6 +1,6 @@
 //! Numbers of a comparison as a person reads them.
 
-use crate::gate::Judged;
+use crate::analysis::gate::Judged;
 
 /// How much worse, with its interval: `+3.1 % [+2.2, +4.0]`; negative is better.
 pub(super) fn worse_by(judged: &Judged) -> String {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::words;
-use crate::gate::{Absent, Comparison, Judged, Overall, Verdict};
+use crate::analysis::gate::{Absent, Comparison, Judged, Overall, Verdict};
 use crate::report::words::plain;
 
 /// Name of the report, and of the suite of what belongs to no model.

@@ -11,8 +11,8 @@ pub use junit::junit;
 pub use markdown::markdown;
 pub use text::text;
 
-use crate::gate::{Comparison, Judged, Verdict};
-use crate::report::layout::{WIDTH, document};
+use crate::analysis::gate::{Comparison, Judged, Verdict};
+use crate::base::layout::{WIDTH, document};
 
 /// The version of the JSON format. It rises with each change that a reader of the old one would stumble over.
 const SCHEMA_VERSION: u32 = 1;

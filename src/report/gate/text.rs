@@ -3,9 +3,9 @@
 //! Without colours, and never wider than 80 columns, so that a log, a pipe and a terminal show the same.
 
 use super::{Parts, advice, figures, words};
-use crate::gate::{Absent, Comparison, Difference, Judged};
+use crate::analysis::gate::{Absent, Comparison, Difference, Judged};
+use crate::base::layout::{WIDTH, folded_to, list, whole};
 use crate::report::grid::Grid;
-use crate::report::layout::{WIDTH, folded_to, list, whole};
 use crate::report::numbers::percent;
 use crate::report::words::{counted, plain};
 

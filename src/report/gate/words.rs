@@ -1,7 +1,7 @@
 //! Sentences about a comparison that all formats share.
 
 use super::figures;
-use crate::gate::{Comparison, Design, Difference, Judged, Overall, Verdict};
+use crate::analysis::gate::{Comparison, Design, Difference, Judged, Overall, Verdict};
 use crate::report::numbers::{percent, value};
 use crate::report::words::{counted, plain};
 

@@ -8,11 +8,12 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::figures::{self, Interval};
+use crate::analysis::figures::{self, Interval};
+use crate::analysis::metrics::{self, Measure};
 use crate::inference::Input;
-use crate::metrics::{self, Measure};
+use crate::record::phase;
+use crate::record::phase::Phase;
 use crate::record::{ModelRecord, PromptRecord, RunRecord};
-use crate::replay::{self, Phase};
 use crate::report::numbers::value;
 use crate::report::words::plain;
 
@@ -30,7 +31,7 @@ const CHARACTER: u32 = 8;
 pub(super) fn of_phase(record: &RunRecord, model: &ModelRecord, phase: Phase) -> Option<String> {
     let measure = measure_of(phase);
     let has_it = |prompt: &&PromptRecord| {
-        !prompt.samples.is_empty() && replay::phases(&record.parameters, prompt).contains(&phase)
+        !prompt.samples.is_empty() && phase::phases(&record.parameters, prompt).contains(&phase)
     };
     let points: Vec<Point> = model
         .prompts

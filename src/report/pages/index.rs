@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::html::{escape, href, page};
-use crate::replay::Phase;
+use crate::record::phase::Phase;
 
 /// What criterion writes of a benchmark beside its samples (`benchmark.json`, criterion 0.8).
 #[derive(Debug, Deserialize)]

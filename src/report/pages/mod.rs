@@ -10,10 +10,11 @@ mod index;
 
 use std::path::{Path, PathBuf};
 
-use crate::atomic::{self, Existing};
-use crate::error::Result;
+use crate::base::atomic::{self, Existing};
+use crate::base::error::Result;
+use crate::record::phase::Phase;
 use crate::record::{ModelRecord, RunRecord};
-use crate::replay::{self, Phase};
+use crate::report::criterion_folder;
 
 use self::html::{escape, href, page};
 
@@ -30,7 +31,7 @@ pub(crate) fn write(home: &Path, record: &RunRecord) -> Result<Vec<PathBuf>> {
     let mut pages = Vec::new();
     for model in &record.models {
         if model.prompts.iter().any(|prompt| !prompt.samples.is_empty()) {
-            let folder = replay::group_folder(&model.name, &record.suite.name);
+            let folder = criterion_folder::group_folder(&model.name, &record.suite.name);
             pages.push(write_group(home, &folder, record, model)?);
         }
     }

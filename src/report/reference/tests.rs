@@ -1,11 +1,11 @@
 use comrak::{Options, markdown_to_html};
 
 use super::*;
-use crate::engine::scripted;
+use crate::analysis::reference::fixtures::run;
+use crate::analysis::reference::judge;
 use crate::record::RunRecord;
-use crate::reference::fixtures::run;
-use crate::reference::judge;
 use crate::report::WIDTH;
+use crate::runtime::engine::scripted;
 
 const HOSTILE: &str = "Qwen2-0.5B_w8a8|`<b>&\n\u{1b}[31m\u{0}@me *x*";
 
@@ -153,7 +153,7 @@ fn no_name_breaks_a_line_or_becomes_markup() {
     assert_eq!(findings.len(), 3);
     let text = text(&findings, WIDTH);
     let name = crate::report::words::plain(HOSTILE);
-    crate::report::layout::assert_fits(&text, WIDTH, &[&name, &"y".repeat(500)]);
+    crate::base::layout::assert_fits(&text, WIDTH, &[&name, &"y".repeat(500)]);
     let control = |c: char| c.is_control() && c != '\n';
     assert!(!text.contains(control), "{text:?}");
     let page = markdown(&findings);

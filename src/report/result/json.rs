@@ -3,12 +3,12 @@
 use serde::Serialize;
 
 use super::{RuntimeParts, bytes, failed, is_of_models, new_tokens, npu_cores, quantization};
-use crate::doctor::Fitness;
-use crate::figures::Figures;
-use crate::levels::{Level, levels};
+use crate::analysis::concurrency::{Level, levels};
+use crate::analysis::figures::Figures;
+use crate::analysis::summary::Summary;
+use crate::base::layout::document;
+use crate::machine::doctor::Fitness;
 use crate::record::{Git, ModelRecord, Parameters, PromptRecord, RunRecord, Status, SuiteRecord};
-use crate::report::layout::document;
-use crate::summary::Summary;
 
 /// Version of the document's shape.
 const SCHEMA_VERSION: u32 = 1;

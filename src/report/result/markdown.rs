@@ -1,14 +1,14 @@
 //! The result as a Markdown table, to be pasted into a forum or an issue.
 
 use super::{RuntimeParts, bytes, is_of_models, new_tokens, npu_cores, quantization};
-use crate::figures::Figures;
-use crate::ledger::Mark;
-use crate::number::Float as _;
+use crate::analysis::figures::Figures;
+use crate::analysis::summary::{Spread, Summary};
+use crate::base::number::Float as _;
+use crate::record::ledger::Mark;
 use crate::record::{ModelRecord, PromptRecord, RunRecord};
 use crate::report::markup::{code, prose};
 use crate::report::numbers::value;
 use crate::report::words::counted;
-use crate::summary::{Spread, Summary};
 
 const COLUMNS: usize = 15;
 /// Names of the columns, and whether they hold numbers.

@@ -6,7 +6,7 @@ mod csv;
 mod json;
 mod markdown;
 
-use crate::engine::Runtime;
+use crate::inference::Runtime;
 use crate::record::{ModelRecord, PromptRecord, RunRecord};
 
 /// What stdout gets; the value of `--format`.

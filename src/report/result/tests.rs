@@ -3,7 +3,7 @@ use comrak::{Arena, Options, parse_document};
 use serde_json::Value;
 
 use super::*;
-use crate::ledger::Mark;
+use crate::record::ledger::Mark;
 use crate::record::{Git, fixtures};
 
 const HASH: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -25,7 +25,7 @@ fn labelled() -> RunRecord {
 fn bare() -> RunRecord {
     let mut run = fixtures::run("two", &[]);
     run.models[0].loaded = None;
-    run.models[0].load_failure = Some(crate::engine::Failure::refused("=no such file"));
+    run.models[0].load_failure = Some(crate::inference::Failure::refused("=no such file"));
     run.models[0].prompts.truncate(1);
     run.models[0].prompts[0].prompt_tokens = None;
     run
@@ -163,7 +163,7 @@ fn json_is_as_its_schema_says() {
     let mut elsewhere = labelled();
     elsewhere.parameters.server = Some(crate::record::ServerParameters {
         url: "http://board:8080".into(),
-        api: crate::engine::server::Api::Chat,
+        api: crate::inference::Api::Chat,
         manages_models: true,
         concurrency: Some(2),
     });

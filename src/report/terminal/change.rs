@@ -3,10 +3,10 @@
 use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::foreign::styled;
-use crate::ledger::Mark;
+use crate::base::foreign::styled;
+use crate::base::layout::{folded_to, heading};
 use crate::record::RunRecord;
-use crate::report::layout::{folded_to, heading};
+use crate::record::ledger::Mark;
 use crate::report::words::plain;
 
 /// One benchmark, as criterion printed it.

@@ -2,10 +2,10 @@
 
 use anstyle::{AnsiColor, Style};
 
-use crate::checks::{Outcome, Verdict};
-use crate::foreign::styled;
+use crate::analysis::checks::{Outcome, Verdict};
+use crate::base::foreign::styled;
+use crate::base::layout::{list, whole};
 use crate::report::content::ModelReport;
-use crate::report::layout::{list, whole};
 use crate::report::words::plain;
 
 /// The counts, and each check that failed; of checks that do not apply anywhere nothing.

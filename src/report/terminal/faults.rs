@@ -49,7 +49,7 @@ pub fn faults(record: &RunRecord) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Failure;
+    use crate::inference::Failure;
     use crate::record::{Status, fixtures};
 
     #[test]

@@ -1,8 +1,8 @@
 //! Where the reports are.
 
-use crate::foreign::Shown as _;
+use crate::base::foreign::Shown as _;
+use crate::base::layout::{folded_to, whole};
 use crate::report::benchmark::Files;
-use crate::report::layout::{folded_to, whole};
 use crate::report::words::plain;
 
 /// A line for each model, and one for their comparison; the page's path stands alone where a line of `width` columns

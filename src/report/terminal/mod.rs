@@ -13,13 +13,14 @@ pub use faults::faults;
 pub use files::files;
 pub use time::TimeSpent;
 
-use crate::engine::{Loaded, Runtime};
-use crate::foreign::Shown as _;
+use crate::analysis::reference::Finding;
+use crate::analysis::summary::Disturbance;
+use crate::base::foreign::Shown as _;
+use crate::base::layout;
+use crate::inference::{Loaded, Runtime};
 use crate::record::RunRecord;
-use crate::reference::Finding;
 use crate::report::words::plain;
-use crate::report::{ModelReport, conditions, layout, reference};
-use crate::summary::Disturbance;
+use crate::report::{ModelReport, conditions, reference};
 
 /// One line about the runtime that made the figures.
 pub fn runtime_line(runtime: &Runtime) -> String {

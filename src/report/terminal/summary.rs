@@ -1,10 +1,10 @@
 //! The summary of one model over all its prompts.
 
 use super::table::show;
+use crate::analysis::summary::{Requests, Spread, Summary, Tokens};
+use crate::base::layout::folded_to;
 use crate::report::conditions;
 use crate::report::grid::Grid;
-use crate::report::layout::folded_to;
-use crate::summary::{Requests, Spread, Summary, Tokens};
 
 /// Counts, and how the figures spread over all samples.
 pub(super) fn text(summary: &Summary, width: u16) -> String {

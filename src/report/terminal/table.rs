@@ -1,9 +1,9 @@
 //! The table of one model: a line a prompt.
 
-use crate::figures::{Figures, Interval};
+use crate::analysis::figures::{Figures, Interval};
+use crate::base::layout::{folded_to, whole};
 use crate::record::{ModelRecord, PromptRecord};
 use crate::report::grid::Grid;
-use crate::report::layout::{folded_to, whole};
 use crate::report::numbers::value;
 use crate::report::words::{counted, plain};
 

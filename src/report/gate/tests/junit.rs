@@ -1,6 +1,6 @@
 //! `JUnit` reports against a schema and through the parser of another consumer.
 
-use crate::number::Long as _;
+use crate::base::number::Long as _;
 use junit_parser::{TestStatus, TestSuites};
 use uppsala::XsdValidator;
 

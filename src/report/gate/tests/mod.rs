@@ -6,8 +6,10 @@ mod markdown;
 mod text;
 
 use super::*;
-use crate::gate::{Absent, Aspect, Design, Difference, Estimate, Limits, Overall, compare, compare_pairs};
-use crate::metrics::{Measure, Metric};
+use crate::analysis::gate::{
+    Absent, Aspect, Design, Difference, Estimate, Limits, Overall, compare, compare_pairs,
+};
+use crate::analysis::metrics::{Measure, Metric};
 use crate::record::{RunRecord, fixtures};
 
 const MS: u64 = 1_000_000;

@@ -69,7 +69,7 @@ fn with_flags(comparison: &Comparison) -> Limits {
             continue;
         };
         for phase in flag.split(',') {
-            let phase: crate::gate::PerPhase = phase.parse().expect("a phase and its bound");
+            let phase: crate::analysis::gate::PerPhase = phase.parse().expect("a phase and its bound");
             limits.per_phase.insert(phase.measure, phase.limit);
         }
     }
@@ -120,7 +120,7 @@ fn nothing_is_proposed_that_nobody_would_do() {
         assert!(text.contains("what helps against noise: "), "{text}");
         for flag in text.split("--per-phase ").skip(1) {
             let phase = flag.split_whitespace().next().expect("a phase");
-            let phase: crate::gate::PerPhase = phase.parse().expect("a phase and its bound");
+            let phase: crate::analysis::gate::PerPhase = phase.parse().expect("a phase and its bound");
             assert!(phase.limit.is_none_or(|bound| bound <= 0.5), "{text}");
         }
         let limits = with_flags(&comparison);
@@ -152,7 +152,7 @@ fn where_most_samples_were_disturbed_that_is_the_advice() {
     let (baseline, mut candidate) = noise();
     for prompt in candidate.iter_mut().flat_map(|run| &mut run.models[0].prompts) {
         for sample in &mut prompt.samples {
-            sample.marks = vec![crate::ledger::Mark::Throttled];
+            sample.marks = vec![crate::record::ledger::Mark::Throttled];
         }
     }
     let comparison = compare(&baseline, &candidate, &[], &[], &Limits::new(0.05));
@@ -271,7 +271,7 @@ fn no_name_is_too_long_and_none_reaches_the_terminal_as_it_is() {
     ];
     for (comparison, name) in cases {
         let text = text(&comparison);
-        crate::report::layout::assert_fits(&text, 80, &[&name]);
+        crate::base::layout::assert_fits(&text, 80, &[&name]);
         assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
     }
 }

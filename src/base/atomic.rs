@@ -1,0 +1,158 @@
+//! Files that are whole at every moment, and last: written beside their place, synced, renamed into it, and the folder synced.
+//!
+//! A power cut leaves the old contents or the new ones, whatever the file system had written of them, and the new ones once
+//! the call has returned. A sync takes milliseconds, so nothing here is called between an inference's stamps.
+
+use std::fs::{File, Permissions};
+use std::io::{BufWriter, ErrorKind, Write};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::base::error::{Error, Result};
+
+/// What to do with a file that is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Existing {
+    /// It makes way for the new one.
+    Replace,
+    /// It stays, and the call fails with [`std::io::ErrorKind::AlreadyExists`].
+    Keep,
+}
+
+/// Writes `value` to `path` as one line of JSON; see [`write`].
+///
+/// # Errors
+/// [`Error::Io`].
+pub(crate) fn write_json(path: &Path, value: &impl Serialize, existing: Existing) -> Result<()> {
+    write(path, existing, |writer| {
+        serde_json::to_writer(&mut *writer, value)?;
+        writer.write_all(b"\n")
+    })
+}
+
+/// Has `contents` write what is to be in the file at `path`, and makes the folders above it. After a failure `path` is as it
+/// was, unless it was the last step, the folder's sync, that failed.
+///
+/// # Errors
+/// [`Error::Io`].
+pub(crate) fn write(
+    path: &Path,
+    existing: Existing,
+    contents: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+) -> Result<()> {
+    let dir = folder_of(path);
+    make_folder(dir)?;
+    let mut file = tempfile::Builder::new()
+        // As any other new file, for the umask to take away from: others may read what is measured.
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(dir)
+        .map_err(Error::io(dir))?;
+    let mut writer = BufWriter::new(&mut file);
+    contents(&mut writer)
+        // Dropped instead, the writer would lose its last bytes on a full disk without a word.
+        .and_then(|()| writer.flush())
+        .map_err(Error::io(path))?;
+    drop(writer);
+    // A file system may store the new name before the contents.
+    file.as_file().sync_all().map_err(Error::io(path))?;
+    match existing {
+        Existing::Replace => file.persist(path),
+        Existing::Keep => file.persist_noclobber(path),
+    }
+    .map_err(|error| Error::Io {
+        path: path.to_owned(),
+        source: error.error,
+    })?;
+    sync_folder(dir)
+}
+
+/// Moves a file whose contents are stored to another place of the same file system.
+///
+/// # Errors
+/// [`Error::Io`].
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
+    std::fs::rename(from, to).map_err(Error::io(to))?;
+    sync_folder(folder_of(to))
+}
+
+/// Makes a folder where it is missing, and those above it; each is stored when this returns.
+///
+/// # Errors
+/// [`Error::Io`].
+pub(crate) fn make_folder(folder: &Path) -> Result<()> {
+    let missing: Vec<&Path> = folder
+        .ancestors()
+        .take_while(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
+        .collect();
+    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    missing
+        .into_iter()
+        .try_for_each(|made| sync_folder(folder_of(made)))
+}
+
+/// Stores what another writer left in a folder: its files, and the names from it up to `root`.
+///
+/// # Errors
+/// [`Error::Io`].
+pub(crate) fn sync_files(folder: &Path, root: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
+        let path = entry.map_err(Error::io(folder))?.path();
+        if path.is_file() {
+            File::open(&path)
+                .and_then(|file| file.sync_all())
+                .map_err(Error::io(&path))?;
+        }
+    }
+    let above = folder.ancestors().take_while(|above| above.starts_with(root));
+    above.into_iter().try_for_each(sync_folder)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|dir| !dir.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+/// Stores the names in a folder. Some file systems cannot do that, and a folder may be open to writers alone: nothing more can
+/// be done there.
+pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    match synced {
+        Err(error)
+            if !matches!(
+                error.kind(),
+                ErrorKind::InvalidInput | ErrorKind::Unsupported | ErrorKind::PermissionDenied
+            ) =>
+        {
+            Err(Error::io(folder)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_stays_unless_it_is_to_be_replaced() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("deep/file.json");
+        write_json(&path, &1, Existing::Keep).expect("nothing was there");
+        assert!(matches!(
+            write_json(&path, &2, Existing::Keep),
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::AlreadyExists
+        ));
+        assert_eq!(std::fs::read_to_string(&path).expect("read"), "1\n");
+        let plain = dir.path().join("plain");
+        std::fs::write(&plain, "").expect("written");
+        let mode = |path: &Path| path.metadata().expect("there").permissions().mode();
+        assert_eq!(mode(&path), mode(&plain), "who may read it is the umask's to say");
+        write_json(&path, &3, Existing::Replace).expect("replaced");
+        assert_eq!(std::fs::read_to_string(&path).expect("read"), "3\n");
+        let left = std::fs::read_dir(dir.path().join("deep")).expect("listed");
+        assert_eq!(left.count(), 1, "nothing is left beside it");
+    }
+}

@@ -1,0 +1,146 @@
+//! All printing except progress bars. Nothing foreign in a text acts on the terminal: [`for_terminal`].
+//!
+//! A reader that has left, as `head` does, is no error: measuring goes on. Any other failure to write to stdout is
+//! kept until the program's end, where [`finish`] reports it: a result that nobody can read is not a success.
+//!
+//! Text may have styles. One rule decides whether they are shown: `--color`, else the terminal and the environment, as
+//! anstream has it (`NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE`, `TERM`, `CI`).
+
+use std::io::{BufRead as _, BufReader, IsTerminal as _, Read, Write};
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use anstream::ColorChoice;
+
+use crate::base::exit;
+use crate::base::foreign::{for_terminal, is_harmless};
+use crate::base::layout::WIDTH;
+use crate::base::layout::message;
+
+/// Columns below which nothing is folded further.
+const NARROWEST: u16 = 60;
+
+/// The first failure to write to stdout.
+static TROUBLE: Mutex<Option<std::io::Error>> = Mutex::new(None);
+/// Whether stdout is kept for a document.
+static IS_RESERVED: AtomicBool = AtomicBool::new(false);
+
+/// Columns for text on stdout: 80, or those of a narrower terminal.
+pub(crate) fn width() -> u16 {
+    columns(std::io::stdout()).unwrap_or(WIDTH)
+}
+
+/// Keeps stdout for the document that [`deliver`] writes: from now on [`print`] writes to stderr.
+pub(crate) fn reserve_stdout() {
+    IS_RESERVED.store(true, Ordering::Relaxed);
+}
+
+fn is_reserved() -> bool {
+    IS_RESERVED.load(Ordering::Relaxed)
+}
+
+/// Columns for text on a terminal; absent where there is none.
+pub(crate) fn columns(stream: impl AsFd) -> Option<u16> {
+    let columns = rustix::termios::tcgetwinsize(stream).ok()?.ws_col;
+    (columns > 0).then(|| columns.clamp(NARROWEST, WIDTH))
+}
+
+/// Prints `text` and a line's end to stderr: messages. On a terminal they are folded; in a log a message is a line, so
+/// that it can be searched for.
+pub(crate) fn say(text: impl std::fmt::Display) {
+    let text = for_terminal(&format!("{text}\n"));
+    let text = match columns(std::io::stderr()) {
+        Some(columns) => message(columns, &text),
+        None => text,
+    };
+    let _ = anstream::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Prints `text` as it is to stdout: results.
+pub(crate) fn print(text: &str) {
+    print_styled(&for_terminal(text));
+}
+
+fn print_styled(text: &str) {
+    if is_reserved() {
+        let _ = anstream::stderr().lock().write_all(text.as_bytes());
+    } else {
+        note(write(anstream::stdout().lock(), text.as_bytes()));
+    }
+}
+
+/// Prints what clap has to say: a mistake to stderr, the help that was asked for to stdout.
+pub(crate) fn print_usage(error: &clap::Error) {
+    let plain = error.render().to_string();
+    // It quotes arguments, which may hold sequences that look like its own styles.
+    let text = if is_harmless(&plain) {
+        error.render().ansi().to_string()
+    } else {
+        for_terminal(&plain)
+    };
+    if error.use_stderr() {
+        let _ = anstream::stderr().lock().write_all(text.as_bytes());
+    } else {
+        print_styled(&text);
+    }
+}
+
+/// Writes `bytes` to stdout, a document: unchanged, unless a terminal shows it.
+pub(crate) fn deliver(bytes: &[u8]) {
+    if std::io::stdout().is_terminal() {
+        let text = for_terminal(&String::from_utf8_lossy(bytes));
+        note(write(std::io::stdout().lock(), text.as_bytes()));
+        return;
+    }
+    note(write(std::io::stdout().lock(), bytes));
+}
+
+/// Without a deadline: a pager may be read as slowly as its user likes. A stop ends the program all the same.
+fn write(mut to: impl Write, bytes: &[u8]) -> std::io::Result<()> {
+    to.write_all(bytes).and_then(|()| to.flush())
+}
+
+/// Keeps a failure to write to stdout, unless the reader has left.
+fn note(outcome: std::io::Result<()>) {
+    if let Err(error) = outcome
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        let mut trouble = TROUBLE.lock().unwrap_or_else(PoisonError::into_inner);
+        trouble.get_or_insert(error);
+    }
+}
+
+/// The exit code of a program that would end with `code`: another one where stdout did not take all that was printed.
+/// Each `main` ends with it.
+pub(crate) fn finish(code: ExitCode) -> ExitCode {
+    let trouble = TROUBLE.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Some(error) = trouble else {
+        return code;
+    };
+    say(format_args!("error: stdout: {error}; the output is incomplete"));
+    exit::of_lost_output(code)
+}
+
+/// Fixes whether styles are shown; without this call, and with `auto`, the terminal and the environment decide.
+pub(crate) fn set_colour(choice: clap::ColorChoice) {
+    let choice = match choice {
+        clap::ColorChoice::Auto => ColorChoice::Auto,
+        clap::ColorChoice::Always => ColorChoice::Always,
+        clap::ColorChoice::Never => ColorChoice::Never,
+    };
+    choice.write_global();
+}
+
+/// Whether stderr shows styles, and so takes lines that are overwritten.
+pub(crate) fn has_styles() -> bool {
+    anstream::AutoStream::choice(&std::io::stderr()) != ColorChoice::Never
+}
+
+/// Calls `each` with the lines that come from a pipe, until its other end is closed.
+pub(crate) fn each_line(from: impl Read, mut each: impl FnMut(&str)) {
+    for line in BufReader::new(from).split(b'\n').map_while(std::io::Result::ok) {
+        each(&String::from_utf8_lossy(&line));
+    }
+}

@@ -1,0 +1,219 @@
+//! Pairs of neighbouring runs.
+
+use crate::base::number;
+use statrs::distribution::{ContinuousCDF as _, Normal};
+
+use super::{Change, LEAST_DEVIATION, float, mean, variance};
+
+/// From so many pairs on signed ranks are used. A machine that is shared slows a run down by half now and then, which
+/// an average follows and a rank does not. With fewer pairs the ranks have too few values for a family of tests: the
+/// least probability of 16 pairs is 2^-16.
+const SIGNED_RANKS_FROM: usize = 16;
+
+/// The change by the differences of pairs, candidate less baseline. Absent below two pairs.
+pub(crate) fn paired(differences: &[f64]) -> Option<Change> {
+    if differences.len() >= SIGNED_RANKS_FROM {
+        return Some(Change::SignedRanks(SignedRanks::of(differences)));
+    }
+    let variance = variance(differences)?.max(LEAST_DEVIATION.powi(2));
+    Some(Change::T {
+        estimate: mean(differences)?,
+        error: (variance / float(differences.len())).sqrt(),
+        freedom: float(differences.len() - 1),
+    })
+}
+
+/// Wilcoxon's signed ranks, with the estimate and interval of Hodges and Lehmann: both from the means of all pairs of
+/// differences ("Walsh averages"). Exact up to [`EXACT_UP_TO`] differences, by the normal approximation beyond.
+/// (Hollander, Wolfe and Chicken, Nonparametric Statistical Methods, chapter 3.)
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct SignedRanks {
+    differences: Vec<f64>,
+    /// Walsh averages, ascending.
+    averages: Vec<f64>,
+}
+
+/// Number of differences up to which the distribution of the signed ranks is computed and not approximated. Beyond, the
+/// tails of the normal approximation are heavier than the true ones: its errors are on the safe side.
+const EXACT_UP_TO: usize = 30;
+
+impl SignedRanks {
+    fn of(differences: &[f64]) -> Self {
+        let mut averages = Vec::with_capacity(differences.len() * (differences.len() + 1) / 2);
+        for (index, a) in differences.iter().enumerate() {
+            averages.extend(differences[index..].iter().map(|b| f64::midpoint(*a, *b)));
+        }
+        averages.sort_by(f64::total_cmp);
+        Self {
+            differences: differences.to_vec(),
+            averages,
+        }
+    }
+
+    /// The median of the Walsh averages.
+    pub(super) fn estimate(&self) -> f64 {
+        let count = self.averages.len();
+        f64::midpoint(self.averages[(count - 1) / 2], self.averages[count / 2])
+    }
+
+    pub(super) fn interval(&self, level: f64) -> (f64, f64) {
+        let cut = self.cut((1.0 - level) / 2.0);
+        (self.averages[cut], self.averages[self.averages.len() - 1 - cut])
+    }
+
+    /// How many Walsh averages lie below the interval, and above it: the largest sum of ranks whose probability, with
+    /// that of all smaller ones, is `tail` at most.
+    fn cut(&self, tail: f64) -> usize {
+        let count = self.differences.len();
+        if count > EXACT_UP_TO {
+            let n = float(count);
+            let deviation = (n * (n + 1.0) * (2.0 * n + 1.0) / 24.0).sqrt();
+            let cut = n * (n + 1.0) / 4.0 + normal().inverse_cdf(tail) * deviation - 0.5;
+            return number::count(cut.max(0.0)).unwrap_or_default();
+        }
+        let ranks: Vec<usize> = (1..=count).collect();
+        let mut below = 0.0;
+        let sums = distribution(&ranks);
+        let within = sums.iter().take_while(|p| {
+            below += **p;
+            below <= tail
+        });
+        within.count().saturating_sub(1)
+    }
+
+    pub(super) fn p_above(&self, bound: f64) -> f64 {
+        let mut shifted: Vec<f64> = self
+            .differences
+            .iter()
+            .map(|difference| difference - bound)
+            .collect();
+        shifted.retain(|difference| *difference != 0.0);
+        shifted.sort_by(|a, b| a.abs().total_cmp(&b.abs()));
+        let ranks = doubled_ranks(&shifted);
+        let positive = shifted
+            .iter()
+            .zip(&ranks)
+            .filter(|(difference, _)| **difference > 0.0);
+        let sum: usize = positive.map(|(_, rank)| rank).sum();
+        if shifted.len() > EXACT_UP_TO {
+            let ranks: Vec<f64> = ranks.iter().map(|rank| float(*rank)).collect();
+            let center = ranks.iter().sum::<f64>() / 2.0;
+            let deviation = ranks.iter().map(|rank| rank * rank / 4.0).sum::<f64>().sqrt();
+            // Sums of doubled ranks lie 2 apart: half of that for continuity.
+            return normal().sf((float(sum) - 1.0 - center) / deviation);
+        }
+        distribution(&ranks)[sum..].iter().sum::<f64>().min(1.0)
+    }
+
+    pub(super) fn negated(&self) -> Self {
+        Self {
+            differences: self.differences.iter().map(|difference| -difference).collect(),
+            averages: self.averages.iter().rev().map(|average| -average).collect(),
+        }
+    }
+}
+
+/// Twice the ranks of values that ascend in magnitude; equal magnitudes share the mean of their ranks, and twice that
+/// is whole.
+fn doubled_ranks(ascending: &[f64]) -> Vec<usize> {
+    let mut ranks = Vec::with_capacity(ascending.len());
+    for tied in ascending.chunk_by(|a, b| a.abs().total_cmp(&b.abs()).is_eq()) {
+        let first = ranks.len() + 1;
+        let last = ranks.len() + tied.len();
+        ranks.extend(std::iter::repeat_n(first + last, tied.len()));
+    }
+    ranks
+}
+
+/// Probability of each sum of a subset of `ranks`, each being in it by the toss of a coin.
+fn distribution(ranks: &[usize]) -> Vec<f64> {
+    let mut sums = vec![0.0; ranks.iter().sum::<usize>() + 1];
+    sums[0] = 1.0;
+    let mut highest = 0;
+    for rank in ranks {
+        highest += rank;
+        for sum in (0..=highest).rev() {
+            let with = sum.checked_sub(*rank).map_or(0.0, |rest| sums[rest]);
+            sums[sum] = f64::midpoint(sums[sum], with);
+        }
+    }
+    sums
+}
+
+fn normal() -> Normal {
+    Normal::standard()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIFFERENCES: [f64; 16] = [
+        1.21, -0.43, 0.94, 2.15, 0.36, -1.17, 1.78, 0.82, 0.65, 1.42, -0.29, 1.99, 0.51, 1.13, -0.74, 1.34,
+    ];
+
+    /// Expected values: `scipy.stats.wilcoxon(..., mode="exact")` of scipy 1.
+    #[test]
+    fn exact_probabilities() {
+        let change = paired(&DIFFERENCES).expect("pairs");
+        assert!(matches!(change, Change::SignedRanks(_)));
+        let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} {b}");
+        close(change.p_above(0.0), 0.005_493_164_062_5);
+        close(change.p_above(0.4), 0.096_405_029_296_875);
+        close(change.p_below(2.0), 4.577_636_718_75e-5);
+    }
+
+    #[test]
+    fn estimate_and_interval_are_walsh_averages() {
+        let change = paired(&DIFFERENCES).expect("pairs");
+        assert!((change.estimate() - 0.79).abs() < 1e-12);
+        // 29 is the largest sum of ranks of 16 whose lower tail is at most 2.5 %: tables of the signed-rank test.
+        let (lower, upper) = change.interval(0.95);
+        assert!(
+            (lower - 0.18).abs() < 1e-12 && (upper - 1.315).abs() < 1e-12,
+            "{lower} {upper}"
+        );
+        assert_eq!(change.negated().interval(0.95), (-upper, -lower));
+    }
+
+    #[test]
+    fn the_approximation_joins_the_exact_distribution() {
+        let differences: Vec<f64> = (0..31).map(|i| f64::from(i * 12 % 31) - 9.5).collect();
+        let p = |differences: &[f64]| paired(differences).expect("pairs").p_above(0.0);
+        let (exact, approximate) = (p(&differences[..30]), p(&differences));
+        assert!(
+            (exact - approximate).abs() < 0.01 && approximate < 0.01,
+            "{exact} {approximate}"
+        );
+        let lower = |differences: &[f64]| paired(differences).expect("pairs").interval(0.95).0;
+        assert!((lower(&differences[..30]) - lower(&differences)).abs() < 1.0);
+    }
+
+    #[test]
+    fn equal_magnitudes_share_their_ranks() {
+        assert_eq!(doubled_ranks(&[1.0, -2.0, 2.0, 3.0]), [2, 5, 5, 8]);
+        // Both ranks 1.5: the sums 0, 1.5, 1.5 and 3 are equally likely.
+        assert_eq!(
+            distribution(&doubled_ranks(&[2.0, -2.0])),
+            [0.25, 0.0, 0.0, 0.5, 0.0, 0.0, 0.25]
+        );
+    }
+
+    #[test]
+    fn pairs_that_never_differ_are_no_proof_of_perfection() {
+        let change = paired(&[0.0; 5]).expect("pairs");
+        let (lower, upper) = change.interval(0.95);
+        assert!(lower < 0.0 && upper > 0.0 && upper < 1e-3, "{lower} {upper}");
+        assert!(paired(&[0.0; 40]).is_some_and(|change| change.p_above(0.01) > 0.999));
+        assert_eq!(paired(&[0.1]), None);
+    }
+
+    /// Expected values: `scipy.stats.ttest_1samp`.
+    #[test]
+    fn few_pairs_are_compared_by_t() {
+        let change = paired(&[0.05, 0.05, 0.08]).expect("pairs");
+        let (lower, upper) = change.interval(0.95);
+        assert!((lower - 0.016_973_472_702_5).abs() < 1e-9 && (upper - 0.103_026_527_297_5).abs() < 1e-9);
+        assert!((change.p_above(0.01) - 0.018_874_775_675_3).abs() < 1e-9);
+    }
+}

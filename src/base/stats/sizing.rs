@@ -1,0 +1,54 @@
+//! How many runs a comparison needs.
+
+use super::{LEAST_DEVIATION, Variation, float, t_quantile};
+
+/// Share of the comparisons of an unchanged candidate that are to end with a verdict.
+const POWER: f64 = 0.90;
+
+/// The smallest bound that a comparison of `runs` runs a side can be expected to decide: with it, an unchanged candidate
+/// is shown to be not worse in nine of ten comparisons. As a logarithm, like all values here:
+///
+/// ```text
+/// bound = (t(1 - alpha/2) + t(0.90)) · s · √(2 / runs)
+/// ```
+///
+/// `s` is the standard deviation of a run's mean, t the quantile of Student's t with the degrees of freedom that `s` is
+/// known with. The first summand is the half width of the interval of level 1 - alpha around the estimate, which must stay
+/// below the bound; the second is how far the estimate of an unchanged candidate lies above 0 in one of ten comparisons.
+/// A comparison learns more of `s` from its own runs, so this is on the safe side.
+pub(crate) fn smallest_bound(variation: &Variation, runs: usize, alpha: f64) -> f64 {
+    let deviation = variation.of_runs.max(LEAST_DEVIATION.powi(2)).sqrt();
+    let t = |p| t_quantile(p, variation.freedom);
+    (t(1.0 - alpha / 2.0) + t(POWER)) * deviation * (2.0 / float(runs)).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::stats::{RunValue, variation};
+
+    fn of(means: &[f64]) -> Variation {
+        let run = |mean: &f64| RunValue {
+            mean: *mean,
+            within: None,
+            samples: 1,
+        };
+        variation(&[&means.iter().map(run).collect::<Vec<_>>()]).expect("runs")
+    }
+
+    /// Tables of Student's t with 2 degrees of freedom: 4.302653 (0.975) and 1.885618 (0.90).
+    #[test]
+    fn by_hand() {
+        let variation = of(&[0.0, 0.02, 0.01]);
+        let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-7, "{a} {b}");
+        close(smallest_bound(&variation, 2, 0.05), 0.061_882_71);
+        close(smallest_bound(&variation, 8, 0.05), 0.061_882_71 / 2.0);
+        // 9.924843 (0.995).
+        close(smallest_bound(&variation, 2, 0.01), 0.118_104_61);
+    }
+
+    #[test]
+    fn runs_that_never_differ_are_no_proof_of_perfection() {
+        assert!(smallest_bound(&of(&[1.0, 1.0, 1.0]), 1, 0.05) > 1e-4);
+    }
+}

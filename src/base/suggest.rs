@@ -1,0 +1,64 @@
+//! What somebody who mistyped a name may have meant.
+
+use crate::base::foreign::{self, Shown as _};
+
+/// From this similarity on a name is suggested; clap's own threshold for its flags.
+const ALIKE: f64 = 0.7;
+
+/// The end of a sentence that refused `name`: the closest of `known`, and all of them.
+pub(crate) fn among(name: &str, known: &[impl AsRef<str>]) -> String {
+    let known: Vec<&str> = known.iter().map(AsRef::as_ref).collect();
+    let similarity = |other: &str| strsim::jaro_winkler(&name.to_lowercase(), &other.to_lowercase());
+    let closest = known
+        .iter()
+        .map(|known| (similarity(known), known))
+        .filter(|(similarity, _)| *similarity > ALIKE)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b));
+    match (closest, known.is_empty()) {
+        (_, true) => ": there is none".into(),
+        (Some((_, closest)), false) => format!(
+            ": did you mean {}? There are {}",
+            closest.shown(),
+            foreign::list(&known)
+        ),
+        (None, false) => format!(": there are {}", foreign::list(&known)),
+    }
+}
+
+/// Names that [`nearest`] gives at most.
+const FEW: usize = 3;
+
+/// The end of a sentence that refused `name`, where there may be many: the few that are most like it.
+pub(crate) fn nearest(name: &str, known: &[&str]) -> String {
+    let mut known: Vec<(f64, &str)> = known
+        .iter()
+        .map(|known| (strsim::normalized_damerau_levenshtein(name, known), *known))
+        .collect();
+    known.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let nearest: Vec<&str> = known.iter().take(FEW).map(|(_, known)| *known).collect();
+    if nearest.is_empty() {
+        ": there is none".into()
+    } else {
+        format!("; most like it: {}", foreign::list(&nearest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closest_is_named_first() {
+        assert_eq!(
+            among("quik", &["performance", "quick"]),
+            ": did you mean quick? There are performance, quick"
+        );
+        assert_eq!(among("xyz", &["quick"]), ": there are quick");
+        assert_eq!(among("xyz", &[""; 0]), ": there is none");
+        assert_eq!(
+            nearest("abx", &["zzz", "abc", "abd", "ab"]),
+            "; most like it: abc, abd, ab"
+        );
+        assert_eq!(nearest("abx", &[]), ": there is none");
+    }
+}

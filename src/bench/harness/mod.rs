@@ -1,0 +1,409 @@
+//! A bench target from its start to its exit code.
+//!
+//! One executable plays three parts, told apart by how it is started: the parent, which reads the options, records
+//! and reports; the worker, which runs the model; and criterion's process, which replays the record or runs the model
+//! under the profiler.
+
+mod saving;
+mod server;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Parser as _;
+
+use self::saving::{RecordFile, Saving};
+use crate::analysis::concurrency::{Level, levels};
+use crate::base::console::{self, print, say};
+use crate::base::error::{Error, Result};
+use crate::base::exit;
+use crate::base::foreign::Shown as _;
+use crate::base::layout::folded_to;
+use crate::base::lock;
+use crate::base::paths;
+use crate::base::signals;
+use crate::bench::criterion::process::{Ended, Output, Task};
+use crate::bench::criterion::statistics::Statistics;
+use crate::bench::criterion::{process, statistics};
+use crate::bench::options::{Mode, Options};
+use crate::bench::progress::Progress;
+use crate::inputs::models;
+use crate::inputs::prompts::{Suite, Sweep};
+use crate::measure::run::Run;
+use crate::measure::settle::Settler;
+use crate::measure::turns::Participant;
+use crate::record::keeper;
+use crate::record::{Faults, RunRecord, Status};
+use crate::report;
+use crate::report::result::Format;
+use crate::report::terminal::{self, TimeSpent};
+use crate::report::{ModelReport, benchmark};
+use crate::runtime::engine::serve_if_worker;
+
+/// The body of a bench target's `main`; [`main!`](crate::main) calls it. `suite` names a suite that comes with
+/// rkllm-bench, or a JSON file relative to `base`, the folder of the target's package.
+pub fn bench_main(suite: &str, base: &str) -> ExitCode {
+    start(&Subject::Runtime { suite }, base)
+}
+
+/// The body of the bench target `server`'s `main`; [`server_main!`](crate::server_main!) calls it. `base` is the folder of the
+/// target's package.
+pub fn server_main(base: &str) -> ExitCode {
+    start(&Subject::Server, base)
+}
+
+/// What a bench target measures.
+enum Subject<'a> {
+    /// The linked runtime, with a suite.
+    Runtime { suite: &'a str },
+    /// A server, with the suite that the options name.
+    Server,
+}
+
+fn start(subject: &Subject, base: &str) -> ExitCode {
+    if let Some(code) = serve_if_worker() {
+        return code;
+    }
+    let outcome = match Task::of_this_process() {
+        Some(task) => task.and_then(Task::run).map(|()| ExitCode::SUCCESS),
+        None => match signals::listen()
+            .and_then(|()| paths::check_surroundings().map(|()| Options::try_parse()))
+        {
+            Ok(Ok(options)) => {
+                console::set_colour(options.color);
+                parent(&options, subject, Path::new(base))
+            }
+            Ok(Err(error)) => return console::finish(exit::of_arguments(&error)),
+            Err(error) => Err(error),
+        },
+    };
+    exit::of_outcome(outcome)
+}
+
+fn parent(options: &Options, subject: &Subject, package: &Path) -> Result<ExitCode> {
+    let format = options.result_format();
+    if format != Format::Text {
+        console::reserve_stdout();
+    }
+    // A copied executable runs where the folder it was built in does not exist. Nobody knows then what it was built
+    // from: the folder that it runs in may be another checkout.
+    let package = Some(package).filter(|folder| folder.is_dir());
+    let base = package.unwrap_or(".".as_ref());
+    let mut runs = match (subject, options.server.target()?) {
+        (Subject::Runtime { suite }, None) => vec![set_up(options, suite, base)?],
+        (Subject::Runtime { .. }, Some(_)) => {
+            return Err(Error::BadParameter(
+                "--url (or RKLLM_BENCH_URL): this target calls the runtime directly; a server is measured by\n  cargo bench \
+                 --bench server -- --url <URL>"
+                    .into(),
+            ));
+        }
+        (Subject::Server, Some(target)) => server::set_up(options, target, base)?,
+        (Subject::Server, None) => {
+            say("server: no --url, so there is nothing to do; --url http://board:8080 names a server");
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    for run in &mut runs {
+        run.label.clone_from(&options.label);
+        run.package = package.map(Path::to_owned);
+    }
+    let mut measured = Vec::new();
+    let outcome = all_runs(options, &runs, &mut measured);
+    // A run that was stopped has no result; its record has what there is.
+    if !measured.is_empty()
+        && measured.iter().all(RunRecord::is_complete)
+        && let Some(document) = format.render(&measured)
+    {
+        console::deliver(document.as_bytes());
+    }
+    outcome
+}
+
+/// The exit code of the runs that were asked for; what was measured is added to `measured`. A stop ends all of them.
+fn all_runs(options: &Options, runs: &[Run], measured: &mut Vec<RunRecord>) -> Result<ExitCode> {
+    let mut worst = ExitCode::SUCCESS;
+    for (done, run) in runs.iter().enumerate() {
+        if signals::is_stopped() {
+            say(of_not_started(&runs[done..]));
+            return Ok(worst);
+        }
+        let code = one_run(options, run, measured)?;
+        if code != ExitCode::SUCCESS {
+            worst = code;
+        }
+    }
+    let levels: Vec<Level> = measured.iter().flat_map(levels).collect();
+    if !levels.is_empty() {
+        print(&format!(
+            "\n{}",
+            report::concurrency::text(&levels, console::width())
+        ));
+    }
+    Ok(worst)
+}
+
+/// What is said of runs that a stop kept from being started.
+fn of_not_started(runs: &[Run]) -> String {
+    let names: Vec<&str> = runs.iter().map(|run| run.suite.name.as_str()).collect();
+    format!("stopped; not started: {}", names.join(", "))
+}
+
+/// How long a test waits for another run. nextest starts each test in a process of its own, several at once.
+const TEST_PATIENCE: Duration = Duration::from_mins(10);
+
+/// Its exit code; what was measured, if anything was, is added to `measured`.
+fn one_run(options: &Options, run: &Run, measured: &mut Vec<RunRecord>) -> Result<ExitCode> {
+    let mode = options.mode();
+    let selects = options.selects()?;
+    let mut record = run.begin(&*selects)?;
+    record.purpose = options.purpose();
+    record.filter = options.filter_as_regex();
+    if mode == Mode::List {
+        print(&statistics::list(&record, &*selects));
+        return Ok(ExitCode::SUCCESS);
+    }
+    if record.models.is_empty() {
+        return nothing_matches(options, run);
+    }
+    statistics::check_baselines(options, &record, &*selects)?;
+    let patience = match mode {
+        Mode::Test => TEST_PATIENCE,
+        _ => Duration::ZERO,
+    };
+    let locks = lock::take_all(patience);
+    if signals::is_stopped() {
+        say("stopped; nothing was recorded");
+        return Ok(ExitCode::SUCCESS); // the signal's code comes at the end
+    }
+    let _locks = locks?;
+    match mode {
+        Mode::LoadBaseline => {
+            let statistics = Statistics::of_saved(options, &record)?;
+            print(&statistics.text);
+            statistics.kept.map(|()| statistics.ended.code())
+        }
+        Mode::Profile => {
+            let plans = record.models.iter().map(|model| run.plan(model)).collect();
+            let task = Task::Profile { record, plans };
+            let (ended, _) = process::start(options, &task, Output::PassedOn)?;
+            Ok(ended.code())
+        }
+        _ => {
+            let outcome = measure(options, run, &mut record, &*selects);
+            measured.push(record);
+            outcome
+        }
+    }
+}
+
+/// The end of a run that has nothing to do. cargo test hands one filter to all test targets, most of which it is not
+/// meant for; whoever starts a benchmark means it.
+fn nothing_matches(options: &Options, run: &Run) -> Result<ExitCode> {
+    let suite = &run.suite.name;
+    let message = format!(
+        "{suite}: no identifier <model>/{suite}/<phase>/<prompt> matches the filter {:?}; --list shows them",
+        options.filter.as_deref().unwrap_or_default()
+    );
+    if options.is_of_cargo_test() || options.ignored {
+        say(message);
+        Ok(ExitCode::SUCCESS)
+    } else {
+        Err(Error::BadParameter(message))
+    }
+}
+
+/// The run that was asked for.
+fn set_up(options: &Options, suite: &str, base: &Path) -> Result<Run> {
+    let parameters = options.parameters()?;
+    let suite = suite_of(options, suite, base)?;
+    let place = options.models_place();
+    let built_in_alone = place.is_none() && options.model.is_empty();
+    let found = models::select_and_tell(place.as_deref(), base, &options.model)?;
+    for skipped in &found.skipped {
+        say(format_args!("skipped {skipped}"));
+    }
+    let models = found.models;
+    if built_in_alone && models.iter().all(|model| model.random_weights) {
+        say(format_args!(
+            "no model in {}/: running the built-in tiny one, with random weights. scripts/fetch-model gets a real one.",
+            models::DEFAULT_DIR
+        ));
+    }
+    Ok(Run {
+        parameters,
+        trust_sdk_version: options.trust_sdk_version.clone(),
+        ..Run::new(suite, models)
+    })
+}
+
+/// The suite that was asked for, with the lengths that the command line gives.
+fn suite_of(options: &Options, suite: &str, base: &Path) -> Result<Suite> {
+    let mut suite = match &options.prompts {
+        Some(file) => Suite::from_file(&paths::given(file), suite)?,
+        None if suite == "table" => Suite::table(&options.sweep()),
+        None => Suite::find(suite, base)?,
+    };
+    // The lengths of a sweep are its own, but for a test.
+    let own_lengths = suite.sweep && options.mode() != Mode::Test;
+    if let Some(tokens) = options.new_tokens_of_all().filter(|_| !own_lengths) {
+        suite.set_max_new_tokens(tokens);
+    }
+    if own_lengths && options.max_new_tokens.is_some() {
+        say(format_args!(
+            "{}: --max-new-tokens has no effect here; --new-tokens gives a sweep its lengths",
+            suite.name
+        ));
+    }
+    if !suite.sweep && options.sweep() != Sweep::default() {
+        say(format_args!(
+            "{}: --prompt-tokens, --new-tokens and --depth are for the suite table and have no effect here",
+            suite.name
+        ));
+    }
+    Ok(suite)
+}
+
+/// Records, replays unless the record is all that is wanted, and reports.
+fn measure(
+    options: &Options,
+    run: &Run,
+    record: &mut RunRecord,
+    selects: &dyn Fn(&str) -> bool,
+) -> Result<ExitCode> {
+    let start = Instant::now();
+    let mut part = Participant::take()?;
+    let mut file = RecordFile::new(options.records_folder().join(format!("{}.json", record.run_id)));
+    file.save(record);
+    let verdict = verdict_on_board(run, record);
+    if options.mode() == Mode::Bench {
+        say(&verdict);
+    }
+    let bound = record.parameters.settle_s.map(Duration::from_secs);
+    let mut settler = bound.map(|bound| Settler::new(&record.board, bound));
+    let mut observer = Saving {
+        file: &mut file,
+        part: &mut part,
+        settler: settler.as_mut(),
+        progress: Progress::of(record),
+    };
+    let stopped = run.take(record, &mut observer).is_err();
+    drop(observer);
+    record.end(stopped);
+    file.save(record);
+    let by_now = verdict_on_board(run, record);
+    if options.mode() == Mode::Bench && by_now != verdict {
+        say(format_args!("with what loading told, {by_now}"));
+    }
+    if record.status == Status::Changed && signals::stop_signal().is_none() {
+        return changed_early(record, file);
+    }
+    if stopped {
+        return stopped_early(file, part);
+    }
+    let waited = TimeSpent {
+        waiting: part.waited(),
+        settling: settler.map_or(Duration::ZERO, |settler| settler.waited()),
+        ..TimeSpent::default()
+    };
+    conclude(options, record, file, selects, start, waited)
+}
+
+/// Shows what was recorded, gives it to criterion unless the record is all that is wanted, and says where things are.
+fn conclude(
+    options: &Options,
+    record: &RunRecord,
+    file: RecordFile,
+    selects: &dyn Fn(&str) -> bool,
+    start: Instant,
+    waited: TimeSpent,
+) -> Result<ExitCode> {
+    let measures = options.mode() == Mode::Bench;
+    // The result comes before criterion's part, which takes a while and may be stopped.
+    let reports = if measures {
+        let models = report::models(record);
+        print(&format!("\n{}", terminal::figures(&models, console::width())));
+        write_reports(options, &models)
+    } else {
+        Ok(Vec::new())
+    };
+    let before_criterion = Instant::now();
+    let statistics = Statistics::of_run(options, record, selects);
+    if measures {
+        let spent = TimeSpent {
+            waiting: waited.waiting,
+            settling: waited.settling,
+            ..TimeSpent::of_record(record, before_criterion.elapsed(), start.elapsed())
+        };
+        let gap = if statistics.text.is_empty() { "" } else { "\n" };
+        let width = console::width();
+        print(&format!(
+            "{}{gap}{}record: {}\n{}{}",
+            statistics.text,
+            terminal::files(reports.as_deref().unwrap_or_default(), width),
+            file.path().shown(),
+            statistics.page,
+            folded_to(width, &spent.to_string())
+        ));
+    }
+    let faults = record.faults();
+    if faults != Faults::default() {
+        say(terminal::faults(record));
+    }
+    let path = file.path().to_owned();
+    let trouble = file.trouble();
+    if signals::is_stopped() && trouble.is_none() {
+        say(keeper::stopped_after(&path));
+    }
+    match (trouble, statistics.ended) {
+        (Some(error), _) => Err(error),
+        (None, Ended::Stopped(_)) => Ok(statistics.ended.code()),
+        (None, _) if faults.are_fatal() => Ok(ExitCode::from(exit::FAILED)),
+        (None, ended) => reports.and(statistics.kept).map(|()| ended.code()),
+    }
+}
+
+/// Whether the machine is fit to measure on; the record has the findings, and the board that they rest on.
+fn verdict_on_board(run: &Run, record: &RunRecord) -> String {
+    if run.is_here() {
+        report::doctor::line(&record.doctor)
+    } else {
+        "board: the server's is not seen from here".into()
+    }
+}
+
+/// The end of a run that was stopped before its last sample.
+fn stopped_early(file: RecordFile, part: Participant) -> Result<ExitCode> {
+    let path = file.path().to_owned();
+    let unwritten = file.trouble();
+    if unwritten.is_none() {
+        say(keeper::stopped(&path));
+    }
+    let signal = signals::stop_signal().unwrap_or_default();
+    match part.trouble().or(unwritten) {
+        Some(error) => Err(error),
+        None => Ok(ExitCode::from(exit::SIGNAL + signal)),
+    }
+}
+
+/// The end of a run of two models: nothing is made of it but its record.
+fn changed_early(record: &RunRecord, file: RecordFile) -> Result<ExitCode> {
+    say(format_args!(
+        "\n{}\nrecord: {}",
+        terminal::faults(record),
+        file.path().shown()
+    ));
+    match file.trouble() {
+        Some(error) => Err(error),
+        None => Ok(ExitCode::from(exit::FAILED)),
+    }
+}
+
+/// The reports for people, unless the record is all that is wanted.
+fn write_reports(options: &Options, models: &[ModelReport]) -> Result<Vec<benchmark::Files>> {
+    if options.records_only() {
+        return Ok(Vec::new());
+    }
+    benchmark::write(models, &options.reports_folder())
+}

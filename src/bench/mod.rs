@@ -1,0 +1,8 @@
+//! A bench target: its options, its course, and what criterion is given.
+
+pub(crate) mod criterion;
+pub(crate) mod harness;
+pub(crate) mod options;
+pub(crate) mod profile;
+pub(crate) mod progress;
+pub(crate) mod repetitions;

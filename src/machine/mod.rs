@@ -1,0 +1,6 @@
+//! The machine: its clocks, memory and temperatures, whether it is fit to measure on, and what it does during a run.
+
+pub mod board;
+pub mod doctor;
+pub(crate) mod pin;
+pub mod sampler;

@@ -1,0 +1,87 @@
+//! Carries a plan out, and reads every value again.
+
+use super::knob::{Knob, Knobs, is_near};
+use super::plan::{Plan, Target, Write};
+use super::state::StateFile;
+use crate::base::error::Result;
+
+/// What became of a clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// The clock.
+    pub(crate) what: String,
+    /// Frequency that it was to be held at, Hz.
+    pub(crate) hz: u64,
+    /// What did not take, each with its path; empty where all did.
+    pub(crate) faults: Vec<String>,
+}
+
+/// Writes what `plan` says. The state file learns of each write before it is made.
+///
+/// # Errors
+/// When the state file cannot be written; what was changed until then is in it.
+pub(crate) fn apply(plan: &Plan, knobs: &dyn Knobs, state: &mut StateFile) -> Result<Vec<Held>> {
+    let mut all_faults = Vec::new();
+    for target in &plan.targets {
+        let mut faults = Vec::new();
+        for write in &target.writes {
+            state.remember(write)?;
+            let path = write.node.path(write.knob);
+            let refused = knobs.write(&path, &write.to).err();
+            let refused = refused.map(|error| format!("/{path}: {} was refused: {error}", write.to));
+            let Some(fault) = refused.or_else(|| fault_of(write, knobs)) else {
+                continue;
+            };
+            faults.push(fault);
+            if write.knob == Knob::Governor {
+                break; // under another governor nothing holds what would come next
+            }
+        }
+        all_faults.push(faults);
+    }
+    // After all writes: one clock's may change another's.
+    let held = plan.targets.iter().zip(all_faults);
+    Ok(held
+        .map(|(target, mut faults)| {
+            for write in &target.writes {
+                faults.extend(fault_of(write, knobs).filter(|_| faults.is_empty()));
+            }
+            faults.extend(current_fault(target, knobs).filter(|_| faults.is_empty()));
+            Held {
+                what: target.what.clone(),
+                hz: target.hz,
+                faults,
+            }
+        })
+        .collect())
+}
+
+/// What is in a file instead of what was written into it.
+fn fault_of(write: &Write, knobs: &dyn Knobs) -> Option<String> {
+    let path = write.node.path(write.knob);
+    let Some(got) = knobs.read(&path) else {
+        return Some(format!("/{path}: cannot be read again"));
+    };
+    let same = got == write.to
+        || write.knob != Knob::Governor
+            && got
+                .parse()
+                .ok()
+                .zip(write.to.parse().ok())
+                .is_some_and(|(got, wanted)| is_near(got, wanted));
+    (!same).then(|| format!("/{path}: {} was written, and {got} is there", write.to))
+}
+
+/// The frequency that a clock is at instead of its own, whatever its files say.
+fn current_fault(target: &Target, knobs: &dyn Knobs) -> Option<String> {
+    let path = target.node.current();
+    let got_hz = knobs
+        .read(&path)
+        .filter(|_| target.shows_current)?
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(target.node.unit_hz())?;
+    let at = |hz: u64| format!("{} MHz", hz / 1_000_000);
+    (!is_near(got_hz, target.hz))
+        .then(|| format!("/{path}: it runs at {} instead of {}", at(got_hz), at(target.hz)))
+}

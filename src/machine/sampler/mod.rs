@@ -1,0 +1,232 @@
+//! A thread that looks at the machine ten times a second while a run goes on, and at the process that runs the model:
+//! what it saw during an inference becomes that sample's [`Conditions`].
+//!
+//! It keeps off the CPUs that measure where there are others, opens its files once and adds up what it costs.
+
+mod conditions;
+mod process;
+mod series;
+mod sources;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rustix::thread::CpuSet;
+use rustix::time::{ClockId, Timespec, clock_gettime};
+use serde::{Deserialize, Serialize};
+
+pub use conditions::{ClockRange, Conditions};
+
+use crate::base::wait;
+use crate::machine::board::Board;
+use series::Series;
+use sources::Sources;
+
+/// Time between two looks.
+const INTERVAL: Duration = Duration::from_millis(100);
+/// How long the thread may take to end: a look and more.
+const ENDING: Duration = Duration::from_secs(1);
+
+/// What watches the machine while inferences are made. The recorder knows this trait and nothing behind it.
+pub trait Witness {
+    /// An inference is about to be made by the process `pid`; absent: by one that cannot be seen.
+    fn begins(&mut self, pid: Option<u32>);
+
+    /// What was seen between two stamps of `CLOCK_MONOTONIC`, ns, of the inference that has just ended; absent where
+    /// nothing could be read.
+    fn conditions(&mut self, call_ns: u64, return_ns: u64) -> Option<Conditions>;
+}
+
+/// Nothing watches.
+impl Witness for () {
+    fn begins(&mut self, _pid: Option<u32>) {}
+
+    fn conditions(&mut self, _call_ns: u64, _return_ns: u64) -> Option<Conditions> {
+        None
+    }
+}
+
+/// What watching a run was, and what it cost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SamplerRecord {
+    /// Time between two looks, ms; there is one more right before and right after each inference.
+    pub interval_ms: u64,
+    /// CPUs that the model ran on, as far as is known.
+    pub cpus: Vec<u16>,
+    /// CPUs that the sampler's thread kept to; empty where there was none beside those of the model.
+    pub own_cpus: Vec<u16>,
+    /// Looks that were taken.
+    pub ticks: u64,
+    /// CPU time of all looks, ns.
+    pub cpu_ns: u64,
+    /// From its start to this record, ns.
+    pub elapsed_ns: u64,
+}
+
+impl SamplerRecord {
+    /// What it cost, percent of one core; absent where no time has passed.
+    pub fn cost_percent(&self) -> Option<f64> {
+        series::percent(self.cpu_ns, self.elapsed_ns)
+    }
+}
+
+/// The sampler; its thread ends when it is dropped.
+#[derive(Debug)]
+pub struct Sampler {
+    state: Arc<Mutex<State>>,
+    own_cpus: Vec<u16>,
+    started_ns: u64,
+    /// Taken to end the thread.
+    stop: Option<Sender<()>>,
+    /// Absent where no thread could be started: then there are the looks before and after each inference alone.
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct State {
+    root: PathBuf,
+    sources: Sources,
+    series: Series,
+    ticks: u64,
+    cpu_ns: u64,
+    /// The sampler's own thread.
+    own_tid: Option<u32>,
+}
+
+impl Sampler {
+    /// Begins to watch this machine, of which `board` is known, for a model on the CPUs of `cpu_mask` (bit n is CPU n).
+    pub fn start(board: &Board, cpu_mask: Option<u32>) -> Self {
+        let mut sampler = Self::below(Path::new("/"), board, cpu_mask);
+        let (stop, stopped) = channel();
+        let (state, own_cpus) = (Arc::clone(&sampler.state), sampler.own_cpus.clone());
+        let thread = std::thread::Builder::new().name("sampler".into()).spawn(move || {
+            pin(&own_cpus);
+            lock(&state).own_tid = u32::try_from(rustix::thread::gettid().as_raw_nonzero().get()).ok();
+            while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                lock(&state).tick(now_ns(ClockId::Monotonic));
+            }
+        });
+        sampler.stop = Some(stop);
+        sampler.thread = thread.ok();
+        sampler
+    }
+
+    /// The same for the files below `root`, without a thread.
+    fn below(root: &Path, board: &Board, cpu_mask: Option<u32>) -> Self {
+        let share = &board.share;
+        let usable = if share.allowed_cpus.is_empty() {
+            &share.online_cpus
+        } else {
+            &share.allowed_cpus
+        };
+        let of_mask = |mask: u32| (0..32).filter(|cpu| mask >> cpu & 1 == 1).collect();
+        let cpus: Vec<u16> = cpu_mask.map_or_else(|| usable.clone(), of_mask);
+        // Without a mask a runtime takes the fast ones, where there are such.
+        let measuring = if cpu_mask.is_none() && !board.big_cpus.is_empty() {
+            &board.big_cpus
+        } else {
+            &cpus
+        };
+        let own_cpus = usable.iter().filter(|cpu| !measuring.contains(cpu)).copied();
+        Self {
+            own_cpus: own_cpus.collect(),
+            state: Arc::new(Mutex::new(State {
+                root: root.to_owned(),
+                sources: Sources::open(root, board, cpus),
+                series: Series::default(),
+                ticks: 0,
+                cpu_ns: 0,
+                own_tid: None,
+            })),
+            started_ns: now_ns(ClockId::Monotonic),
+            stop: None,
+            thread: None,
+        }
+    }
+
+    /// What it was and cost until now.
+    pub fn record(&self) -> SamplerRecord {
+        let state = lock(&self.state);
+        SamplerRecord {
+            interval_ms: u64::try_from(INTERVAL.as_millis()).unwrap_or(u64::MAX),
+            cpus: state.sources.cpus.clone(),
+            own_cpus: self.own_cpus.clone(),
+            ticks: state.ticks,
+            cpu_ns: state.cpu_ns,
+            elapsed_ns: now_ns(ClockId::Monotonic).saturating_sub(self.started_ns),
+        }
+    }
+}
+
+impl Witness for Sampler {
+    fn begins(&mut self, pid: Option<u32>) {
+        let now_ns = now_ns(ClockId::Monotonic);
+        lock(&self.state).begin(pid, now_ns);
+    }
+
+    fn conditions(&mut self, call_ns: u64, return_ns: u64) -> Option<Conditions> {
+        let mut state = lock(&self.state);
+        state.tick(now_ns(ClockId::Monotonic));
+        state.series.conditions(&state.sources, call_ns, return_ns)
+    }
+}
+
+impl Drop for Sampler {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic in it costs the ticks after it, nothing else, and so does a sensor whose driver hangs.
+            wait::joined(thread, ENDING);
+        }
+    }
+}
+
+impl State {
+    /// A look right before an inference by `pid`.
+    fn begin(&mut self, pid: Option<u32>, at_ns: u64) {
+        self.series.forget_before(at_ns);
+        let Self { root, sources, .. } = self;
+        sources.watch(root, pid, self.own_tid);
+        self.tick(at_ns);
+    }
+
+    fn tick(&mut self, at_ns: u64) {
+        let before_ns = now_ns(ClockId::ThreadCPUTime);
+        let tick = self.sources.tick(at_ns);
+        self.series.push(tick);
+        self.ticks += 1;
+        self.cpu_ns += now_ns(ClockId::ThreadCPUTime).saturating_sub(before_ns);
+    }
+}
+
+/// A panic while it was held leaves numbers that are whole.
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Keeps this thread to `cpus`, if any. Where the kernel refuses, it runs wherever it is put.
+fn pin(cpus: &[u16]) {
+    let mut set = CpuSet::new();
+    for cpu in cpus.iter().map(|cpu| usize::from(*cpu)) {
+        if cpu < CpuSet::MAX_CPU {
+            set.set(cpu);
+        }
+    }
+    if set.count() > 0 {
+        let _ = rustix::thread::sched_setaffinity(None, &set);
+    }
+}
+
+fn now_ns(clock: ClockId) -> u64 {
+    let Timespec { tv_sec, tv_nsec } = clock_gettime(clock);
+    let (seconds, ns) = (
+        u64::try_from(tv_sec).unwrap_or(0),
+        u64::try_from(tv_nsec).unwrap_or(0),
+    );
+    seconds.saturating_mul(1_000_000_000).saturating_add(ns)
+}

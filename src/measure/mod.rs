@@ -1,0 +1,8 @@
+//! Driving an engine through a suite: warm-up, sampling, second attempts, turns.
+
+pub(crate) mod closed_loop;
+pub mod recorder;
+pub(crate) mod run;
+pub(crate) mod settle;
+pub(crate) mod trial;
+pub mod turns;

@@ -1,0 +1,140 @@
+//! `rkllm-bench baseline`
+
+mod show;
+mod transfer;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::selection::{RunSelection, SelectedRun};
+use crate::base::console::print;
+use crate::base::error::{Error, Result};
+use crate::base::foreign::Shown as _;
+use crate::record::baseline::{Baseline, Store, refuse_twins};
+
+/// Keep runs under a name, to compare later ones with
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Save(Save),
+    /// List the baselines that there are
+    List,
+    Show(show::Show),
+    Export(transfer::Export),
+    Import(transfer::Import),
+    Rm(Rm),
+}
+
+/// Save the newest run of each suite, or the runs that are named, as a baseline
+///
+/// Each run is a process of its own, and processes differ by themselves: a baseline of several runs knows by how much.
+/// Runs that did not come to their end are not taken.
+#[derive(Debug, clap::Args)]
+struct Save {
+    /// Name of the baseline: 1 to 64 letters, digits, '.', '_' and '-'
+    name: String,
+    #[command(flatten)]
+    selection: RunSelection,
+    /// Add the runs to the baseline, where it exists
+    #[arg(long, conflicts_with = "replace")]
+    add: bool,
+    /// Replace the baseline, where it exists
+    #[arg(long)]
+    replace: bool,
+}
+
+/// Remove baselines
+#[derive(Debug, clap::Args)]
+struct Rm {
+    /// Their names; when one does not exist, none is removed
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let store = Store::in_target();
+    match &arguments.command {
+        Command::Save(arguments) => save(&store, arguments)?,
+        Command::List => show::list(&store)?,
+        Command::Show(arguments) => show::show(&store, arguments)?,
+        Command::Export(arguments) => transfer::export(&store, arguments)?,
+        Command::Import(arguments) => transfer::import(&store, arguments)?,
+        Command::Rm(arguments) => remove(&store, arguments)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn save(store: &Store, arguments: &Save) -> Result<()> {
+    let name = &arguments.name;
+    let path = store.path(name)?;
+    let runs = arguments.selection.select()?;
+    let mut lines: Vec<String> = runs.iter().map(line_of).collect();
+    let _lock = store.lock()?;
+    let baseline = if arguments.add && path.exists() {
+        extended(Baseline::load(&path)?, runs)?
+    } else {
+        Baseline::new(name, runs.into_iter().map(|run| run.record).collect())
+    };
+    if arguments.add || arguments.replace {
+        baseline.save(&path)?;
+    } else {
+        save_new(store, &baseline, "--add adds to it, --replace replaces it")?;
+    }
+    lines.push(summary(&baseline, &path));
+    print(&lines.concat());
+    Ok(())
+}
+
+fn line_of(run: &SelectedRun) -> String {
+    format!("{}\t{}\n", run.record.run_id, run.path.shown())
+}
+
+/// What there is now under a baseline's name.
+fn summary(baseline: &Baseline, path: &Path) -> String {
+    let runs = match baseline.runs.len() {
+        1 => "1 run".to_owned(),
+        count => format!("{count} runs"),
+    };
+    format!("baseline {}: {runs} in {}\n", baseline.name, path.shown())
+}
+
+/// The baseline with more runs. One that it has already is refused by its file.
+fn extended(baseline: Baseline, more: Vec<SelectedRun>) -> Result<Baseline> {
+    let known = baseline
+        .runs
+        .iter()
+        .map(|run| (format!("baseline {}", baseline.name), run));
+    let new = more
+        .iter()
+        .map(|run| (run.path.to_string_lossy().into_owned(), &run.record));
+    refuse_twins(known.chain(new)).map_err(Error::BadParameter)?;
+    Ok(baseline.with(more.into_iter().map(|run| run.record)))
+}
+
+/// Saves a baseline whose name must be free.
+fn save_new(store: &Store, baseline: &Baseline, otherwise: &str) -> Result<()> {
+    let path = store.path(&baseline.name)?;
+    match baseline.save_new(&path) {
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::AlreadyExists => {
+            Err(Error::BadParameter(format!(
+                "baseline {} exists already, in {}: {otherwise}, or choose another name",
+                baseline.name,
+                path.shown()
+            )))
+        }
+        outcome => outcome,
+    }
+}
+
+fn remove(store: &Store, arguments: &Rm) -> Result<()> {
+    store.remove(&arguments.names)?;
+    print(&format!("removed {}\n", arguments.names.join(", ")));
+    Ok(())
+}

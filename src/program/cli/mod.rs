@@ -1,0 +1,107 @@
+//! The program `rkllm-bench`: one file a subcommand, each with its arguments and what it does with them.
+
+mod ab;
+mod baseline;
+mod calibrate;
+mod compare;
+mod doctor;
+mod export;
+mod gate;
+mod judging;
+mod models;
+mod operating_curve;
+mod overhead;
+mod pin;
+mod report;
+mod runs;
+mod selection;
+
+use std::process::ExitCode;
+
+use clap::{ColorChoice, Parser, Subcommand};
+
+use crate::base::console;
+use crate::base::error::Result;
+use crate::base::exit;
+use crate::base::paths;
+use crate::program::operating_curve::serve_if_criterion;
+use crate::runtime::engine::serve_if_worker;
+
+/// Benchmarks language models through the RKLLM runtime. Measuring is done by `cargo bench`.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_CODES, max_term_width = 100)]
+struct Arguments {
+    /// Show colours: on a terminal that has them (the environment is obeyed, as the README says), always, or never
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t, global = true)]
+    color: ColorChoice,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Gate(gate::Arguments),
+    Ab(ab::Arguments),
+    Baseline(baseline::Arguments),
+    Calibrate(calibrate::Arguments),
+    Compare(compare::Arguments),
+    Export(export::Arguments),
+    Models(models::Arguments),
+    Report(report::Arguments),
+    Runs(runs::Arguments),
+    Doctor(doctor::Arguments),
+    Pin(pin::Arguments),
+    Unpin(pin::UnpinArguments),
+    OperatingCurve(operating_curve::Arguments),
+    Overhead(overhead::Arguments),
+}
+
+const EXIT_CODES: &str = "Exit codes:
+  0    done; of gate and ab: no regression, shown for each metric; of calibrate: fit to gate;
+       of doctor: fit to measure; of pin, unpin: every value took
+  1    regression: a metric got worse by more than its bound; of doctor: not fit to measure;
+       of pin, unpin: something did not take, or there is no such clock;
+       of overhead: something failed
+  2    cannot tell: too noisy, or too few runs; of doctor: something that matters could not be seen
+  3    not comparable: the sides differ in what is no part of the experiment (--allow)
+  4    a metric of the baseline is absent from the candidate
+  64   usage: the command line, a file or a model cannot be used; of pin: there is no clock to hold
+  70   an error inside rkllm-bench or its surroundings: a bench process that left no record, stdout that
+       cannot be written (a reader that has left is no error)
+  130  stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP; what was taken is kept
+pin with a command ends with the command's code, or with 1 where that is 0 and a value did not take.";
+
+/// The body of the program's `main`.
+pub fn cli_main() -> ExitCode {
+    if let Some(code) = serve_if_worker().or_else(serve_if_criterion) {
+        return code;
+    }
+    let outcome = match paths::check_surroundings().map(|()| Arguments::try_parse()) {
+        Ok(Ok(arguments)) => {
+            console::set_colour(arguments.color);
+            run(arguments.command)
+        }
+        Ok(Err(error)) => return console::finish(exit::of_arguments(&error)),
+        Err(error) => Err(error),
+    };
+    exit::of_outcome(outcome)
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Gate(arguments) => gate::run(&arguments),
+        Command::Ab(arguments) => ab::run(&arguments),
+        Command::Baseline(arguments) => baseline::run(&arguments),
+        Command::Calibrate(arguments) => calibrate::run(&arguments),
+        Command::Compare(arguments) => compare::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
+        Command::Models(arguments) => models::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
+        Command::Runs(arguments) => runs::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Pin(arguments) => pin::run(&arguments),
+        Command::Unpin(arguments) => pin::unpin(&arguments),
+        Command::OperatingCurve(arguments) => operating_curve::run(&arguments),
+        Command::Overhead(arguments) => overhead::run(&arguments),
+    }
+}
