@@ -21,7 +21,10 @@ fn page(folder: &Path) -> String {
         .arg(folder)
         .args(["--drawn", "10", "--simulated", "20"]),
     );
-    let page = std::fs::read_to_string(folder.join("operating-curve.md")).expect("written");
+    without_criterion(&std::fs::read_to_string(folder.join("operating-curve.md")).expect("written"))
+}
+
+fn without_criterion(page: &str) -> String {
     let lines = page.lines().map(|line| {
         let cells: Vec<&str> = line.split('|').collect();
         // An empty one at each end.
@@ -56,6 +59,30 @@ fn the_same_pool_gives_the_same_page() {
     let plot = |folder: &Path| std::fs::read_to_string(folder.join("operating-curve.svg")).expect("written");
     assert_eq!(plot(first.path()), plot(second.path()));
     assert!(plot(first.path()).contains("</svg>"));
+}
+
+/// A page with each number replaced: how many comparisons were made shows in nothing else.
+fn words(page: &str) -> String {
+    let (mut words, mut is_number) = (String::new(), false);
+    for letter in page.chars() {
+        is_number = letter.is_ascii_digit() || (is_number && letter == '.');
+        if !is_number {
+            words.push(letter);
+        } else if !words.ends_with('#') {
+            words.push('#');
+        }
+    }
+    words
+}
+
+#[test]
+fn the_page_in_docs_is_worded_as_the_program_words_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let in_docs = std::fs::read_to_string(Path::new(ROOT).join("docs/operating-curve.md")).expect("a page");
+    assert_eq!(words(&page(folder.path())), words(&without_criterion(&in_docs)));
+    for line in in_docs.lines() {
+        assert!(line.chars().count() <= 120, "wider than 120 columns: {line}");
+    }
 }
 
 #[test]

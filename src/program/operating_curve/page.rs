@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::pool::Pool;
 use super::real::{BOUNDS, Real};
 use super::simulated::{Curve, Parts, SLOWDOWNS, Scenario, Simulated};
-use super::{Rate, SEED};
+use super::{Rate, SEED, Tally};
 use crate::analysis::gate::Design;
 use crate::base::stats;
 
@@ -30,11 +30,10 @@ fn write_page(
     writeln!(
         page,
         "# Operating curve of the gate\n\n\
-         How often the gate is right, on comparisons whose truth is known. Made by\n\n    \
+         How often the gate is right, on comparisons whose truth is known. This page is written by\n\n    \
          cargo rkllm-bench operating-curve --pool {pool_name} --output docs\n\n\
-         from the pool in that file. The same pool gives the same page (seed {SEED}), but for the columns of criterion, whose \
-         resampling is seeded by the clock. Shares stand with their exact 95 % \
-         intervals (Clopper and Pearson).\n"
+         from the pool in that file. The same pool gives the same page (seed {SEED}), except for the columns of criterion.\n\
+         Criterion seeds its resampling by the clock. Shares are given with their exact 95 % intervals (Clopper and Pearson).\n"
     )?;
     write_goals(page, real, simulated)?;
     write_real(page, pool, real)?;
@@ -55,24 +54,22 @@ fn write_goals(page: &mut String, real: &Real, simulated: &Simulated) -> std::fm
         .rows
         .first()
         .map_or(Rate::default(), |row| row.paired[0].covered);
-    let simulated_covered = simulated.curves.first().map_or(Rate::default(), |curve| {
-        curve
-            .points
-            .iter()
-            .fold(Rate::default(), |all, point| all.and(point.covered))
-    });
+    let simulated_covered = simulated
+        .curves
+        .first()
+        .map_or(Rate::default(), |curve| over_all(curve, |point| point.covered));
     writeln!(
         page,
         "## Goals\n\n\
-         With `ab` at its default bound of 1 %, in {:.0} s of inference a comparison:\n\n\
+         With `ab` at its default bound of 1 %, and {:.0} s of inference a comparison:\n\n\
          | goal | reached on recorded processes |\n| --- | --- |\n\
-         | a comparison of like with like is called a regression in 1 % at most | {} |\n\
-         | a slowdown of 5 % is found in 99 % at least | {} |\n\
-         | a slowdown of 3 % is found in 90 % at least | {} |\n\
-         | the 95 % interval holds the truth in 93 to 97 % | {covered}; simulated {simulated_covered} |\n\n\
-         Where a goal is missed it is for noise and time: without a change, runs of this shared machine differ by {:.0} % in decode, \
-         and by {:.1} % from the other run of their pair. Five minutes have room for more pairs than were recorded; the simulation \
-         below has them.\n",
+         | at most 1 % of comparisons without a change find a regression | {} |\n\
+         | at least 99 % of slowdowns of 5 % are found | {} |\n\
+         | at least 90 % of slowdowns of 3 % are found | {} |\n\
+         | 93 to 97 % of the 95 % intervals contain the truth | {covered}; simulated {simulated_covered} |\n\n\
+         Goals are missed because of noise and limited time. Without a change, runs of this shared machine differ by {:.0} %\n\
+         in decode, and by {:.1} % from the other run of their pair. Five minutes allow more pairs than were recorded.\n\
+         The simulation below has more pairs.\n",
         stats::float(real.pairs) * real.seconds_per_pair,
         at_default("none").false_alarm,
         slowed("5%"),
@@ -83,22 +80,27 @@ fn write_goals(page: &mut String, real: &Real, simulated: &Simulated) -> std::fm
 }
 
 fn write_real(page: &mut String, pool: &Pool, real: &Real) -> std::fmt::Result {
+    writeln!(page, "## Recorded processes\n\nThe pool:\n")?;
+    for part in pool.made_with.split(", ") {
+        writeln!(page, "- {part}")?;
+    }
+    let seconds = stats::float(real.pairs) * real.seconds_per_pair;
     writeln!(
         page,
-        "## Recorded processes\n\n\
-         Pool: {}. Pairs of fresh processes that took turns, recorded by `scripts/record-operating-curve`; both of a \
-         pair are one program, and the host runtime's feature `slowdown` adds work to the candidate in proportion to prefill or to \
-         decode alone. Inference of a pair takes {:.1} s.\n\n\
-         Each comparison is of a whole suite, with {} pairs ({:.0} s) drawn from those of one condition: without putting back \
-         where twice as many were recorded, which is as good as fresh pairs, and with putting back elsewhere, where the \
-         chance of the recorded pairs comes on top. Comparisons share pairs, so they are not independent: what the pool \
-         has by chance, all of them have, and the intervals of the shares are too narrow.\n\n\
-         *Found*: a metric that was slowed is called regressed. *False*: one that was not is. A bound of 1 % is the default of \
-         `ab`.\n",
-        pool.made_with,
-        real.seconds_per_pair,
-        real.pairs,
-        stats::float(real.pairs) * real.seconds_per_pair
+        "\n\
+         A pair is two fresh processes that take turns, recorded by `scripts/record-operating-curve`. Both run the same\n\
+         program. The host runtime's feature `slowdown` adds work to the candidate, in proportion to prefill alone or to\n\
+         decode alone. The inference of a pair takes {:.1} s.\n\n\
+         Each comparison covers a whole suite, with {} pairs ({seconds:.0} s) drawn from those of one condition:\n\n\
+         - If twice as many pairs were recorded, they are drawn without replacement. This is as good as fresh pairs.\n\
+         - Otherwise they are drawn with replacement. This adds the chance of the recorded pairs.\n\n\
+         Comparisons share pairs, so they are not independent. What the pool has by chance affects all of them, and the\n\
+         intervals of the shares are too narrow.\n\n\
+         - *bound*: the default of `ab` is 1 %\n\
+         - *found*: a metric that was slowed is called regressed\n\
+         - *false*: a metric that was not slowed is called regressed\n\
+         - *cannot tell*: the verdict on the whole comparison\n",
+        real.seconds_per_pair, real.pairs,
     )?;
     writeln!(
         page,
@@ -122,10 +124,11 @@ fn write_real(page: &mut String, pool: &Pool, real: &Real) -> std::fmt::Result {
     }
     writeln!(
         page,
-        "\nThe 95 % intervals of TTFT and decode held the true change in {} of the comparisons of like with like.\n\n\
-         The same pool without pairs, as `gate` has it: {} runs a side, the bound 5 % (the default of `gate`). And criterion's own \
-         verdict on one run a side, by criterion, at its defaults: comparisons in which any of its benchmarks \"has \
-         regressed\", and single benchmarks that did.\n",
+        "\nIn comparisons without a change, {} of the 95 % intervals of TTFT and decode contained the true change.\n\n\
+         The next table is from the same pool without pairs, as `gate` compares: {} runs a side, with the bound of 5 % that\n\
+         is the default of `gate`. It also has criterion's verdict on one run a side, made by criterion at its defaults:\n\n\
+         - *any regressed*: comparisons in which at least one benchmark \"has regressed\"\n\
+         - *each*: single benchmarks that did\n",
         real.rows
             .first()
             .map_or(Rate::default(), |row| row.paired[0].covered),
@@ -172,12 +175,20 @@ fn write_simulated(page: &mut String, simulated: &Simulated) -> std::fmt::Result
     writeln!(
         page,
         "## Simulated processes\n\n\
-         {} comparisons a point, with the variation of the pool's unchanged pairs: standard deviations of prefill {}; of decode \
-         {}; of the worst gap {:.0} %; of loading {:.0} %. (Own: what a run does not share with the other of its pair. \
-         Neighbouring runs of the pool correlate by {:.2}.)\n\n\
-         *autocorrelated*: what pairs share correlates by 0.9 from pair to pair, each run's own part by 0.3 from run to run. \
-         *drifting*: the machine gets slower by a tenth during the comparison.\n\n\
-         ![Share of comparisons that call a slowdown of decode a regression, over its size](operating-curve.svg)\n",
+         Each point has {} comparisons, with the variation of the pool's unchanged pairs. The standard deviations are:\n\n\
+         - prefill: {}\n\
+         - decode: {}\n\
+         - worst gap: {:.0} %\n\
+         - loading: {:.0} %\n\n\
+         The part *own* is what a run does not share with the other run of its pair. Neighbouring runs of the pool correlate\n\
+         by {:.2}. Two kinds of noise change with time:\n\n\
+         - *autocorrelated*: the shared part correlates by 0.9 from pair to pair, each run's own part by 0.3 from run to run\n\
+         - *drifting*: the machine gets slower by a tenth during the comparison\n\n\
+         ![Share of comparisons that call a slowdown of decode a regression, over its size](operating-curve.svg)\n\n\
+         The rows of the tables:\n\n\
+         - a slowdown of decode: comparisons that call a slowed metric regressed; in the row 0 %, any metric\n\
+         - *false, all*: comparisons, over all slowdowns, that call a metric regressed that was not slowed\n\
+         - *coverage*: 95 % intervals that contain the truth",
         simulated.comparisons,
         parts(noise.prefill),
         parts(noise.decode),
@@ -185,40 +196,85 @@ fn write_simulated(page: &mut String, simulated: &Simulated) -> std::fmt::Result
         noise.load * 100.0,
         noise.correlation
     )?;
-    write!(page, "| slowdown of decode |")?;
-    for by in SLOWDOWNS {
-        write!(page, " {:.0} % |", by * 100.0)?;
+    for curves in simulated
+        .curves
+        .chunk_by(|a, b| belong_together(a.scenario, b.scenario))
+    {
+        write_curves(page, curves)?;
     }
-    writeln!(page, " false, all | coverage |")?;
-    writeln!(page, "| --- |{} --: | --: |", " --: |".repeat(SLOWDOWNS.len()))?;
-    for curve in &simulated.curves {
-        write_curve(page, curve)?;
-    }
-    writeln!(
-        page,
-        "\nIn each column the share that calls a slowed metric regressed (in the first, any metric); *false, all*: that calls \
-         one regressed that was not slowed; *coverage*: of the 95 % intervals."
-    )
+    Ok(())
 }
 
-fn write_curve(page: &mut String, curve: &Curve) -> std::fmt::Result {
-    let (mut alarms, mut covered) = (Rate::default(), Rate::default());
-    write!(page, "| {} |", name(curve.scenario))?;
-    for (by, tally) in SLOWDOWNS.iter().zip(&curve.points) {
-        let rate = if *by > 0.0 { tally.found } else { tally.false_alarm };
-        write!(page, " {rate} |")?;
-        alarms = alarms.and(tally.false_alarm);
-        covered = covered.and(tally.covered);
+/// Whether two scenarios differ in one thing only, their noise or their number of pairs.
+fn belong_together(one: Scenario, other: Scenario) -> bool {
+    let is_same = |a: &Design, b: &Design| std::mem::discriminant(a) == std::mem::discriminant(b);
+    one.design == other.design || (one.kind == other.kind && is_same(&one.design, &other.design))
+}
+
+/// A table with a column a curve: a row would be too wide.
+fn write_curves(page: &mut String, curves: &[Curve]) -> std::fmt::Result {
+    let Some(first) = curves.first().map(|curve| curve.scenario) else {
+        return Ok(());
+    };
+    let is_of_kinds = curves.iter().all(|curve| curve.scenario.design == first.design);
+    let of_all = if is_of_kinds {
+        design_name(first.design)
+    } else {
+        first.kind.name().to_owned()
+    };
+    writeln!(page, "\n{of_all}, bound {:.0} %:\n", first.bound * 100.0)?;
+    write_row(page, "slowdown", curves, |curve| {
+        if is_of_kinds {
+            curve.scenario.kind.name().to_owned()
+        } else {
+            design_name(curve.scenario.design)
+        }
+    })?;
+    writeln!(page, "| --- |{}", " --: |".repeat(curves.len()))?;
+    for (index, by) in SLOWDOWNS.iter().enumerate() {
+        write_row(page, &format!("{:.0} %", by * 100.0), curves, |curve| {
+            let tally = &curve.points[index];
+            let rate = if *by > 0.0 { tally.found } else { tally.false_alarm };
+            rate.to_string()
+        })?;
     }
-    writeln!(page, " {alarms} | {covered} |")
+    write_row(page, "false, all", curves, |curve| {
+        over_all(curve, |point| point.false_alarm).to_string()
+    })?;
+    write_row(page, "coverage", curves, |curve| {
+        over_all(curve, |point| point.covered).to_string()
+    })
+}
+
+fn write_row(
+    page: &mut String,
+    name: &str,
+    curves: &[Curve],
+    cell: impl Fn(&Curve) -> String,
+) -> std::fmt::Result {
+    write!(page, "| {name} |")?;
+    for curve in curves {
+        write!(page, " {} |", cell(curve))?;
+    }
+    writeln!(page)
+}
+
+/// A rate over all slowdowns.
+fn over_all(curve: &Curve, rate: impl Fn(&Tally) -> Rate) -> Rate {
+    let rates = curve.points.iter().map(rate);
+    rates.fold(Rate::default(), Rate::and)
+}
+
+fn design_name(design: Design) -> String {
+    match design {
+        Design::Paired { pairs } => format!("{pairs} pairs"),
+        Design::Unpaired { baseline_runs, .. } => format!("{baseline_runs} runs a side"),
+    }
 }
 
 /// A scenario in words.
 pub(super) fn name(scenario: Scenario) -> String {
-    let design = match scenario.design {
-        Design::Paired { pairs } => format!("{pairs} pairs"),
-        Design::Unpaired { baseline_runs, .. } => format!("{baseline_runs} runs a side"),
-    };
+    let design = design_name(scenario.design);
     format!(
         "{}, {design}, bound {:.0} %",
         scenario.kind.name(),
