@@ -123,6 +123,8 @@ fn every_flag_in_the_documents_exists() {
     let documents = [
         include_str!("../docs/ci.md"),
         include_str!("../README.md"),
+        include_str!("../docs/reference.md"),
+        include_str!("../docs/no-board.md"),
         include_str!("../docs/architecture.md"),
         include_str!("../docs/exports.md"),
         WORKFLOW,

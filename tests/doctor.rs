@@ -95,17 +95,21 @@ fn of_a_machine_that_shows_nothing_it_cannot_tell() {
 }
 
 #[test]
-fn the_codes_are_in_help_and_readme() {
+fn the_codes_are_in_help_and_reference() {
     let help = text_of(&run(doctor().arg("--help")));
-    let readme = include_str!("../README.md");
-    let paragraph = readme.split("rkllm-bench doctor ").nth(1).expect("a command");
+    let reference = include_str!("../docs/reference.md");
+    let table = reference
+        .split("| exit code | `doctor` |")
+        .nth(1)
+        .and_then(|rest| rest.split("\n\n").next())
+        .expect("a table");
     for code in ["0", "1", "2", "64"] {
         assert!(
             help.lines()
                 .any(|line| line.trim_start().starts_with(&format!("{code}  "))),
             "{help}"
         );
-        assert!(paragraph.contains(&format!("`{code}`")), "{code}");
+        assert!(table.contains(&format!("\n| `{code}` |")), "{code}");
     }
 }
 

@@ -598,31 +598,54 @@ mod tests {
         assert_eq!(threads(&["--threads", "1"]), Some(1));
     }
 
+    /// The page whose tables are held to the options.
+    const REFERENCE: &str = include_str!("../../../docs/reference.md");
+
     #[test]
-    fn the_readme_lists_each_option_with_its_variable() {
-        let readme = include_str!("../../../README.md");
+    fn the_reference_lists_each_option_with_its_variable() {
         let command = Options::command();
-        let ours = command
-            .get_arguments()
-            .filter(|argument| argument.get_env().is_some());
-        let mut count = 0;
-        for argument in ours {
-            let flag = argument.get_long().expect("a flag");
-            let variable = argument
-                .get_env()
-                .and_then(|name| name.to_str())
-                .expect("a variable");
-            assert_eq!(
-                variable,
-                format!("RKLLM_BENCH_{}", flag.to_uppercase().replace('-', "_"))
-            );
-            let row = readme
-                .lines()
-                .find(|line| line.starts_with(&format!("| `--{flag}")));
-            assert!(row.is_some_and(|row| row.contains(variable)), "--{flag}");
-            count += 1;
+        let shown = command.get_arguments().filter(|argument| !argument.is_hide_set());
+        let mut with_variable = 0;
+        for argument in shown {
+            let name = argument
+                .get_long()
+                .map_or_else(|| "FILTER".to_owned(), |flag| format!("--{flag}"));
+            let row = REFERENCE.lines().find(|line| {
+                let rest = line.strip_prefix(&format!("| `{name}"));
+                rest.is_some_and(|rest| rest.starts_with(['`', ' ', '[']))
+            });
+            let row = row.unwrap_or_else(|| panic!("no row for {name}"));
+            if let Some(variable) = argument.get_env() {
+                let variable = variable.to_str().expect("text");
+                let expected = format!(
+                    "RKLLM_BENCH_{}",
+                    name.trim_start_matches('-').to_uppercase().replace('-', "_")
+                );
+                assert_eq!(variable, expected);
+                assert!(row.contains(&format!("| `{variable}` |")), "{row}");
+                with_variable += 1;
+            }
         }
-        assert_eq!(count, 29);
+        assert_eq!(with_variable, 29);
+    }
+
+    #[test]
+    fn the_reference_lists_each_exit_code() {
+        let (_, section) = REFERENCE
+            .split_once("\n## Exit codes of bench targets\n")
+            .expect("a section");
+        let (section, _) = section.split_once("\n## ").expect("another section");
+        let codes = EXIT_CODES
+            .split([' ', '\n'])
+            .filter_map(|word| word.parse::<u8>().ok());
+        let listed = section
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once('`')?.0.parse::<u8>().ok());
+        let (mut codes, mut listed) = (codes.collect::<Vec<_>>(), listed.collect::<Vec<_>>());
+        codes.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(codes, listed);
+        assert_eq!(codes.len(), 7);
     }
 
     #[test]
