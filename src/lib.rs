@@ -96,8 +96,10 @@ mod figures;
 mod float;
 mod foreign;
 mod fresh;
-#[cfg(test)]
-mod fuzz;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+#[expect(clippy::expect_used, reason = "a property that does not hold ends the test")]
+pub mod fuzz;
 pub mod gate;
 mod harness;
 mod hint;
