@@ -86,8 +86,10 @@ pub mod record;
 pub mod report;
 mod runtime;
 
-#[cfg(test)]
-mod fuzz;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+#[allow(clippy::expect_used, reason = "a property that does not hold ends the test")]
+pub mod fuzz;
 
 pub use analysis::figures::{Figures, Interval};
 pub use analysis::{checks, compare, concurrency, gate, metrics, reference, summary};

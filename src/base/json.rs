@@ -17,14 +17,15 @@ use crate::base::foreign::{Shown as _, is_active};
 pub(crate) fn clip(text: &str) -> String {
     const HEAD: usize = 100;
     const TAIL: usize = 200;
-    let shown = |text: &str| text.shown().to_string();
+    // What is written out is longer than what it stands for.
+    let text = text.shown().to_string();
     let count = text.chars().count();
     if count <= HEAD + TAIL {
-        return shown(text);
+        return text;
     }
     let head: String = text.chars().take(HEAD).collect();
     let tail: String = text.chars().skip(count - TAIL).collect();
-    format!("{} ... {}", shown(&head), shown(&tail))
+    format!("{head} ... {tail}")
 }
 
 /// `value` in lines, its texts with nothing in them that a terminal acts on: JSON can write any character as its number.
@@ -244,6 +245,16 @@ impl<'de> Visitor<'de> for Walk {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quotation_is_short_when_its_characters_are_written_out() {
+        for text in ["\0".repeat(250), "\u{1b}".repeat(9_000), "x".repeat(9_000)] {
+            let clipped = clip(&text);
+            assert_eq!(clipped.chars().count(), 305, "{clipped}");
+            assert!(!clipped.chars().any(is_active), "{clipped:?}");
+        }
+        assert_eq!(clip("é\n"), "é\n".shown().to_string());
+    }
 
     #[test]
     fn json_holds_nothing_that_a_terminal_acts_on_and_says_the_same() {

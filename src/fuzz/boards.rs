@@ -7,10 +7,11 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use super::edits::{ByteEdit, byte_edit};
-use super::{assert_readable, hold, measured};
+use super::hold;
+use super::properties::boards::board;
 use crate::analysis::gate;
+use crate::machine::board::Board;
 use crate::machine::board::fake::Fake;
-use crate::machine::board::{Board, Clock};
 use crate::record::{RunRecord, fixtures};
 
 const WORDS: &[&str] = &[
@@ -120,48 +121,9 @@ fn written(fake: &Fake, changes: &[(Index, Change)]) -> tempfile::TempDir {
 fn any_tree_is_read_and_means_the_same_each_time() {
     hold("boards", 400, &boards(), |(fake, changes)| {
         let dir = written(&fake, &changes);
-        // 64 kB of a file at most, of a hundred files, one after the other.
-        let board = measured(0, 4 << 20, 0, || Board::read_below(dir.path()));
-        assert_eq!(Board::read_below(dir.path()), board);
-        let json = serde_json::to_string(&board).expect("serialises");
-        assert!(json.len() < 100_000, "{} bytes", json.len());
-        assert_eq!(serde_json::from_str::<Board>(&json).expect("reads"), board);
-        assert!(board.notes.len() <= 40);
-        for text in texts(&board) {
-            assert_readable(text, 300);
-        }
-        // A path in a note is shortened, and what a terminal would act on is written out.
-        for note in &board.notes {
-            assert_readable(note, 2000);
-        }
+        let board = board(dir.path());
         assert_eq!(fingerprint(&board), fingerprint(&board.clone()));
     });
-}
-
-/// All that a board has of texts: they are shown.
-fn texts(board: &Board) -> impl Iterator<Item = &str> {
-    let clocks = board.cpu_clusters.iter().map(|cluster| &cluster.clock);
-    let clocks = clocks.chain(&board.npu.clock).chain(&board.ddr).chain(&board.gpu);
-    let of_clocks = clocks.flat_map(|Clock { node, governor, .. }| governor.iter().chain([node]));
-    let zones = board.thermal_zones.iter();
-    let of_zones = zones.flat_map(|zone| zone.trips.iter().map(|trip| &trip.kind).chain([&zone.name]));
-    let single = [
-        &board.name,
-        &board.soc,
-        &board.cpu,
-        &board.kernel,
-        &board.architecture,
-        &board.npu.driver,
-    ];
-    single
-        .into_iter()
-        .flatten()
-        .chain(&board.compatible)
-        .chain(board.npu.users.iter().filter_map(|user| user.name.as_ref()))
-        .chain(board.cooling.iter().map(|device| &device.kind))
-        .chain(of_clocks)
-        .chain(of_zones)
-        .map(String::as_str)
 }
 
 fn fingerprint(board: &Board) -> String {

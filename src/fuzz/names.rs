@@ -4,9 +4,9 @@ use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::{assert_readable, hold, measured};
+use super::hold;
+use super::properties::names::name;
 use crate::inputs::model_name::NameParts;
-use crate::inputs::models;
 
 /// Parts of a name, as their fields should have them.
 type Parts = (
@@ -95,9 +95,6 @@ fn the_parts_of_a_rendered_name_are_read_back() {
     });
 }
 
-/// Memory that matching may take whatever the name, bytes: eleven patterns, each with a cache of at most 2 MB by default.
-const PATTERNS_BYTES: usize = 22 << 20;
-
 /// Pieces that the patterns look for, between anything.
 fn any_name() -> impl Strategy<Value = String> {
     let piece = select(vec![
@@ -144,38 +141,5 @@ fn any_name() -> impl Strategy<Value = String> {
 
 #[test]
 fn any_name_is_read() {
-    NameParts::of("the patterns are compiled");
-    hold("names, any", 1000, &any_name(), |name| {
-        let parts = measured(name.len(), PATTERNS_BYTES, 100, || NameParts::of(&name));
-        let texts = [
-            &parts.family,
-            &parts.size,
-            &parts.variant,
-            &parts.dtype,
-            &parts.gguf_type,
-            &parts.platform,
-        ];
-        for text in texts.into_iter().flatten() {
-            let is_plain = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
-            assert!(!text.is_empty() && text.chars().all(is_plain), "{text:?}");
-        }
-        assert!(
-            parts
-                .hybrid_ratio
-                .is_none_or(|ratio| (0.0..=1.0).contains(&ratio))
-        );
-        assert!(parts.notes.len() <= 10, "{:?}", parts.notes);
-        for note in &parts.notes {
-            assert_readable(note, 200);
-        }
-        // What a second name says is taken where the first says nothing, and nothing else.
-        assert_eq!(parts.clone().or(NameParts::default()), parts);
-        let model = models::of_server(&name);
-        let is_fit = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        assert!(
-            model.name.len() <= 48 && model.name.chars().all(is_fit),
-            "{}",
-            model.name
-        );
-    });
+    hold("names, any", 1000, &any_name(), |text| name(&text));
 }

@@ -1,16 +1,16 @@
 //! Streams of server-sent events.
 
 use crate::base::number::Long as _;
-use std::io::{self, Read};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Value, json};
 
-use super::{Taken, assert_readable, edits, hold_reader, measured};
+use super::properties::Taken;
+use super::properties::streams::{in_pieces, stream};
+use super::{edits, hold_reader};
 use crate::inference::Finish;
-use crate::runtime::engine::server::answer::{Answer, read};
 
 /// What one event carries.
 #[derive(Debug, Clone)]
@@ -105,32 +105,6 @@ fn text_of(events: &[Event]) -> String {
     text
 }
 
-/// A body that comes in pieces of these sizes, over and over.
-struct Pieces<'a> {
-    left: &'a [u8],
-    sizes: std::iter::Cycle<std::slice::Iter<'a, usize>>,
-}
-
-impl Read for Pieces<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let size = self.sizes.next().copied().unwrap_or(usize::MAX);
-        let size = size.min(buffer.len()).min(self.left.len());
-        let (piece, left) = self.left.split_at(size);
-        buffer[..size].copy_from_slice(piece);
-        self.left = left;
-        Ok(size)
-    }
-}
-
-/// Reads a stream that comes in such pieces, at one time.
-fn in_pieces(bytes: &[u8], sizes: &[usize], most_bytes: u64) -> Answer {
-    let body = Pieces {
-        left: bytes,
-        sizes: sizes.iter().cycle(),
-    };
-    measured(bytes.len(), 512 << 10, 400, || read(body, most_bytes, || 0))
-}
-
 fn sizes() -> impl Strategy<Value = Vec<usize>> {
     prop_oneof![Just(vec![1]), vec(1..20_usize, 1..8), vec(1..100_000_usize, 1..3)]
 }
@@ -212,17 +186,7 @@ fn any_bytes_mean_the_same_in_any_pieces() {
         &(bytes, sizes(), limit),
         |(bytes, sizes, limit)| {
             let most_bytes = limit.map_or(u64::MAX, |limit| limit.index(bytes.len() + 1).long());
-            let whole = in_pieces(&bytes, &[usize::MAX], most_bytes);
-            assert_eq!(in_pieces(&bytes, &sizes, most_bytes), whole);
-            assert!(whole.tokens.len() <= bytes.len() / 8 && whole.text.len() <= 2 * bytes.len());
-            if let Some(complaint) = &whole.complaint {
-                assert_readable(complaint, 1000);
-            }
-            if whole.finish == Finish::Finished {
-                Taken::Accepted
-            } else {
-                Taken::Refused
-            }
+            stream(&bytes, &sizes, most_bytes)
         },
     );
 }

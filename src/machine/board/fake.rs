@@ -263,6 +263,19 @@ impl Fake {
         self.files.keys().cloned().collect()
     }
 
+    /// The files as text that the fuzz target of boards reads, in pieces of at most `most` bytes.
+    pub(crate) fn dumped(&self, most: usize) -> Vec<String> {
+        let mut pieces = vec![String::new()];
+        for (path, bytes) in &self.files {
+            let file = format!("@ {path}\n{}", String::from_utf8_lossy(bytes));
+            match pieces.last_mut() {
+                Some(piece) if piece.len() + file.len() <= most => piece.push_str(&file),
+                _ => pieces.push(file),
+            }
+        }
+        pieces
+    }
+
     /// Writes the tree.
     pub(crate) fn written(&self) -> tempfile::TempDir {
         let dir = tempfile::tempdir().expect("a folder");

@@ -7,7 +7,7 @@
 #![expect(unsafe_code, reason = "this is where the crate talks to C")]
 
 mod deadline;
-mod file_version;
+pub(crate) mod file_version;
 pub mod library;
 mod params;
 mod recording;

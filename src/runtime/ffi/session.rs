@@ -7,6 +7,9 @@ use std::path::Path;
 use std::ptr::NonNull;
 use std::time::Duration;
 
+#[cfg(all(test, miri))]
+mod miri;
+
 use super::deadline::with_deadline;
 use super::recording::{PanicPayload, on_event};
 use super::{Params, Recording, check, sys};

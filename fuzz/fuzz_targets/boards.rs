@@ -1,0 +1,8 @@
+//! Trees of files as the kernel shows them.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    rkllm_bench::fuzz::targets::boards(bytes);
+});

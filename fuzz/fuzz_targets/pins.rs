@@ -1,0 +1,8 @@
+//! State files of a pin.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    rkllm_bench::fuzz::targets::pins(bytes);
+});

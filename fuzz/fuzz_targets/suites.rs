@@ -1,0 +1,8 @@
+//! Suite files.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    rkllm_bench::fuzz::targets::suites(bytes);
+});
