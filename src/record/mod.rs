@@ -2,6 +2,8 @@
 
 pub mod baseline;
 mod check;
+#[cfg(test)]
+mod edges;
 mod git;
 mod journal;
 pub(crate) mod keeper;

@@ -216,4 +216,56 @@ mod tests {
         assert!((lower - 0.016_973_472_702_5).abs() < 1e-9 && (upper - 0.103_026_527_297_5).abs() < 1e-9);
         assert!((change.p_above(0.01) - 0.018_874_775_675_3).abs() < 1e-9);
     }
+
+    /// Differences without ties, in no order.
+    fn scattered(count: u32) -> Vec<f64> {
+        (0..count)
+            .map(|i| f64::from((i * i * 7919 + 31 * i) % 1009) / 1000.0 - 0.3)
+            .collect()
+    }
+
+    /// Expected numbers of averages: n (n + 1) / 4 - z sqrt(n (n + 1) (2 n + 1) / 24) - 0.5, by Python's
+    /// `statistics.NormalDist`.
+    #[test]
+    fn beyond_the_exact_distribution_the_interval_leaves_out_what_the_normal_one_says() {
+        for (count, level, left_out) in [(31, 0.95, 147), (40, 0.95, 263), (57, 0.95, 579), (57, 0.99, 501)] {
+            let differences = scattered(count);
+            let mut averages: Vec<f64> = (0..differences.len())
+                .flat_map(|a| (0..=a).map(move |b| (a, b)))
+                .map(|(a, b)| f64::midpoint(differences[a], differences[b]))
+                .collect();
+            averages.sort_by(f64::total_cmp);
+            let expected = (averages[left_out], averages[averages.len() - 1 - left_out]);
+            let change = paired(&differences).expect("pairs");
+            assert_eq!(change.interval(level), expected, "{count} at {level}");
+        }
+    }
+
+    /// Expected values: the normal approximation with its correction for continuity and for ties, by Python's
+    /// `statistics.NormalDist`.
+    #[test]
+    fn beyond_the_exact_distribution_probabilities_are_those_of_the_normal_one() {
+        let close = |a: f64, b: f64| assert!((a / b - 1.0).abs() < 1e-9, "{a} {b}");
+        let p = |differences: &[f64], bound| paired(differences).expect("pairs").p_above(bound);
+        close(p(&scattered(31), 0.0), 1.104_469_146_562_259_1e-5);
+        close(p(&scattered(40), 0.0), 1.009_572_794_696_822_5e-6);
+        let ties = [1.0, 1.0, -1.0, 2.0, 2.0, 2.0, -2.0, 3.0, -3.0, 4.0].repeat(4);
+        close(p(&ties, 0.0), 0.009_816_744_384_537_612);
+        // Those on the bound say nothing and leave 32.
+        close(p(&ties, 1.0), 0.664_602_895_008_058_9);
+    }
+
+    #[test]
+    fn up_to_thirty_differences_the_distribution_is_exact() {
+        // Of 30 positive differences the probability is that of 30 tosses alike.
+        let positive: Vec<f64> = (1..=30).map(f64::from).collect();
+        let change = paired(&positive).expect("pairs");
+        assert!((change.p_above(0.0) / 2f64.powi(-30) - 1.0).abs() < 1e-9);
+        // Tables of the signed-rank test: 137 of 30 at 2.5 %.
+        let mut averages: Vec<f64> = (0..30)
+            .flat_map(|a| (0..=a).map(move |b| f64::from(a + b + 2) / 2.0))
+            .collect();
+        averages.sort_by(f64::total_cmp);
+        assert_eq!(change.interval(0.95).0, averages[137]);
+    }
 }

@@ -5,6 +5,8 @@
 
 mod cache_start;
 mod disturbance;
+#[cfg(test)]
+mod edges;
 mod explain;
 mod stream;
 mod verdict;
