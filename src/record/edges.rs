@@ -1,7 +1,8 @@
 //! What a record says of its run: faults, warnings, causes, caption, end.
 
-use super::{Git, MOST_WARNINGS, ModelRecord, Rejected, RunRecord, Status, check, fixtures};
+use super::{Git, MOST_WARNINGS, ModelRecord, Rejected, RunRecord, Status, check, fixtures, journal};
 use crate::inference::Failure;
+use crate::machine::sampler::Conditions;
 use crate::record::ledger::Rejection;
 
 type Break = fn(&mut ModelRecord);
@@ -129,4 +130,89 @@ fn a_label_is_one_line_of_a_hundred_characters_at_most() {
     for refused in ["", "  ", &"x".repeat(101), "a\nb", "a\u{1b}b"] {
         assert!(check::label(refused).is_err(), "{refused:?}");
     }
+}
+
+#[test]
+fn a_record_is_read_up_to_the_last_value_that_can_be() {
+    type Change = fn(&mut RunRecord);
+    let of = |change: Change| {
+        let mut run = fixtures::complete("one");
+        change(&mut run);
+        check::record(&run).map_err(|fault| fault.to_string())
+    };
+    let passes: [Change; 3] = [
+        |run| {
+            run.git = Some(Git {
+                revision: "0123456789abcdef0123456789abcdef01234567".into(),
+                clean: false,
+            });
+        },
+        |run| conditions(run).steal_percent = Some(0.0),
+        |run| run.parameters.samples = check::MOST_SAMPLES,
+    ];
+    for (index, change) in passes.into_iter().enumerate() {
+        assert_eq!(of(change), Ok(()), "{index}");
+    }
+    let refused: [(Change, &str); 4] = [
+        (
+            |run| {
+                run.git = Some(Git {
+                    revision: "main".into(),
+                    clean: false,
+                });
+            },
+            "git.revision",
+        ),
+        (|run| conditions(run).steal_percent = Some(-0.5), "steal_percent"),
+        (|run| run.parameters.samples = 0, "parameters.samples"),
+        (
+            |run| run.parameters.samples = check::MOST_SAMPLES + 1,
+            "parameters.samples",
+        ),
+    ];
+    for (change, field) in refused {
+        let said = of(change).expect_err(field);
+        assert!(said.contains(field), "{said}");
+    }
+}
+
+fn conditions(run: &mut RunRecord) -> &mut Conditions {
+    run.models[0].prompts[0].samples[0]
+        .conditions
+        .get_or_insert_with(Conditions::default)
+}
+
+#[test]
+fn lines_behind_a_record_are_a_journal_or_part_of_the_file() {
+    let split = |text: &str| {
+        let (record, lines) = journal::split(text.into());
+        [record, lines].map(|bytes| String::from_utf8(bytes).expect("text"))
+    };
+    let whole = |text: &str| [text.to_owned(), String::new()];
+    assert_eq!(split("{}"), whole("{}"));
+    assert_eq!(split("{}\n"), whole("{}\n"));
+    assert_eq!(split("{}\n{}\n"), whole("{}\n{}\n"));
+    let line = "{\"journal\":1}\n";
+    assert_eq!(
+        split(&format!("{{}}\n{line}{line}")),
+        ["{}\n".to_owned(), line.repeat(2)]
+    );
+    // A cut line is left out.
+    assert_eq!(
+        split(&format!("{{}}\n{line}{{\"jour")),
+        ["{}\n".to_owned(), line.to_owned()]
+    );
+    assert_eq!(split("{}\n{\"jour"), ["{}\n".to_owned(), String::new()]);
+}
+
+#[test]
+fn a_journal_belongs_to_a_run_and_a_file_has_a_size_that_is_read() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("run.json");
+    let refused = || RunRecord::load(&path).expect_err("refused").to_string();
+    std::fs::write(&path, "{\"kind\":1}\n{\"journal\":1}\n").expect("written");
+    assert!(refused().contains("behind what is no run"), "{}", refused());
+    let file = std::fs::File::create(&path).expect("made");
+    file.set_len((1 << 30) + 1).expect("sparse");
+    assert!(refused().contains("at most 1073741824 (1 GiB)"), "{}", refused());
 }

@@ -411,3 +411,158 @@ fn a_candidate_that_was_not_loaded_is_absent_and_not_another_one() {
     assert_eq!(comparison.overall, Overall::Absent, "{comparison:#?}");
     assert!(comparison.absent[0].reason.contains("no memory"));
 }
+
+#[test]
+fn the_time_of_a_run_is_what_its_models_took_and_a_pair_has_two() {
+    let run = |index: u64, ended_ns: u64| {
+        let mut run = side("run", &[50_000]).remove(0);
+        run.run_id = format!("run-{index}");
+        let first = &mut run.models[0].prompts[0].samples[0].inference;
+        first.return_ns = first.return_ns.max(ended_ns);
+        run
+    };
+    let seconds = |runs: &[RunRecord]| -> Vec<f64> {
+        runs.iter()
+            .map(|run| Summary::of(&run.models[0]).duration_s.expect("stamps"))
+            .collect()
+    };
+    let (baseline, candidate) = (
+        [run(0, 1_000 * MS), run(1, 1_000 * MS)],
+        [run(2, 4_000 * MS), run(3, 4_000 * MS)],
+    );
+    let times = [seconds(&baseline), seconds(&candidate)].concat();
+    let mean = times.iter().sum::<f64>() / 4.0;
+    assert!(mean > 2.0, "{times:?}");
+    let limits = Limits::new(0.05);
+    let unpaired = compare(&baseline, &candidate, &[], &[], &limits).run_seconds;
+    let paired = compare_pairs(&baseline, &candidate, &[], &limits).run_seconds;
+    assert!(
+        unpaired.is_some_and(|s| (s - mean).abs() < 1e-9),
+        "{unpaired:?} {mean}"
+    );
+    assert!(
+        paired.is_some_and(|s| (s - 2.0 * mean).abs() < 1e-9),
+        "{paired:?} {mean}"
+    );
+}
+
+#[test]
+fn further_runs_narrow_the_interval_to_the_bound_and_no_more() {
+    let tested = |baseline: usize, candidate: usize| {
+        let values = |count: usize| side_values(&vec![50_000; count]);
+        Tested {
+            sides: Sides {
+                metric: Metric {
+                    model: "m".into(),
+                    suite: "quick".into(),
+                    measure: Measure::Decode,
+                    prompt: None,
+                },
+                baseline: values(baseline),
+                candidate: values(candidate),
+                calibration: Vec::new(),
+            },
+            limit: 0.1_f64.exp_m1(),
+            change: None,
+            variation: None,
+        }
+    };
+    // The bound is 0.1. Half a width of 0.2 about an estimate of 0 has to become half as wide: four times the pairs.
+    let paired = Design::Paired { pairs: 10 };
+    assert_eq!(tested(10, 10).further_runs((-0.2, 0.2), paired), Some(30));
+    // The variance of a difference is 1/10 + 1/10; a quarter of it is less than the baseline's share alone.
+    let unpaired = Design::Unpaired {
+        baseline_runs: 10,
+        candidate_runs: 10,
+        calibration_runs: 0,
+    };
+    assert_eq!(tested(10, 10).further_runs((-0.2, 0.2), unpaired), None);
+    // (1/10 + 1/1000) / 4 - 1/1000 = 0.02425: 42 runs, 32 more.
+    assert_eq!(tested(1000, 10).further_runs((-0.2, 0.2), unpaired), Some(32));
+    // At 0.1 the estimate lies on the bound.
+    assert_eq!(tested(10, 10).further_runs((0.0, 0.2), paired), None);
+}
+
+#[test]
+fn names_bounds_and_codes_are_those_of_the_reference() {
+    for aspect in Aspect::ALL {
+        assert_eq!(aspect.name().parse(), Ok(aspect));
+    }
+    let refused = "weather".parse::<Aspect>().expect_err("no such difference");
+    assert!(refused.contains("model, suite, parameters"), "{refused}");
+    let bound = |measure| Limits::new(0.01).of(measure);
+    assert_eq!(bound(Measure::GapP90), Some(0.10));
+    assert_eq!(bound(Measure::GapP99), Some(0.25));
+    assert_eq!(bound(Measure::Load), Some(0.25));
+    assert_eq!(bound(Measure::WorstGap), Some(1.0));
+    assert_eq!(bound(Measure::Decode), Some(0.01));
+    let codes = [
+        Overall::NoRegression,
+        Overall::Regression,
+        Overall::CannotTell,
+        Overall::NotComparable,
+        Overall::Absent,
+    ]
+    .map(Overall::exit_code);
+    assert_eq!(codes, [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn a_metric_needs_a_value_in_each_run_of_its_side() {
+    let without_memory = |mut runs: Vec<RunRecord>| {
+        let samples = runs[0].models[0]
+            .prompts
+            .iter_mut()
+            .flat_map(|prompt| &mut prompt.samples);
+        samples.for_each(|sample| sample.inference.peak_rss_bytes = None);
+        runs
+    };
+    let of = |baseline: &[RunRecord], candidate: &[RunRecord]| {
+        let comparison = compare(baseline, candidate, &[], &[], &Limits::new(0.05));
+        let id = "m/quick/peak_memory";
+        let is_judged = comparison.metrics.iter().any(|judged| judged.id == id);
+        let is_absent = comparison.absent.iter().any(|absent| absent.id == id);
+        (is_judged, is_absent)
+    };
+    let whole = |name| side(name, &[50_000, 50_100]);
+    let lacks = |name| without_memory(whole(name));
+    assert_eq!(of(&whole("base"), &whole("cand")), (true, false));
+    // What the baseline does not have throughout cannot be asked of a candidate.
+    assert_eq!(of(&lacks("base"), &whole("cand")), (false, false));
+    assert_eq!(of(&whole("base"), &lacks("cand")), (false, true));
+}
+
+#[test]
+fn a_percentile_is_judged_only_where_both_sides_carry_it() {
+    let runs = |count: usize, name: &str| -> Vec<RunRecord> {
+        (0..count)
+            .map(|index| fixtures::run(&format!("{name}-{index}"), &[(50 * MS, 10 * MS); 16]))
+            .collect()
+    };
+    let judges = |baseline: usize, candidate: usize| {
+        let comparison = compare(
+            &runs(baseline, "base"),
+            &runs(candidate, "cand"),
+            &[],
+            &[],
+            &Limits::new(0.05),
+        );
+        let of = |id: &str| id == "m/quick/gap_p90";
+        assert!(!comparison.absent.iter().any(|absent| of(&absent.id)));
+        comparison.metrics.iter().any(|judged| of(&judged.id))
+    };
+    assert!(judges(4, 4));
+    assert!(!judges(3, 4));
+    assert!(!judges(4, 3));
+}
+
+#[test]
+fn a_gap_is_the_time_between_two_tokens_in_ms() {
+    let runs: Vec<RunRecord> = (0..4)
+        .map(|index| fixtures::run(&index.to_string(), &[(50 * MS, 7 * MS); 16]))
+        .collect();
+    let comparison = compare(&runs, &runs, &[], &[], &Limits::new(0.05));
+    let of_gaps = |judged: &&Judged| judged.id == "m/quick/gap_p90";
+    let judged = comparison.metrics.iter().find(of_gaps).expect("judged");
+    assert!((judged.baseline - 7.0).abs() < 1e-9, "{}", judged.baseline);
+}
