@@ -6,6 +6,9 @@
 //!
 //! Requests go to the worker's stdin and replies come from its stdout, one JSON document a line.
 
+#[cfg(test)]
+mod edges;
+
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::os::fd::AsRawFd as _;
@@ -150,6 +153,11 @@ fn join_lines(lines: Vec<String>, running: &Running) -> Vec<String> {
     }
 }
 
+/// How long the answer to a request may take: each of its runs has the deadline.
+fn patience(request: &Request) -> Duration {
+    request.deadline * request.most_runs() + GRACE
+}
+
 impl Engine for Worker {
     fn load(&mut self, spec: &LoadSpec) -> std::result::Result<Loaded, Failure> {
         self.running = None; // the old one leaves before the new one takes its memory
@@ -161,10 +169,7 @@ impl Engine for Worker {
     }
 
     fn infer(&mut self, request: &Request) -> std::result::Result<Inference, Failure> {
-        match self.exchange(
-            &Ask::Infer(request.clone()),
-            request.deadline * request.most_runs() + GRACE,
-        )? {
+        match self.exchange(&Ask::Infer(request.clone()), patience(request))? {
             Reply::Inferred(mut inference) => {
                 // Read without a count before it, it has up to twice the room that it needs.
                 inference.tokens.shrink_to_fit();
