@@ -155,4 +155,20 @@ mod tests {
         let left = std::fs::read_dir(dir.path().join("deep")).expect("listed");
         assert_eq!(left.count(), 1, "nothing is left beside it");
     }
+
+    #[test]
+    fn a_name_is_stored_or_the_error_is_reported() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        std::fs::write(&from, "text").expect("written");
+        rename(&from, &to).expect("renamed");
+        assert!(!from.exists() && std::fs::read_to_string(&to).expect("read") == "text");
+        let is_missing = |outcome: Result<()>| matches!(outcome, Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound);
+        assert!(is_missing(rename(&from, &to)));
+        assert!(is_missing(sync_folder(&from)));
+        assert!(is_missing(sync_files(&from, dir.path())));
+        sync_folder(dir.path()).expect("stored");
+        // A file system that stores nothing cannot sync a folder, and that is no error.
+        sync_folder(Path::new("/proc")).expect("nothing more can be done");
+    }
 }

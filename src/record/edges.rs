@@ -2,7 +2,7 @@
 
 use super::{Git, MOST_WARNINGS, ModelRecord, Rejected, RunRecord, Status, check, fixtures, journal};
 use crate::inference::Failure;
-use crate::machine::sampler::Conditions;
+use crate::machine::sampler::{ClockRange, Conditions};
 use crate::record::ledger::Rejection;
 
 type Break = fn(&mut ModelRecord);
@@ -215,4 +215,80 @@ fn a_journal_belongs_to_a_run_and_a_file_has_a_size_that_is_read() {
     let file = std::fs::File::create(&path).expect("made");
     file.set_len((1 << 30) + 1).expect("sparse");
     assert!(refused().contains("at most 1073741824 (1 GiB)"), "{}", refused());
+}
+
+#[test]
+fn the_longest_call_and_the_shortest_time_are_read() {
+    let of = |change: fn(&mut crate::record::Sample)| {
+        let mut run = fixtures::complete("one");
+        let sample = &mut run.models[0].prompts[0].samples[0];
+        change(sample);
+        sample.phases = sample.inference.phases().expect("stamps");
+        check::record(&run).map_err(|fault| fault.to_string())
+    };
+    assert_eq!(
+        of(|sample| sample.inference.return_ns = sample.inference.call_ns + (1 << 52)),
+        Ok(())
+    );
+    let longer = of(|sample| sample.inference.return_ns = sample.inference.call_ns + (1 << 52) + 1);
+    assert!(longer.expect_err("too long").contains("return_ns"));
+    assert_eq!(
+        of(|sample| sample
+            .inference
+            .stats
+            .as_mut()
+            .expect("statistics")
+            .generate_time_ms = 0.0),
+        Ok(())
+    );
+    let negative = of(|sample| {
+        sample
+            .inference
+            .stats
+            .as_mut()
+            .expect("statistics")
+            .generate_time_ms = -0.1
+    });
+    assert!(negative.expect_err("no time").contains("generate_time_ms"));
+    let clocks = |min_hz: u64| {
+        let mut run = fixtures::complete("one");
+        conditions(&mut run).clocks.push(ClockRange {
+            clock: "cpu".into(),
+            held_hz: None,
+            min_hz,
+            max_hz: 1_000_000,
+        });
+        check::record(&run).is_ok()
+    };
+    assert!(clocks(1_000_000) && !clocks(1_000_001));
+}
+
+#[test]
+fn the_commit_is_that_of_the_work_tree() {
+    let dir = tempfile::tempdir().expect("a folder");
+    assert_eq!(Git::of_work_tree(dir.path()), None, "no repository");
+    let git = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("git");
+        command
+            .args(["-c", "user.name=a", "-c", "user.email=a@b.c"])
+            .args(arguments);
+        command.env_remove("GIT_DIR").current_dir(dir.path());
+        let output = command.output().expect("git runs");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("text").trim().to_owned()
+    };
+    git(&["init", "-q"]);
+    std::fs::write(dir.path().join("file"), "a").expect("written");
+    git(&["add", "file"]);
+    git(&["commit", "-q", "-m", "a"]);
+    let commit = git(&["rev-parse", "HEAD"]);
+    let found = |clean| {
+        Some(Git {
+            revision: commit.clone(),
+            clean,
+        })
+    };
+    assert_eq!(Git::of_work_tree(dir.path()), found(true));
+    std::fs::write(dir.path().join("file"), "b").expect("written");
+    assert_eq!(Git::of_work_tree(dir.path()), found(false));
 }

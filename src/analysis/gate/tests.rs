@@ -3,6 +3,7 @@
 use super::*;
 use crate::analysis::metrics::{Measure, Metric};
 use crate::base::number::Long as _;
+use crate::inference::{Api, Runtime, ServerIdentity};
 use crate::record::fixtures;
 use crate::runtime::engine::scripted;
 
@@ -565,4 +566,34 @@ fn a_gap_is_the_time_between_two_tokens_in_ms() {
     let of_gaps = |judged: &&Judged| judged.id == "m/quick/gap_p90";
     let judged = comparison.metrics.iter().find(of_gaps).expect("judged");
     assert!((judged.baseline - 7.0).abs() < 1e-9, "{}", judged.baseline);
+}
+
+#[test]
+fn servers_of_other_software_or_another_api_are_not_compared() {
+    let of_server = |software: &str, api: Api| {
+        let mut runs = side(software, &[50_000, 50_100]);
+        for run in &mut runs {
+            let loaded = run.models[0].loaded.as_mut().expect("loaded");
+            loaded.runtime = Runtime::Server(ServerIdentity {
+                url: format!("http://{software}"),
+                software: Some(software.into()),
+                api,
+                is_local: true,
+                abilities: scripted::ABILITIES,
+            });
+        }
+        runs
+    };
+    let differences = |candidate: &[RunRecord]| -> Vec<String> {
+        let baseline = of_server("a", Api::Chat);
+        let comparison = compare(&baseline, candidate, &[], &[], &Limits::new(0.05));
+        comparison
+            .differences
+            .into_iter()
+            .map(|difference| difference.what)
+            .collect()
+    };
+    assert_eq!(differences(&of_server("a", Api::Chat)), Vec::<String>::new());
+    assert_eq!(differences(&of_server("b", Api::Chat)), ["server"]);
+    assert_eq!(differences(&of_server("a", Api::Completions)), ["api"]);
 }

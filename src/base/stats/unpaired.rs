@@ -136,4 +136,18 @@ mod tests {
         assert!((variation.of_run(10) - (between + 3e-5)).abs() < 1e-12);
         assert!((variation.of_run(2) - (between + 15e-5)).abs() < 1e-12);
     }
+
+    #[test]
+    fn runs_of_like_length_vary_as_their_means_do_and_others_by_their_parts() {
+        let of = |lengths: [usize; 2]| {
+            let mut runs = runs(&[0.0, 0.001]);
+            for (run, samples) in runs.iter_mut().zip(lengths) {
+                run.samples = samples;
+            }
+            variation(&[&runs]).expect("runs").of_run(10)
+        };
+        // The variance of the means is 5e-7, that of ten samples 3e-4 / 10.
+        assert!((of([10, 10]) - 5e-7).abs() < 1e-12, "{}", of([10, 10]));
+        assert!((of([10, 20]) - 3e-5).abs() < 1e-12, "{}", of([10, 20]));
+    }
 }
