@@ -144,3 +144,13 @@ fn each_run_of_a_request_has_its_deadline() {
     assert_eq!(of(0), Duration::from_secs(65));
     assert_eq!(of(1), Duration::from_secs(125));
 }
+
+#[test]
+fn a_worker_whose_answer_is_none_is_reported_as_killed() {
+    let (folder, _) = answering("", &[]);
+    let path = folder.path().join("worker");
+    std::fs::write(&path, "#!/bin/sh\necho nonsense\nexec sleep 600\n").expect("written");
+    let mut worker = Worker::of_executable(path);
+    let failure = worker.load(&scripted::spec(2)).expect_err("no answer");
+    assert_eq!(failure.message, "the worker's answer was none, and it was killed");
+}
