@@ -73,18 +73,29 @@
 
 #![warn(clippy::as_conversions, clippy::disallowed_methods)]
 
-// In the order of the layers: a folder imports only from those above it (docs/architecture.md, tests/layers.rs).
-mod analysis;
+// The layers, in order: a folder imports only from those above it. `tests/layers` holds the sources and
+// docs/architecture.md to that.
 mod base;
-mod bench;
+
 pub mod inference;
+
 mod inputs;
+
 mod machine;
-mod measure;
-mod program;
+
 pub mod record;
+
+mod analysis;
+
 pub mod report;
+
 mod runtime;
+
+mod measure;
+
+mod bench;
+
+mod program;
 
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
