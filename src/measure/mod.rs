@@ -1,6 +1,7 @@
 //! Driving an engine through a suite: warm-up, sampling, second attempts, turns.
 
 pub(crate) mod closed_loop;
+pub(crate) mod observer;
 pub mod recorder;
 pub(crate) mod run;
 pub(crate) mod settle;

@@ -18,6 +18,8 @@ use crate::record::ledger::{Accepted, Ledger, Rejection, disturbances};
 use crate::record::{ModelRecord, PromptRecord, Rejected, RunRecord, Sample};
 use crate::runtime::engine::Engine;
 
+pub use crate::measure::observer::{At, Observer, Outcome, Round, Stopped};
+
 /// What to take.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Plan {
@@ -32,68 +34,6 @@ pub struct Plan {
     /// Whether a sample that the machine disturbed is rejected, and tried once more.
     pub strict: bool,
 }
-
-/// What is told while it goes on. The recorder does not know who listens.
-pub trait Observer {
-    /// A further model is about to be loaded.
-    ///
-    /// # Errors
-    /// [`Stopped`] when it is not to be, nor any after it.
-    fn next_model(&mut self) -> Result<(), Stopped> {
-        Ok(())
-    }
-    /// The model was loaded, for the first time or again.
-    fn loaded(&mut self, _at: At<'_>) {}
-    /// An inference is about to be made.
-    ///
-    /// # Errors
-    /// [`Stopped`] when it is not to be, nor any after it.
-    fn begins(&mut self, _at: At<'_>, _prompt: usize, _round: Round) -> Result<(), Stopped> {
-        Ok(())
-    }
-    /// An inference was made, or failed; the record holds it now.
-    fn ended(&mut self, _at: At<'_>, _prompt: usize, _outcome: Outcome<'_>) {}
-}
-
-/// The record as far as it has got, and the model that is running.
-#[derive(Debug, Clone, Copy)]
-pub struct At<'a> {
-    /// The whole record.
-    pub record: &'a RunRecord,
-    /// Index of the model.
-    pub index: usize,
-}
-
-impl<'a> At<'a> {
-    /// The model that is running.
-    pub fn model(self) -> &'a ModelRecord {
-        &self.record.models[self.index]
-    }
-}
-
-/// Where the recorder is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Round {
-    /// In warm-up, counted from 0.
-    WarmUp(usize),
-    /// At a sample, counted from 0.
-    Sample(usize),
-}
-
-/// What became of an inference.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Outcome<'a> {
-    /// It stands, and is the prompt's last one.
-    Stands,
-    /// The ledger rejected it.
-    Rejected(&'a Rejection),
-    /// The engine gave none.
-    Failed(&'a Failure),
-}
-
-/// The user stopped the run, an [`Observer`] did, or a model changed; what was recorded until then is in the record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stopped;
 
 /// Takes the plan's samples into the model `index` of `record`, each with what `witness` saw meanwhile.
 ///
