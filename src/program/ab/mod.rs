@@ -1,6 +1,7 @@
 //! Pairs of fresh processes of two commands, which measure in turns, so that what the machine does falls on both.
 
 mod order;
+mod side;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use self::order::Order;
+use self::side::Side;
 use crate::analysis::gate::{self, Aspect, Comparison, Limits};
 use crate::base::atomic::{self, Existing};
 use crate::base::error::{Error, Result};
@@ -26,36 +28,6 @@ const KIND: &str = "rkllm-bench ab";
 const SCHEMA_VERSION: u32 = 1;
 /// Its name, beside the records.
 const FILE: &str = "ab.json";
-
-/// One of the two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Side {
-    /// What is compared with.
-    Base,
-    /// What is compared.
-    Candidate,
-}
-
-impl Side {
-    /// Both.
-    const ALL: [Self; 2] = [Self::Base, Self::Candidate];
-
-    /// Its name in files.
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Base => "base",
-            Self::Candidate => "candidate",
-        }
-    }
-
-    const fn other(self) -> Self {
-        match self {
-            Self::Base => Self::Candidate,
-            Self::Candidate => Self::Base,
-        }
-    }
-}
 
 /// What is to be run.
 #[derive(Debug, Clone)]

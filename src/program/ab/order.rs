@@ -3,7 +3,7 @@
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use super::Side;
+use super::side::Side;
 
 /// Two pairs each make an ABBA: whoever went first in one goes second in the next, so that a steady drift over the pairs
 /// cancels out. A coin decides how each two begin, so that nothing that comes and goes with the pairs' own rhythm always

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::command::file_name;
 use crate::base::child;
 use crate::base::error::{Error, Result};
 
@@ -158,6 +157,10 @@ impl CargoBench {
         let executable = executable.to_owned();
         [executable].into_iter().chain(self.arguments).collect()
     }
+}
+
+pub(super) fn file_name(word: &str) -> &str {
+    word.rsplit('/').next().unwrap_or(word)
 }
 
 /// A message of cargo, as far as it is read.

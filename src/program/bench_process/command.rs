@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
 
-use super::cargo::CargoBench;
+use super::cargo::{CargoBench, file_name};
 use crate::base::console::say;
 use crate::base::error::{Error, Result};
 use crate::base::foreign::Shown as _;
@@ -141,10 +141,6 @@ fn assignment(word: &str) -> Option<(String, String)> {
     let is_name =
         name.bytes().all(of_name) && name.bytes().next().is_some_and(|first| !first.is_ascii_digit());
     is_name.then(|| (name.to_owned(), value.to_owned()))
-}
-
-pub(super) fn file_name(word: &str) -> &str {
-    word.rsplit('/').next().unwrap_or(word)
 }
 
 /// Whether a word of a command is a bench executable, or a script, of which nothing is known; also within a text that a

@@ -1,19 +1,21 @@
 //! Which runs a command takes: files by name, or the newest of the folder of run records.
 
 mod folder;
+mod selected;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use glob::MatchOptions;
-use jiff::Timestamp;
 
 use self::folder::Wanted;
+use self::selected::distinct;
 use crate::base::error::{Error, Result};
 use crate::base::paths;
 use crate::record::RunRecord;
-use crate::record::baseline::refuse_twins;
+
+pub(super) use self::selected::SelectedRun;
 
 /// Arguments of each command that takes runs.
 #[derive(Debug, clap::Args)]
@@ -32,15 +34,6 @@ pub(super) struct RunSelection {
     /// target folder]
     #[arg(long, value_name = "DIR", env = "RKLLM_BENCH_OUTPUT")]
     records: Option<PathBuf>,
-}
-
-/// A run that was taken.
-#[derive(Debug)]
-pub(super) struct SelectedRun {
-    /// Its file.
-    pub(super) path: PathBuf,
-    /// Complete, with a sample at least.
-    pub(super) record: RunRecord,
 }
 
 impl RunSelection {
@@ -81,30 +74,6 @@ impl RunSelection {
     fn folder(&self) -> PathBuf {
         self.records.clone().unwrap_or_else(paths::runs_dir)
     }
-}
-
-impl SelectedRun {
-    fn load(path: &Path) -> Result<Self> {
-        Ok(Self {
-            path: path.to_owned(),
-            record: RunRecord::load_complete(path)?,
-        })
-    }
-
-    /// Sorts by time, and by name what began at one time.
-    fn age(&self) -> (Timestamp, PathBuf) {
-        // A record whose time is none is not loaded.
-        let time = self.record.started_at.parse().unwrap_or_default();
-        (time, self.path.clone())
-    }
-}
-
-/// Refuses runs of which two have one id.
-fn distinct(runs: &[SelectedRun]) -> Result<()> {
-    let placed = runs
-        .iter()
-        .map(|run| (run.path.to_string_lossy().into_owned(), &run.record));
-    refuse_twins(placed).map_err(Error::BadParameter)
 }
 
 /// The runs in the files that `patterns` match; a file that several match is taken once.

@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 
 use super::pool::Pool;
+use super::rate::Rate;
 use super::real::{BOUNDS, Real};
 use super::simulated::{Curve, Parts, SLOWDOWNS, Scenario, Simulated};
-use super::{Rate, SEED, Tally};
+use super::tally::{SEED, Tally};
 use crate::analysis::gate::Design;
 use crate::base::stats;
 

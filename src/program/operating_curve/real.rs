@@ -7,7 +7,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::criterion;
 use super::pool::{Pair, Pool, Run};
-use super::{Rate, SEED, Tally, Truth};
+use super::rate::Rate;
+use super::tally::{SEED, Tally, Truth};
 use crate::analysis::gate::{Design, Limits};
 use crate::analysis::metrics::Measure;
 use crate::base::error::Result;

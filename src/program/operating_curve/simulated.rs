@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, StandardNormal, StudentT};
 
 use super::pool::{Pair, Pool};
-use super::{SEED, Tally, Truth};
+use super::tally::{SEED, Tally, Truth};
 use crate::analysis::gate::{Design, Limits, Sides};
 use crate::analysis::metrics::{Measure, Metric};
 use crate::base::stats::{self, RunValue};
@@ -468,8 +468,8 @@ mod tests {
     #[test]
     fn a_rare_stall_is_found_though_the_mean_hardly_moves() {
         let mut rng = ChaCha8Rng::seed_from_u64(SEED);
-        let mut found = super::super::Rate::default();
-        let mut alarms = super::super::Rate::default();
+        let mut found = crate::program::operating_curve::rate::Rate::default();
+        let mut alarms = crate::program::operating_curve::rate::Rate::default();
         for _ in 0..100 {
             let mut verdict = |stalls: bool| {
                 let (mut base, mut candidate) = (Vec::new(), Vec::new());

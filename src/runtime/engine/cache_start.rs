@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::in_process::cache_size;
 use super::{Failure, FailureKind};
 use crate::base::foreign::Shown as _;
 use crate::base::scratch::Scratch;
@@ -208,6 +207,15 @@ fn run_once(
 
 fn failed(what: &str, why: impl std::fmt::Display) -> Failure {
     Failure::refused(format!("{what}: {why}"))
+}
+
+/// Number of tokens in the KV cache; absent for a runtime without a call for it.
+pub(super) fn cache_size(session: &Session) -> Result<Option<u32>, Failure> {
+    if !session.abilities().kv_cache_size {
+        return Ok(None);
+    }
+    let size = session.kv_cache_size().map_err(Failure::refused)?;
+    Ok(u32::try_from(size).ok())
 }
 
 #[cfg(test)]

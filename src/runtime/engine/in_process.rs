@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::cache_start::CacheStarts;
+use super::cache_start::{CacheStarts, cache_size};
 use super::log::{LAST_LINES, tail, warnings_in, with_stdout_seen};
 use super::varied::varied;
 use super::{Engine, Failure, FailureKind, LoadSpec, Loaded, Runtime, RuntimeIdentity};
@@ -313,14 +313,6 @@ fn check_npu_cores(wanted: Option<u8>, of_model: Option<u8>) -> Result<(), Failu
             "the runtime did not say for how many NPU cores the model was converted, so --npu-cores cannot be checked",
         )),
     }
-}
-
-pub(super) fn cache_size(session: &Session) -> Result<Option<u32>, Failure> {
-    if !session.abilities().kv_cache_size {
-        return Ok(None);
-    }
-    let size = session.kv_cache_size().map_err(Failure::refused)?;
-    Ok(u32::try_from(size).ok())
 }
 
 #[cfg(feature = "host")]

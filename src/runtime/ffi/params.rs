@@ -4,7 +4,8 @@ use crate::inference::{Abilities, Pairing, Sampling};
 use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 
-use super::{check, library, sys};
+use super::status::check;
+use super::{library, sys};
 use crate::base::error::{Error, Result};
 
 impl Abilities {

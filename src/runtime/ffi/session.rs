@@ -12,7 +12,8 @@ mod miri;
 
 use super::deadline::with_deadline;
 use super::recording::{PanicPayload, on_event};
-use super::{Params, Recording, check, sys};
+use super::status::check;
+use super::{Params, Recording, sys};
 use crate::base::error::{Error, Result};
 use crate::base::foreign::Shown as _;
 use crate::inference::{Abilities, Sampling};

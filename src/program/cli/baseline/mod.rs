@@ -1,13 +1,14 @@
 //! `rkllm-bench baseline`
 
+mod save;
 mod show;
 mod transfer;
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use self::save::{save_new, summary};
 use super::selection::{RunSelection, SelectedRun};
 use crate::base::console::print;
 use crate::base::error::{Error, Result};
@@ -96,15 +97,6 @@ fn line_of(run: &SelectedRun) -> String {
     format!("{}\t{}\n", run.record.run_id, run.path.shown())
 }
 
-/// What there is now under a baseline's name.
-fn summary(baseline: &Baseline, path: &Path) -> String {
-    let runs = match baseline.runs.len() {
-        1 => "1 run".to_owned(),
-        count => format!("{count} runs"),
-    };
-    format!("baseline {}: {runs} in {}\n", baseline.name, path.shown())
-}
-
 /// The baseline with more runs. One that it has already is refused by its file.
 fn extended(baseline: Baseline, more: Vec<SelectedRun>) -> Result<Baseline> {
     let known = baseline
@@ -116,21 +108,6 @@ fn extended(baseline: Baseline, more: Vec<SelectedRun>) -> Result<Baseline> {
         .map(|run| (run.path.to_string_lossy().into_owned(), &run.record));
     refuse_twins(known.chain(new)).map_err(Error::BadParameter)?;
     Ok(baseline.with(more.into_iter().map(|run| run.record)))
-}
-
-/// Saves a baseline whose name must be free.
-fn save_new(store: &Store, baseline: &Baseline, otherwise: &str) -> Result<()> {
-    let path = store.path(&baseline.name)?;
-    match baseline.save_new(&path) {
-        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::AlreadyExists => {
-            Err(Error::BadParameter(format!(
-                "baseline {} exists already, in {}: {otherwise}, or choose another name",
-                baseline.name,
-                path.shown()
-            )))
-        }
-        outcome => outcome,
-    }
 }
 
 fn remove(store: &Store, arguments: &Rm) -> Result<()> {

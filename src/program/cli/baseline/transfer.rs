@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::save::{save_new, summary};
 use crate::base::atomic::{self, Existing};
 use crate::base::console::{deliver, print};
 use crate::base::error::{Error, Result};
@@ -68,12 +69,12 @@ pub(super) fn import(store: &Store, arguments: &Import) -> Result<()> {
     if arguments.replace {
         baseline.save(&path)?;
     } else {
-        super::save_new(
+        save_new(
             store,
             &baseline,
             "--replace replaces it, --name gives this one another",
         )?;
     }
-    print(&super::summary(&baseline, &path));
+    print(&summary(&baseline, &path));
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The run records, newest first, by suite and models as `--last N` counts them.
 
-use super::Folder;
+use super::folder::Folder;
 use crate::base::console::{print, width};
 use crate::base::error::Result;
 use crate::base::foreign::Shown as _;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::{Span, SpanRelativeTo, Timestamp};
 
-use super::Folder;
+use super::folder::Folder;
 use crate::base::console::{print, say};
 use crate::base::error::{Error, Result};
 use crate::base::lock;

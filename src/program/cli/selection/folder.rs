@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::{SelectedRun, distinct};
+use super::selected::{SelectedRun, distinct};
 use crate::base::console::say;
 use crate::base::error::{Error, Result};
 use crate::base::foreign::Shown as _;

@@ -2,8 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Api;
-use crate::inference::{Input, Request, Sampling};
+use crate::inference::{Api, Input, Request, Sampling};
 
 /// Fields that not every server takes. One that a server refuses by its name is left out from then on.
 const OPTIONAL: [&str; 9] = [

@@ -6,61 +6,35 @@
 pub(crate) mod answer;
 mod body;
 mod complaint;
+mod exchange;
 mod http;
 mod manage;
 mod stray;
+mod target;
+mod waiting;
 mod wire;
 
-use crate::base::number;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
-
-use rustix::time::{ClockId, clock_gettime};
-use serde_json::{Map, Value};
+use std::time::Instant;
 
 use self::body::Dialect;
+use self::exchange::{
+    MOST_BYTES_A_TOKEN, MOST_BYTES_BESIDE, Seen, answered_as, cold_tokens, now_ns, path_of, stream, trouble,
+};
 use self::http::{Client, Fault};
+use self::waiting::{apart, tidied, wait};
 use super::varied::varied;
 use super::{Engine, Failure, FailureKind, LoadSpec, Loaded, Runtime};
 use crate::base::error::Result as CrateResult;
 use crate::base::foreign::{self, Shown as _};
 use crate::base::signals;
-use crate::inference::{
-    Abilities, Api, Finish, Inference, Input, Request, ServerIdentity, Stream, is_same_model,
-};
+use crate::inference::{Abilities, Api, Inference, Input, Request, ServerIdentity, is_same_model};
 
 pub use self::http::{API_KEY, Address};
 pub use self::manage::Models;
+pub use self::target::Target;
 
-/// How often a wait looks whether the user asked to stop.
-const TICK: Duration = Duration::from_millis(20);
-/// How long a connection may take to come free after an answer.
-const TIDYING: Duration = Duration::from_millis(200);
-/// Bytes of a stream for each new token, at most: a chunk with its log-probabilities has about a thousand.
-const MOST_BYTES_A_TOKEN: u64 = 16 << 10;
-/// Bytes of a stream beside those.
-const MOST_BYTES_BESIDE: u64 = 1 << 20;
 /// New tokens of the requests that find out what a server is like.
 const PROBE_TOKENS: u32 = 4;
-
-/// The page of the server that `api` means.
-const fn path_of(api: Api) -> &'static str {
-    match api {
-        Api::Chat => "/v1/chat/completions",
-        Api::Completions => "/v1/completions",
-    }
-}
-
-/// Which server is to run the models, and how it is asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    /// Where it is.
-    pub address: Address,
-    /// Where text goes.
-    pub api: Api,
-    /// Whether models are loaded and unloaded, where the server can do that.
-    pub manages_models: bool,
-}
 
 /// Runs models by a server.
 #[derive(Debug)]
@@ -86,12 +60,6 @@ struct Model {
     varies: bool,
     /// Whether it was loaded for this run.
     is_ours: bool,
-}
-
-/// An inference, and what the server calls itself.
-struct Seen {
-    inference: Inference,
-    software: Option<String>,
 }
 
 impl Server {
@@ -437,203 +405,5 @@ const fn abilities(varies: bool) -> Abilities {
         cpu_choice: false,
         embed_flash: false,
         prompt_cache: false,
-    }
-}
-
-/// The model that a server says it answered with.
-fn answered_as(inference: &Inference) -> Option<String> {
-    inference.stream.as_ref()?.model.clone()
-}
-
-/// Why an answer is none.
-fn trouble(inference: &Inference) -> Option<String> {
-    if inference.aborted {
-        return Some("no answer in the time that loading may take (--load-timeout)".into());
-    }
-    inference.refusal.clone().or_else(|| {
-        let fields = inference
-            .stream
-            .as_ref()
-            .and_then(|stream| stream.unread.as_ref());
-        let unread =
-            fields.map(|unread| format!(" in a field that is read, but {}", unread.fields.join(", ")));
-        inference
-            .tokens
-            .is_empty()
-            .then(|| format!("its answer held no text{}", unread.unwrap_or_default()))
-    })
-}
-
-/// Tokens of the prompt, where the server tells that it computed all of them.
-fn cold_tokens(inference: &Inference, input: &Input) -> Option<u32> {
-    let prompt = inference.told_prompt_tokens(input)?;
-    let cached = inference
-        .stream
-        .as_ref()?
-        .usage
-        .and_then(|usage| usage.cached_tokens);
-    let stats = inference.stats.filter(|stats| !stats.are_zero());
-    let is_cold = match (stats, cached) {
-        (_, Some(cached)) if cached > 0 => false,
-        (Some(stats), _) => u32::try_from(stats.prefill_tokens).is_ok_and(|computed| computed >= prompt),
-        (None, cached) => cached.is_some(),
-    };
-    is_cold.then_some(prompt)
-}
-
-/// One request and its answer, given to `answered` as soon as it is there. Reads on to the body's end, which frees the connection
-/// for the next request.
-fn stream(
-    client: &Client,
-    path: &str,
-    body: &Map<String, Value>,
-    deadline: Duration,
-    most_bytes: u64,
-    answered: impl FnOnce(Result<Seen, Fault>),
-) {
-    let mut call_ns = now_ns();
-    let mut response = client.stream(path, body, deadline);
-    if let Err(Fault::Closed(_)) = response {
-        call_ns = now_ns();
-        response = client.stream(path, body, deadline);
-    }
-    let response = match response {
-        Ok(response) => response,
-        Err(Fault::TimedOut) => {
-            return answered(Ok(Seen {
-                inference: timed_out(call_ns),
-                software: None,
-            }));
-        }
-        Err(fault) => return answered(Err(fault)),
-    };
-    let response_ns = now_ns();
-    let software = response.headers().get("server");
-    let software = software.map(|name| crate::base::json::clip(&String::from_utf8_lossy(name.as_bytes())));
-    let mut body = response.into_body().into_reader();
-    let answer = answer::read(&mut body, most_bytes, now_ns);
-    let is_whole = answer.finish == Finish::Finished;
-    answered(Ok(Seen {
-        inference: inference_of(call_ns, response_ns, answer),
-        software,
-    }));
-    if is_whole {
-        // Whatever it is: the next request then has a connection of its own.
-        let _ = std::io::copy(
-            &mut std::io::Read::take(body, MOST_BYTES_BESIDE),
-            &mut std::io::sink(),
-        );
-    }
-}
-
-/// More memory than any board or server has, bytes: a server that tells more tells something else.
-const MOST_MEMORY_BYTES: u64 = 1 << 50;
-
-fn inference_of(call_ns: u64, response_ns: u64, answer: answer::Answer) -> Inference {
-    // The runtime tells megabytes of 10^6 or 2^20, which is unconfirmed: rounded, they differ by 5 %.
-    let memory = answer.stats.map(|stats| f64::from(stats.memory_usage_mb) * 1e6);
-    let peak_rss_bytes = memory
-        .and_then(number::whole)
-        .filter(|bytes| (1..=MOST_MEMORY_BYTES).contains(bytes));
-    Inference {
-        call_ns,
-        return_ns: answer.end_ns,
-        tokens: answer.tokens,
-        overflow: 0,
-        text: answer.text,
-        finish: answer.finish,
-        aborted: answer.timed_out,
-        refusal: answer.complaint,
-        stats: answer.stats,
-        set_up: None,
-        kv_cache_before: None,
-        kv_cache_after: None,
-        late_callbacks: 0,
-        split_characters: 0,
-        other_thread: 0,
-        peak_rss_bytes,
-        stream: Some(Stream {
-            response_ns,
-            usage: answer.usage,
-            finish_reason: answer.finish_reason,
-            model: answer.model,
-            pieces: answer.pieces,
-            unread: answer.unread,
-            ..Stream::default()
-        }),
-    }
-}
-
-/// A request to which no response came in its time.
-fn timed_out(call_ns: u64) -> Inference {
-    let end_ns = now_ns();
-    let nothing = answer::Answer {
-        timed_out: true,
-        end_ns,
-        ..answer::Answer::default()
-    };
-    inference_of(call_ns, end_ns, nothing)
-}
-
-/// `CLOCK_MONOTONIC`, the clock of every other stamp.
-fn now_ns() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
-    seconds * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or_default()
-}
-
-/// Waits, unless the user asks to stop.
-fn wait(time: Duration) -> Result<(), Failure> {
-    if signals::is_stopped() {
-        return Err(Failure::stopped());
-    }
-    std::thread::sleep(time);
-    Ok(())
-}
-
-/// Does what blocks in a thread of its own, so that the user can stop the run meanwhile. The thread then ends by its deadline.
-fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
-    received(&started(move |give| give(work()))?)
-}
-
-/// As [`apart`], but what is given is only the first half of the work: the rest is waited for, for a moment.
-fn tidied<T: Send + 'static>(work: impl FnOnce(Box<dyn FnOnce(T)>) + Send + 'static) -> Result<T, Failure> {
-    let results = started(work)?;
-    let outcome = received(&results)?;
-    // Nothing more is sent: the sender's end is what is waited for.
-    let _ = results.recv_timeout(TIDYING);
-    Ok(outcome)
-}
-
-fn started<T: Send + 'static>(
-    work: impl FnOnce(Box<dyn FnOnce(T)>) + Send + 'static,
-) -> Result<Receiver<T>, Failure> {
-    let (sender, results) = channel();
-    std::thread::Builder::new()
-        .name("request".into())
-        .spawn(move || {
-            let ended = sender.clone();
-            work(Box::new(move |result| {
-                let _ = sender.send(result); // nobody may wait for it any more
-            }));
-            drop(ended);
-        })
-        .map_err(|error| Failure::refused(format!("no thread for a request: {error}")))?;
-    Ok(results)
-}
-
-/// Without a deadline of its own: each request has one, connecting and reading included, and the thread ends by it.
-fn received<T>(results: &Receiver<T>) -> Result<T, Failure> {
-    loop {
-        match results.recv_timeout(TICK) {
-            Ok(result) => return Ok(result),
-            Err(RecvTimeoutError::Timeout) if signals::is_stopped() => {
-                return Err(Failure::stopped());
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => {
-                return Err(Failure::refused("the thread of a request ended without a result"));
-            }
-        }
     }
 }

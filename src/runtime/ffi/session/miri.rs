@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
 use super::*;
-use crate::runtime::ffi::{Finish, TokenEvent};
+use crate::inference::{Finish, TokenEvent};
 
 /// Behind a session's pointer.
 #[derive(Default)]
