@@ -195,7 +195,7 @@ fn a_baseline_goes_out_and_comes_back_whole_and_nothing_is_overwritten_unasked()
     assert_eq!(std::fs::read(&file).expect("read"), whole);
     std::fs::write(&file, "mine").expect("written");
     let text = refused(&place, &["baseline", "export", "before", "out.json"]);
-    assert_has(&text, &["out.json: exists already: --force"]);
+    assert_has(&text, &["out.json exists already: --force"]);
     assert_eq!(std::fs::read(&file).expect("read"), b"mine");
     done(&place, &["baseline", "export", "before", "out.json", "--force"]);
 

@@ -10,7 +10,7 @@ use clap::Subcommand;
 
 use crate::base::error::Result;
 
-/// List the run records, and remove those that are no longer needed; baselines keep their own copies
+/// List run records, and remove old ones; baselines keep their own copies
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]

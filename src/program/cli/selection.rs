@@ -1,4 +1,4 @@
-//! Which runs a command takes: files by name, or the newest of the folder of run records.
+//! Selects the runs for a command: named files, or the newest in the folder of run records.
 
 mod folder;
 mod selected;
@@ -17,41 +17,40 @@ use crate::record::RunRecord;
 
 pub(super) use self::selected::SelectedRun;
 
-/// Arguments of each command that takes runs.
+/// Options of all commands that take runs.
 #[derive(Debug, clap::Args)]
 pub(super) struct RunSelection {
-    /// Run records to take: a file, or a pattern in quotes such as 'runs/*-quick-*.json'; may be given several times
+    /// Run records to take: a file, or a quoted pattern such as 'runs/*-quick-*.json'; may be repeated
     #[arg(long, value_name = "GLOB")]
     runs: Vec<String>,
-    /// Without --runs: the newest N complete runs of each suite that has so many. Runs by --quick, --test or with a filter, and
-    /// those with fewer than 10 samples, are passed over
+    /// The newest N complete runs of each suite and its models; suites with fewer are left out. Runs made with --quick, --test or
+    /// a filter, or with fewer than 10 samples, are skipped
     #[arg(long, value_name = "N", default_value = "1", conflicts_with = "runs")]
     last: NonZeroUsize,
-    /// Without --runs: of this suite alone; may be given several times
+    /// Only this suite; may be repeated
     #[arg(long, value_name = "NAME", conflicts_with = "runs")]
     suite: Vec<String>,
-    /// Without --runs: the folder of run records [default: where `cargo bench` leaves them, rkllm-bench/runs in cargo's
-    /// target folder]
+    /// Folder of the run records [default: rkllm-bench/runs in cargo's target folder, where `cargo bench` writes them]
     #[arg(long, value_name = "DIR", env = "RKLLM_BENCH_OUTPUT")]
     records: Option<PathBuf>,
 }
 
 impl RunSelection {
-    /// Whether `suite` is among those that were asked for.
+    /// Whether `suite` was requested.
     pub(super) fn has_suite(&self, suite: &str) -> bool {
         self.suite.is_empty() || self.suite.iter().any(|asked| asked == suite)
     }
 
-    /// The runs, the oldest first, each with an id of its own. What the folder holds beside them is said on stderr.
+    /// The runs, oldest first, each with a different id. What else the folder holds is reported on stderr.
     ///
     /// # Errors
-    /// [`Error::Record`] for a file that was named and cannot be used, [`Error::BadParameter`] when there is no run, too few
-    /// or one twice, [`Error::Io`] for a folder that cannot be read.
+    /// [`Error::Record`] for a named file that cannot be used, [`Error::BadParameter`] for no run, too few runs or a run that is
+    /// there twice, [`Error::Io`] for a folder that cannot be read.
     pub(super) fn select(&self) -> Result<Vec<SelectedRun>> {
         self.select_from("", &|_| true)
     }
 
-    /// The same; where no runs are named, only of those that `is_meant` takes, which `which` says in words.
+    /// As [`select`](Self::select). If no runs are named, takes only those that satisfy `is_meant`, which `which` describes.
     pub(super) fn select_from(
         &self,
         which: &str,
@@ -76,7 +75,7 @@ impl RunSelection {
     }
 }
 
-/// The runs in the files that `patterns` match; a file that several match is taken once.
+/// The runs in the files that match `patterns`. A file that matches several patterns is taken once.
 fn named(patterns: &[String]) -> Result<Vec<SelectedRun>> {
     let mut files = BTreeMap::new();
     for pattern in patterns {
@@ -93,7 +92,7 @@ fn named(patterns: &[String]) -> Result<Vec<SelectedRun>> {
     Ok(runs)
 }
 
-/// The runs in the files that `patterns` match, the oldest first.
+/// The runs in the files that match `patterns`, oldest first.
 ///
 /// # Errors
 /// As [`RunSelection::select`].
@@ -110,7 +109,7 @@ fn matches(pattern: &str) -> Result<Vec<PathBuf>> {
     }
     let refuse = |reason: &str| Error::BadParameter(format!("{pattern}: {reason}"));
     let options = MatchOptions {
-        // A hidden file is one that is being written.
+        // A hidden file is still being written.
         require_literal_leading_dot: true,
         ..MatchOptions::new()
     };
@@ -120,8 +119,8 @@ fn matches(pattern: &str) -> Result<Vec<PathBuf>> {
     }
     if found.is_empty() {
         return Err(refuse(
-            "no file matches; a pattern is relative to the working directory and needs quotes, and `cargo bench` says at \
-             its end where its record is",
+            "no file matches; a pattern is relative to the working directory and needs quotes, and `cargo bench` prints the \
+             path of its record at the end",
         ));
     }
     Ok(found)

@@ -6,7 +6,7 @@ use crate::base::error::{Error, Result};
 use crate::base::foreign::Shown as _;
 use crate::record::baseline::{Baseline, Store};
 
-/// What there is now under a baseline's name.
+/// The line that says what a baseline holds now.
 pub(super) fn summary(baseline: &Baseline, path: &Path) -> String {
     let runs = match baseline.runs.len() {
         1 => "1 run".to_owned(),
@@ -15,7 +15,7 @@ pub(super) fn summary(baseline: &Baseline, path: &Path) -> String {
     format!("baseline {}: {runs} in {}\n", baseline.name, path.shown())
 }
 
-/// Saves a baseline whose name must be free.
+/// Saves a baseline under a name that must not exist yet.
 pub(super) fn save_new(store: &Store, baseline: &Baseline, otherwise: &str) -> Result<()> {
     let path = store.path(&baseline.name)?;
     match baseline.save_new(&path) {

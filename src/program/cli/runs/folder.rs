@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use crate::base::paths;
 
-/// Where the records are.
+/// The folder of run records.
 #[derive(Debug, clap::Args)]
 pub(super) struct Folder {
-    /// The folder of run records [default: where `cargo bench` leaves them, rkllm-bench/runs in cargo's target folder]
+    /// Folder of the run records [default: rkllm-bench/runs in cargo's target folder, where `cargo bench` writes them]
     #[arg(long, value_name = "DIR", env = "RKLLM_BENCH_OUTPUT")]
     records: Option<PathBuf>,
 }

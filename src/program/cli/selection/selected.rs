@@ -8,12 +8,12 @@ use crate::base::error::{Error, Result};
 use crate::record::RunRecord;
 use crate::record::baseline::refuse_twins;
 
-/// A run that was taken.
+/// A selected run.
 #[derive(Debug)]
 pub(in crate::program::cli) struct SelectedRun {
-    /// Its file.
+    /// The file of the record.
     pub(in crate::program::cli) path: PathBuf,
-    /// Complete, with a sample at least.
+    /// A complete record with at least one sample.
     pub(in crate::program::cli) record: RunRecord,
 }
 
@@ -25,15 +25,15 @@ impl SelectedRun {
         })
     }
 
-    /// Sorts by time, and by name what began at one time.
+    /// Sort key: the start time, then the path.
     pub(super) fn age(&self) -> (Timestamp, PathBuf) {
-        // A record whose time is none is not loaded.
+        // A record with an invalid time is not loaded.
         let time = self.record.started_at.parse().unwrap_or_default();
         (time, self.path.clone())
     }
 }
 
-/// Refuses runs of which two have one id.
+/// Refuses two runs with the same id.
 pub(super) fn distinct(runs: &[SelectedRun]) -> Result<()> {
     let placed = runs
         .iter()
