@@ -10,12 +10,12 @@ use super::http::{Client, Fault};
 use crate::base::number;
 use crate::inference::{Api, Finish, Inference, Input, Stream};
 
-/// Bytes of a stream for each new token, at most: a chunk with its log-probabilities has about a thousand.
+/// Limit of a stream's bytes for each new token. A chunk with its log-probabilities has about a thousand.
 pub(super) const MOST_BYTES_A_TOKEN: u64 = 16 << 10;
-/// Bytes of a stream beside those.
+/// Limit of the other bytes of a stream.
 pub(super) const MOST_BYTES_BESIDE: u64 = 1 << 20;
 
-/// The page of the server that `api` means.
+/// The path of `api` on the server.
 pub(super) const fn path_of(api: Api) -> &'static str {
     match api {
         Api::Chat => "/v1/chat/completions",
@@ -23,37 +23,36 @@ pub(super) const fn path_of(api: Api) -> &'static str {
     }
 }
 
-/// An inference, and what the server calls itself.
+/// An inference, with the server's name for itself.
 pub(super) struct Seen {
     pub(super) inference: Inference,
     pub(super) software: Option<String>,
 }
 
-/// The model that a server says it answered with.
+/// The model named in an answer.
 pub(super) fn answered_as(inference: &Inference) -> Option<String> {
     inference.stream.as_ref()?.model.clone()
 }
 
-/// Why an answer is none.
+/// Why an answer is not usable.
 pub(super) fn trouble(inference: &Inference) -> Option<String> {
     if inference.aborted {
-        return Some("no answer in the time that loading may take (--load-timeout)".into());
+        return Some("no answer within the time for loading (--load-timeout)".into());
     }
     inference.refusal.clone().or_else(|| {
         let fields = inference
             .stream
             .as_ref()
             .and_then(|stream| stream.unread.as_ref());
-        let unread =
-            fields.map(|unread| format!(" in a field that is read, but {}", unread.fields.join(", ")));
+        let unread = fields.map(|unread| format!(" in a known field, but {}", unread.fields.join(", ")));
         inference
             .tokens
             .is_empty()
-            .then(|| format!("its answer held no text{}", unread.unwrap_or_default()))
+            .then(|| format!("its answer has no text{}", unread.unwrap_or_default()))
     })
 }
 
-/// Tokens of the prompt, where the server tells that it computed all of them.
+/// Number of tokens of the prompt, if the server reports that it computed all of them.
 pub(super) fn cold_tokens(inference: &Inference, input: &Input) -> Option<u32> {
     let prompt = inference.told_prompt_tokens(input)?;
     let cached = inference
@@ -70,8 +69,8 @@ pub(super) fn cold_tokens(inference: &Inference, input: &Input) -> Option<u32> {
     is_cold.then_some(prompt)
 }
 
-/// One request and its answer, given to `answered` as soon as it is there. Reads on to the body's end, which frees the connection
-/// for the next request.
+/// Makes one request and passes the answer to `answered` as soon as it is complete. Then reads the body to its end, which
+/// frees the connection for the next request.
 pub(super) fn stream(
     client: &Client,
     path: &str,
@@ -107,7 +106,7 @@ pub(super) fn stream(
         software,
     }));
     if is_whole {
-        // Whatever it is: the next request then has a connection of its own.
+        // An error does not matter: the next request opens another connection.
         let _ = std::io::copy(
             &mut std::io::Read::take(body, MOST_BYTES_BESIDE),
             &mut std::io::sink(),
@@ -115,11 +114,11 @@ pub(super) fn stream(
     }
 }
 
-/// More memory than any board or server has, bytes: a server that tells more tells something else.
+/// More memory than any board or server has, bytes. A larger value is not a size in bytes.
 const MOST_MEMORY_BYTES: u64 = 1 << 50;
 
 fn inference_of(call_ns: u64, response_ns: u64, answer: answer::Answer) -> Inference {
-    // The runtime tells megabytes of 10^6 or 2^20, which is unconfirmed: rounded, they differ by 5 %.
+    // Whether the runtime's megabytes are 10^6 or 2^20 bytes is unconfirmed; the two differ by 5 %.
     let memory = answer.stats.map(|stats| f64::from(stats.memory_usage_mb) * 1e6);
     let peak_rss_bytes = memory
         .and_then(number::whole)
@@ -153,7 +152,7 @@ fn inference_of(call_ns: u64, response_ns: u64, answer: answer::Answer) -> Infer
     }
 }
 
-/// A request to which no response came in its time.
+/// The inference of a request without a response before its deadline.
 fn timed_out(call_ns: u64) -> Inference {
     let end_ns = now_ns();
     let nothing = answer::Answer {

@@ -1,7 +1,7 @@
-//! A server over HTTP, with the streaming API of `OpenAI`.
+//! A server over HTTP with the streaming API of `OpenAI`.
 //!
-//! What is measured here holds the network and all that the server does around its runtime. Stamps are taken when a read of the
-//! response's body returns; what a chunk holds is looked at afterwards.
+//! The times include the network and everything that the server does around its runtime. Stamps are taken when a read of the
+//! response's body returns. Chunks are parsed after that.
 
 pub(crate) mod answer;
 mod body;
@@ -33,40 +33,40 @@ pub use self::http::{API_KEY, Address};
 pub use self::manage::Models;
 pub use self::target::Target;
 
-/// New tokens of the requests that find out what a server is like.
+/// New tokens of the requests that probe a server.
 const PROBE_TOKENS: u32 = 4;
 
-/// Runs models by a server.
+/// An engine that sends requests to a server.
 #[derive(Debug)]
 pub struct Server {
     client: Client,
     target: Target,
     model: Option<Model>,
-    /// How it is to be asked.
+    /// Which fields of requests the server accepts.
     dialect: Dialect,
-    /// Whether other clients of the run are served at the same time.
+    /// Whether the run has other clients at the same time.
     shared: bool,
-    /// Requests made.
+    /// Number of requests so far.
     requests: usize,
 }
 
 #[derive(Debug)]
 struct Model {
     name: String,
-    /// What the server calls it in its answers, where that is another name.
+    /// The server's name of the model in answers, if it is different.
     answers_as: Option<String>,
     ignore_eos: bool,
-    /// Whether each prompt is to begin in another way.
+    /// Whether each prompt must start differently, because the server reuses its cache.
     varies: bool,
-    /// Whether it was loaded for this run.
+    /// Whether this run loaded the model.
     is_ours: bool,
 }
 
 impl Server {
-    /// Nothing is sent yet.
+    /// An engine for the server in `target`. Sends nothing yet.
     ///
     /// # Errors
-    /// [`Error::BadParameter`](crate::Error::BadParameter) when the key in [`API_KEY`] is no text.
+    /// [`Error::BadParameter`](crate::Error::BadParameter) when the key in [`API_KEY`] is not text.
     pub fn new(target: Target) -> CrateResult<Self> {
         Ok(Self {
             client: Client::new(target.address.clone())?,
@@ -78,7 +78,7 @@ impl Server {
         })
     }
 
-    /// As one of several clients of a run.
+    /// Marks it as one of several clients of a run.
     #[must_use]
     pub const fn shared(mut self, shared: bool) -> Self {
         self.shared = shared;
@@ -88,19 +88,19 @@ impl Server {
     /// The server's models.
     ///
     /// # Errors
-    /// Why the server does not tell.
+    /// Why the server does not list them.
     pub fn models(&self) -> Result<Models, Failure> {
         let client = self.client.clone();
         apart(move || manage::models(&client))?
     }
 
-    /// What a user types to have a model loaded by hand.
+    /// The command with which a user loads a model.
     pub fn load_command(&self, model: &str) -> String {
         manage::command(&self.client, model)
     }
 
-    /// Has the model loaded, where the server can be asked to and it is not; whether it was.
-    fn have_loaded(&self, name: &str, spec: &LoadSpec) -> Result<bool, Failure> {
+    /// Asks the server to load the model, if the server can do that and the model is not loaded. Returns whether it did.
+    fn load_if_absent(&self, name: &str, spec: &LoadSpec) -> Result<bool, Failure> {
         let client = self.client.clone();
         let Some(loaded) = apart(move || manage::loaded(&client))?? else {
             return Ok(false);
@@ -122,17 +122,17 @@ impl Server {
             names => format!("{} is", foreign::list(names)),
         };
         Failure::refused(format!(
-            "{} is not loaded on the server ({instead}): leave --no-load out, or load it with\n  {}",
+            "{} is not loaded on the server ({instead}): leave out --no-load, or load it with\n  {}",
             name.shown(),
             self.load_command(name)
         ))
     }
 
-    /// Makes two small requests of the same text: the server is ready then, the connection open, and it is known whether the
-    /// server computes a repeated prompt again.
+    /// Makes two small requests with the same text. After them the server is ready, the connection is open, and it is known
+    /// whether the server computes a repeated prompt again.
     fn probe(&mut self, spec: &LoadSpec) -> Result<Option<String>, Failure> {
         let end = Instant::now() + spec.deadline;
-        // No run before this one has left these words in the server's cache.
+        // No earlier run has left this text in the server's cache.
         let nonce = now_ns() % 1_000_000;
         let text = format!(
             "{nonce} is the number of this test. Count from one to ten, in words, and say nothing else."
@@ -159,7 +159,8 @@ impl Server {
         Ok(software)
     }
 
-    /// A server with one model answers with that, whatever is asked for. One that lists the wanted name may have another for it.
+    /// Refuses an answer by another model. A server with one model answers with that model, whatever the request names. A server
+    /// that lists the requested name may use another name in answers.
     fn refuse_another_model(&mut self, inference: &Inference) -> Result<(), Failure> {
         let asked = self
             .model
@@ -173,7 +174,7 @@ impl Server {
         let Models { available, loaded } = self.models().unwrap_or_default();
         let listed: Vec<String> = available.into_iter().chain(loaded.unwrap_or_default()).collect();
         let is_listed = |name: &str| listed.iter().any(|listed| listed.eq_ignore_ascii_case(name));
-        // A longer name is the whole one, unless the list has both.
+        // A longer name is the full name, unless the list has both.
         if is_same_model(&answered, &asked) && !(is_listed(&asked) && is_listed(&answered)) {
             return Ok(());
         }
@@ -181,7 +182,7 @@ impl Server {
             return self.take_name(answered);
         }
         let instead = if is_listed(&answered) || listed.is_empty() {
-            // The name is good advice only where the server takes it.
+            // Advise this name only if the server accepts it.
             if !self.takes(&answered) {
                 return self.take_name(answered);
             }
@@ -190,15 +191,15 @@ impl Server {
             format!("name one that it lists with --model: {}", foreign::list(&listed))
         };
         Err(Failure::refused(format!(
-            "{} answered by the model {} where {} was asked for: {instead}",
+            "{} answered with the model {} instead of {}: {instead}",
             self.target.address,
             answered.shown(),
             asked.shown()
         )))
     }
 
-    /// From now on this is the model's name in answers.
-    #[expect(clippy::unnecessary_wraps, reason = "the end of what may be refused")]
+    /// Accepts this name of the model in answers from now on.
+    #[expect(clippy::unnecessary_wraps, reason = "callers return its result")]
     fn take_name(&mut self, answered: String) -> Result<(), Failure> {
         if let Some(model) = &mut self.model {
             model.answers_as = Some(answered);
@@ -206,7 +207,7 @@ impl Server {
         Ok(())
     }
 
-    /// Whether the server answers a request for a model of this name.
+    /// Whether the server answers a request for this model name.
     fn takes(&mut self, name: &str) -> bool {
         let Some(model) = &mut self.model else {
             return false;
@@ -223,20 +224,20 @@ impl Server {
         matches!(outcome, Ok(Ok(seen)) if trouble(&seen.inference).is_none())
     }
 
-    /// An answer by another model than the load's first ones: somebody else has had it loaded.
+    /// Reports an answer by another model than after loading, because another client has loaded one.
     fn another_model(&self, inference: &Inference) -> Option<String> {
         let model = self.model.as_ref()?;
         let answered = answered_as(inference)?;
         let is_known = is_same_model(&answered, &model.name) || model.answers_as.as_ref() == Some(&answered);
         (!is_known).then(|| {
             format!(
-                "the model {answered} answered where {} was asked for: another client may have had it loaded meanwhile",
+                "the model {answered} answered instead of {}: another client may have loaded it meanwhile",
                 model.name
             )
         })
     }
 
-    /// A server that is still loading says 503.
+    /// Repeats a request while the server answers 503, which means that it is still loading.
     fn ask_until_ready(&mut self, request: &Request, end: Instant) -> Result<Seen, Failure> {
         loop {
             match self.ask(request)? {
@@ -247,12 +248,12 @@ impl Server {
         }
     }
 
-    /// One request. A field that the server refuses by its name is left out, and asked again without.
+    /// Makes one request. If the server refuses a field by name, repeats the request without it.
     fn ask(&mut self, request: &Request) -> Result<Result<Seen, Fault>, Failure> {
         let Some(model) = &self.model else {
             return Err(Failure {
                 kind: FailureKind::Lost,
-                ..Failure::refused("no model is chosen")
+                ..Failure::refused("no model is loaded")
             });
         };
         let mut request = request.clone();
@@ -291,7 +292,7 @@ impl Server {
         }
     }
 
-    /// A refused request, with what loads the model where that is the matter.
+    /// The failure for a refused request. If the model is not loaded, it has the command that loads it.
     fn failure(&self, fault: &Fault) -> Failure {
         let name = self
             .model
@@ -323,7 +324,7 @@ impl Engine for Server {
         let start = Instant::now();
         let name = spec.model_path.to_string_lossy().into_owned();
         self.model = None;
-        let is_ours = self.have_loaded(&name, spec)?;
+        let is_ours = self.load_if_absent(&name, spec)?;
         self.model = Some(Model {
             name,
             answers_as: None,
@@ -334,7 +335,7 @@ impl Engine for Server {
         let software = match self.probe(spec) {
             Ok(software) => software,
             Err(failure) => {
-                let _ = self.unload(); // the first failure is the one to tell of
+                let _ = self.unload(); // report the first failure
                 return Err(failure);
             }
         };
@@ -357,14 +358,14 @@ impl Engine for Server {
     fn infer(&mut self, request: &Request) -> Result<Inference, Failure> {
         if request.depth > 0 {
             return Err(Failure::refused(format!(
-                "a depth of {}: a server cannot be told what its KV cache is to hold; leave --depth out",
+                "a depth of {}: the contents of a server's KV cache cannot be set; leave out --depth",
                 request.depth
             )));
         }
         if !request.cache_start.is_cold() {
             return Err(Failure::refused(format!(
-                "{}: a server cannot be told what its KV cache is to hold, so only cold prompts can be measured: leave this \
-                 one out",
+                "{}: the contents of a server's KV cache cannot be set, so only cold prompts can be measured: leave out \
+                 this prompt",
                 request.cache_start.name()
             )));
         }
@@ -380,7 +381,7 @@ impl Engine for Server {
         }
     }
 
-    /// A model that was loaded before the run stays.
+    /// Unloads the model if this run loaded it.
     fn unload(&mut self) -> Result<(), Failure> {
         let Some(model) = self.model.take().filter(|model| model.is_ours) else {
             return Ok(());
@@ -390,14 +391,14 @@ impl Engine for Server {
     }
 }
 
-/// What a server can be told, as far as that is known.
+/// The known abilities of a server.
 const fn abilities(varies: bool) -> Abilities {
     Abilities {
         perf: false,
         clear_kv_cache: !varies,
         kv_cache_size: false,
         chat_template: false,
-        // It is asked to, but need not know how.
+        // Requests ask for it, but a server may ignore that.
         ignore_eos: false,
         keep_history: false,
         new_tokens_per_run: true,

@@ -3,13 +3,13 @@
 use super::http::Address;
 use crate::inference::Api;
 
-/// Which server is to run the models, and how it is asked.
+/// The server that runs the models, and how to use it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// Where it is.
+    /// Its address.
     pub address: Address,
-    /// Where text goes.
+    /// The API that receives text.
     pub api: Api,
-    /// Whether models are loaded and unloaded, where the server can do that.
+    /// Whether to load and unload models, if the server can do that.
     pub manages_models: bool,
 }

@@ -1,4 +1,4 @@
-//! Blocking calls in threads of their own, so that the user can stop a run while one is under way.
+//! Runs blocking calls in separate threads, so that the user can stop a run meanwhile.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
@@ -6,12 +6,12 @@ use std::time::Duration;
 use crate::base::signals;
 use crate::inference::Failure;
 
-/// How often a wait looks whether the user asked to stop.
+/// How often a wait checks whether the user asked to stop.
 const TICK: Duration = Duration::from_millis(20);
-/// How long a connection may take to come free after an answer.
+/// How long to wait after an answer until the connection is free.
 const TIDYING: Duration = Duration::from_millis(200);
 
-/// Waits, unless the user asks to stop.
+/// Waits for `time`, unless the user asked to stop.
 pub(super) fn wait(time: Duration) -> Result<(), Failure> {
     if signals::is_stopped() {
         return Err(Failure::stopped());
@@ -20,18 +20,19 @@ pub(super) fn wait(time: Duration) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Does what blocks in a thread of its own, so that the user can stop the run meanwhile. The thread then ends by its deadline.
+/// Runs blocking `work` in a separate thread, so that the user can stop the run meanwhile. After a stop, the thread ends at its
+/// deadline.
 pub(super) fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
     received(&started(move |give| give(work()))?)
 }
 
-/// As [`apart`], but what is given is only the first half of the work: the rest is waited for, for a moment.
+/// As [`apart`], but `work` passes on its result before it ends. Waits a moment for its end too.
 pub(super) fn tidied<T: Send + 'static>(
     work: impl FnOnce(Box<dyn FnOnce(T)>) + Send + 'static,
 ) -> Result<T, Failure> {
     let results = started(work)?;
     let outcome = received(&results)?;
-    // Nothing more is sent: the sender's end is what is waited for.
+    // No second result comes; this waits until the sender is dropped.
     let _ = results.recv_timeout(TIDYING);
     Ok(outcome)
 }
@@ -45,7 +46,7 @@ fn started<T: Send + 'static>(
         .spawn(move || {
             let ended = sender.clone();
             work(Box::new(move |result| {
-                let _ = sender.send(result); // nobody may wait for it any more
+                let _ = sender.send(result); // the receiver may be gone
             }));
             drop(ended);
         })
@@ -53,7 +54,7 @@ fn started<T: Send + 'static>(
     Ok(results)
 }
 
-/// Without a deadline of its own: each request has one, connecting and reading included, and the thread ends by it.
+/// Waits for a result. Needs no deadline, because each request has one, which includes connecting and reading.
 fn received<T>(results: &Receiver<T>) -> Result<T, Failure> {
     loop {
         match results.recv_timeout(TICK) {
