@@ -1,4 +1,4 @@
-//! Errors made of the guard's status codes.
+//! Errors from the guard's status codes.
 
 use std::ffi::CStr;
 
