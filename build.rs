@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 #[path = "src/runtime/ffi/file_version.rs"]
 mod file_version;
 
-/// The C++ standard of the guard: `requires` finds out what a generation declares, which g++ and clang know from version 10.
-/// `scripts/setup` reads this line and tries it.
+/// The C++ standard of the guard: `requires` finds out what a generation declares, which g++ and clang know from
+/// version 10. `scripts/setup` reads this line and tries it.
 const CXX_STANDARD: &str = "c++20";
 /// The fields that the guard needs, by their struct or by the union in it.
 const NEEDED_FIELDS: [(&str, &str); 10] = [
@@ -217,8 +217,8 @@ fn generate_bindings(include: &Path) -> Result<String, String> {
         .generate()
         .map_err(|error| {
             format!(
-                "bindgen failed on src/runtime/ffi/guard.h with {}/rkllm.h: {error}\nIt needs libclang and a C++ compiler; \
-                 scripts/setup installs both.",
+                "bindgen failed on src/runtime/ffi/guard.h with {}/rkllm.h: {error}\nIt needs libclang and a C++ \
+                 compiler; scripts/setup installs both.",
                 include.display()
             )
         })?;
@@ -267,8 +267,8 @@ fn check_needs(bindings: &str, header: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "{header} lacks what rkllm-bench needs: {}.\nThe API of this release differs from that of 1.1.0 to 1.3.1. Use an \
-         SDK of one of those releases, or an rkllm-bench that supports this one.",
+        "{header} lacks what rkllm-bench needs: {}.\nThe API of this release differs from that of 1.1.0 to 1.3.1. \
+         Use an SDK of one of those releases, or an rkllm-bench that supports this one.",
         missing.join(", ")
     ))
 }
@@ -308,8 +308,8 @@ fn compile_guard(runtime: &Runtime, include: &Path, header: &str) -> Result<(), 
         .try_compile("rkllm_bench_guard")
         .map_err(|error| {
             format!(
-                "src/runtime/ffi/guard.cpp does not compile with {header}: {error}\nIt needs C++20 (g++ or clang, version \
-                 10 or later) and compiles with the headers of releases 1.1.0 to 1.3.1."
+                "src/runtime/ffi/guard.cpp does not compile with {header}: {error}\nIt needs C++20 (g++ or clang, \
+                 version 10 or later) and compiles with the headers of releases 1.1.0 to 1.3.1."
             )
         })
 }
@@ -320,11 +320,11 @@ fn declare_host() {
     println!("cargo::rustc-env=RKLLM_BENCH_LIBRARY_VERSION=");
 }
 
-/// Links the SDK's library from a copy in `OUT_DIR`. Cargo puts that directory on the library path of everything it runs, and
-/// an rpath serves direct execution.
+/// Links the SDK's library from a copy in `OUT_DIR`. Cargo puts that directory on the library path of everything it
+/// runs, and an rpath serves direct execution.
 ///
-/// At start, the program compares SHA-256 and version with the library that was really loaded, because the header of this
-/// build belongs to that library.
+/// At start, the program compares SHA-256 and version with the library that was really loaded, because the header of
+/// this build belongs to that library.
 fn link_sdk(library: &Path) -> Result<(), String> {
     println!("cargo::rerun-if-changed={}", library.display());
     let dir = out_dir();

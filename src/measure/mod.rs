@@ -1,4 +1,4 @@
-//! Driving an engine through a suite: warm-up, sampling, second attempts, turns.
+//! Runs a suite on an engine: warm-up, samples, second attempts, turns.
 
 pub(crate) mod closed_loop;
 pub(crate) mod observer;

@@ -1,15 +1,15 @@
-//! What a listener learns about a run while it is under way.
+//! Reports the progress of a run to a listener.
 
 use crate::inference::Failure;
 use crate::record::ledger::Rejection;
 use crate::record::{ModelRecord, RunRecord};
 
-/// What is told while it goes on. The recorder does not know who listens.
+/// A listener for the progress of a run.
 pub trait Observer {
-    /// A further model is about to be loaded.
+    /// Another model is about to be loaded.
     ///
     /// # Errors
-    /// [`Stopped`] when it is not to be, nor any after it.
+    /// [`Stopped`] stops the run before this model.
     fn next_model(&mut self) -> Result<(), Stopped> {
         Ok(())
     }
@@ -18,15 +18,15 @@ pub trait Observer {
     /// An inference is about to be made.
     ///
     /// # Errors
-    /// [`Stopped`] when it is not to be, nor any after it.
+    /// [`Stopped`] stops the run before this inference.
     fn begins(&mut self, _at: At<'_>, _prompt: usize, _round: Round) -> Result<(), Stopped> {
         Ok(())
     }
-    /// An inference was made, or failed; the record holds it now.
+    /// An inference was made or failed, and is in the record now.
     fn ended(&mut self, _at: At<'_>, _prompt: usize, _outcome: Outcome<'_>) {}
 }
 
-/// The record as far as it has got, and the model that is running.
+/// The record so far, and the current model.
 #[derive(Debug, Clone, Copy)]
 pub struct At<'a> {
     /// The whole record.
@@ -36,32 +36,32 @@ pub struct At<'a> {
 }
 
 impl<'a> At<'a> {
-    /// The model that is running.
+    /// The current model.
     pub fn model(self) -> &'a ModelRecord {
         &self.record.models[self.index]
     }
 }
 
-/// Where the recorder is.
+/// A round of the recorder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Round {
-    /// In warm-up, counted from 0.
+    /// A warm-up, counted from 0.
     WarmUp(usize),
-    /// At a sample, counted from 0.
+    /// A sample, counted from 0.
     Sample(usize),
 }
 
-/// What became of an inference.
+/// The outcome of an inference.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Outcome<'a> {
-    /// It stands, and is the prompt's last one.
+    /// It was accepted and is the prompt's last one.
     Stands,
     /// The ledger rejected it.
     Rejected(&'a Rejection),
-    /// The engine gave none.
+    /// The engine failed.
     Failed(&'a Failure),
 }
 
-/// The user stopped the run, an [`Observer`] did, or a model changed; what was recorded until then is in the record.
+/// The user or an [`Observer`] stopped the run, or a model changed. The record has everything before that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stopped;

@@ -2,18 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
-/// One of the two.
+/// A side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Side {
-    /// What is compared with.
+    /// The side to compare with.
     Base,
-    /// What is compared.
+    /// The side under test.
     Candidate,
 }
 
 impl Side {
-    /// Both.
+    /// Both sides.
     pub(super) const ALL: [Self; 2] = [Self::Base, Self::Candidate];
 
     /// Its name in files.

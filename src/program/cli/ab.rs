@@ -31,8 +31,8 @@ const LIBRARY_PATH: &str = "LD_LIBRARY_PATH is not passed on, because cargo sets
 
 /// Compare two bench commands in pairs of fresh processes that take turns
 ///
-/// A command is one quoted argument, which is split into words as a shell does. It is a bench executable with its options, or
-/// `cargo bench --bench NAME`, which is built once and then started directly.
+/// A command is one quoted argument, which is split into words as a shell does. It is a bench executable with its
+/// options, or `cargo bench --bench NAME`, which is built once and then started directly.
 #[derive(Debug, clap::Args)]
 #[command(after_help = LIBRARY_PATH)]
 pub(super) struct Arguments {
@@ -53,8 +53,8 @@ pub(super) struct Arguments {
     max_regression: Percent,
     #[command(flatten)]
     judging: Judging,
-    /// Permit a difference that you are testing: suite, parameters, driver, soc or frequencies; model and runtime may always
-    /// differ
+    /// Permit a difference that you are testing: suite, parameters, driver, soc or frequencies; model and runtime may
+    /// always differ
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     allow: Vec<Aspect>,
     /// Format of the verdict on stdout
@@ -136,8 +136,8 @@ fn built(arguments: &Arguments) -> Result<[CommandLine; 2]> {
         return Ok([base, candidate]);
     }
     Err(Error::BadParameter(format!(
-        "--candidate {}: building it replaced the executable of the base; give one of the two its own target folder, with \
-         --target-dir in its command",
+        "--candidate {}: building it replaced the executable of the base; give one of the two its own target folder, \
+         with --target-dir in its command",
         arguments.candidate
     )))
 }
@@ -172,8 +172,8 @@ fn header(plan: &Plan, taken: &Taken) -> String {
     )
 }
 
-/// How long the further pairs would take that are likely to give a verdict. Absent if the gate cannot estimate their number,
-/// or if that is too high to be practical.
+/// How long the further pairs would take that are likely to give a verdict. Absent if the gate cannot estimate their
+/// number, or if that is too high to be practical.
 fn further(comparison: &Comparison, done: usize, per_pair: Duration) -> Option<String> {
     let more = comparison
         .metrics

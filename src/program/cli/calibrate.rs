@@ -39,7 +39,8 @@ pub(super) struct Arguments {
     max_regression: Percent,
     #[command(flatten)]
     judging: Judging,
-    /// A bench executable with its options, or `cargo bench --bench NAME`, which is built once and then started directly
+    /// A bench executable with its options, or `cargo bench --bench NAME`, which is built once and then started
+    /// directly
     #[arg(
         trailing_var_arg = true,
         allow_hyphen_values = true,

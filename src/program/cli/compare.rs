@@ -12,9 +12,9 @@ use crate::report::compare::Format;
 
 /// Show models and runs side by side, without a verdict
 ///
-/// An argument is the name of a baseline, a run record, or a quoted pattern of run records. The runs of an argument are combined,
-/// and each of its models is compared with all others. Without arguments, it takes the newest run of each suite and its models.
-/// For a verdict use `gate` or `ab`.
+/// An argument is the name of a baseline, a run record, or a quoted pattern of run records. The runs of an argument
+/// are combined, and each of its models is compared with all others. Without arguments, it takes the newest run of
+/// each suite and its models. For a verdict use `gate` or `ab`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Baselines, run records or quoted patterns; ratios are relative to the first

@@ -67,7 +67,8 @@ fn refuse_unlike(runs: &[RunRecord]) -> Result<()> {
         let found = differences(&runs, &runs, &BTreeSet::new());
         if let Some(difference) = found.first() {
             return Err(Error::BadParameter(format!(
-                "the runs of suite {suite} differ in {} ({}): {}; their figures cannot be combined, so export them one by one",
+                "the runs of suite {suite} differ in {} ({}): {}; their figures cannot be combined, so export them \
+                 one by one",
                 difference.what,
                 difference.aspect.name(),
                 difference.baseline.join(", ")

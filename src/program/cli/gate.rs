@@ -18,9 +18,9 @@ use crate::report::gate::Format;
 
 /// Compare runs with a baseline and give a verdict
 ///
-/// Without --runs, it takes the newest runs since the baseline was saved. Two runs of an unchanged program already differ. A
-/// baseline of several runs, or `rkllm-bench calibrate`, shows by how much. Without either, one run on each side is not enough
-/// for a verdict.
+/// Without --runs, it takes the newest runs since the baseline was saved. Two runs of an unchanged program already
+/// differ. A baseline of several runs, or `rkllm-bench calibrate`, shows by how much. Without either, one run on each
+/// side is not enough for a verdict.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::EXIT_CODES)]
 pub(super) struct Arguments {
@@ -97,8 +97,8 @@ fn of_suites(mut baseline: Vec<RunRecord>, selection: &RunSelection, file: &Path
     Ok(baseline)
 }
 
-/// The runs to judge, never those of the baseline itself. Unless they are named, only later runs of the baseline's suites
-/// count: otherwise a benchmark that no longer runs would be judged by an old run, and found unchanged.
+/// The runs to judge, never those of the baseline itself. Unless they are named, only later runs of the baseline's
+/// suites count: otherwise a benchmark that no longer runs would be judged by an old run, and found unchanged.
 fn candidate(selection: &RunSelection, baseline: &[RunRecord], file: &Path) -> Result<Vec<RunRecord>> {
     let newest = baseline.iter().map(time).max().unwrap_or_default();
     let suites: BTreeSet<&str> = baseline.iter().map(|run| run.suite.name.as_str()).collect();
@@ -123,8 +123,8 @@ fn candidate(selection: &RunSelection, baseline: &[RunRecord], file: &Path) -> R
     Ok(runs)
 }
 
-/// Reports each suite of the baseline that the candidate lacks, with the command that measures it and the option that leaves it
-/// out.
+/// Reports each suite of the baseline that the candidate lacks, with the command that measures it and the option that
+/// leaves it out.
 fn say_what_is_missing(suites: &BTreeSet<&str>, candidate: &[RunRecord]) {
     let (there, missing): (Vec<&str>, Vec<&str>) = suites
         .iter()

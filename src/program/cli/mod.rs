@@ -27,8 +27,8 @@ use crate::base::paths;
 use crate::program::operating_curve::serve_if_criterion;
 use crate::runtime::engine::serve_if_worker;
 
-/// Tools for benchmarks of language models on the RKLLM runtime: compare runs, gate on regressions, check and prepare the
-/// machine. `cargo bench` takes the measurements.
+/// Tools for benchmarks of language models on the RKLLM runtime: compare runs, gate on regressions, check and prepare
+/// the machine. `cargo bench` takes the measurements.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXIT_CODES, max_term_width = 100)]
 struct Arguments {

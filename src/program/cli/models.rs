@@ -70,8 +70,8 @@ fn list(place: &Path, trust_sdk_version: Option<&str>) -> Result<String> {
     Ok(folded_to(console::width(), &runtime) + &lines(rows, console::columns(std::io::stdout())))
 }
 
-/// Names and paths. On a terminal they are two columns, or a path goes below its name if a line has no room for both. Without
-/// `columns` each model is a line with a tab between name and path, for programs.
+/// Names and paths. On a terminal they are two columns, or a path goes below its name if a line has no room for both.
+/// Without `columns` each model is a line with a tab between name and path, for programs.
 fn lines(rows: Vec<[String; 2]>, columns: Option<u16>) -> String {
     let Some(columns) = columns else {
         return rows.into_iter().map(|row| row.join("\t") + "\n").collect();

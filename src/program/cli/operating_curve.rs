@@ -15,8 +15,8 @@ pub(super) struct Arguments {
     /// The pool of recorded pairs
     #[arg(long, value_name = "FILE")]
     pool: PathBuf,
-    /// Make the pool again from folders of `rkllm-bench ab`, each with its condition: none, prefill=3%, prefill=5%, decode=3% or
-    /// decode=5%
+    /// Make the pool again from folders of `rkllm-bench ab`, each with its condition: none, prefill=3%, prefill=5%,
+    /// decode=3% or decode=5%
     #[arg(long, value_name = "CONDITION:DIR", value_parser = parse_pairs)]
     pairs: Vec<(String, PathBuf)>,
     /// Folder for the page and the plot

@@ -22,8 +22,8 @@ use crate::runtime::engine::server::{Address, Server, Target};
 
 /// Measure what an API server adds to its runtime: the same prompts directly and over HTTP, in turns
 ///
-/// This program loads its own runtime beside the server's. Only one of the two works at a time. The server must run on this
-/// machine, and both models must fit into its memory.
+/// This program loads its own runtime beside the server's. Only one of the two works at a time. The server must run
+/// on this machine, and both models must fit into its memory.
 #[derive(Debug, clap::Args)]
 #[expect(clippy::doc_markdown, reason = "the text of --help, which has no markup")]
 pub(super) struct Arguments {
@@ -74,7 +74,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let [direct, server] = runs(arguments)?;
     if !arguments.url.is_local() {
         say(format_args!(
-            "{} is not an address of this machine; on another machine, the difference includes that between the machines",
+            "{} is not an address of this machine; on another machine, the difference includes that between the \
+             machines",
             arguments.url
         ));
     }

@@ -24,8 +24,8 @@ use crate::report;
 
 /// Hold CPU, NPU, DDR and GPU at the frequencies of Rockchip's figures (experimental: not tested on a board)
 ///
-/// Needs root. The settings found are saved in /run/rkllm-bench/pin.json. They are restored by `unpin`, by the next `pin`, or
-/// when COMMAND ends.
+/// Needs root. The settings found are saved in /run/rkllm-bench/pin.json. They are restored by `unpin`, by the next
+/// `pin`, or when COMMAND ends.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Print each write with the old and the new value, and change nothing
@@ -117,7 +117,8 @@ fn root_of(root: Option<&Path>) -> Result<&Path> {
     }
 }
 
-/// Held while clocks are changed and while a command runs. A state file without a held lock is left over from an earlier pin.
+/// Held while clocks are changed and while a command runs. A state file without a held lock is left over from an
+/// earlier pin.
 fn lock(root: &Path) -> Result<Lock> {
     let path = state::lock_path(root);
     state::make_folder(root).map_err(|error| match error {
@@ -141,8 +142,8 @@ fn plan_below(root: &Path) -> Result<(Plan, Board)> {
     if plan.targets.is_empty() {
         let why = report::pin::missing(&plan.missing);
         return Err(Error::BadParameter(format!(
-            "there is no clock to hold below {}: the kernel has neither cpufreq nor devfreq, as in a virtual machine, whose \
-             host sets the clocks{}{}",
+            "there is no clock to hold below {}: the kernel has neither cpufreq nor devfreq, as in a virtual \
+             machine, whose host sets the clocks{}{}",
             root.shown(),
             if why.is_empty() { "" } else { "\n" },
             why.trim_end()
@@ -155,7 +156,8 @@ fn dry_run(root: &Path) -> Result<ExitCode> {
     let (plan, _) = plan_below(root)?;
     if state::path(root).exists() {
         say(
-            "an earlier pin is in force or left over: a new pin would restore its clocks first, and then find other values",
+            "an earlier pin is in force or left over: a new pin would restore its clocks first, and then find other \
+             values",
         );
     }
     print(&message(width(), &report::pin::plan(&plan)));

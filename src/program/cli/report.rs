@@ -28,8 +28,8 @@ pub(super) struct Arguments {
     /// Format of stdout; with any format except text, all other output goes to stderr
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// In the JSON files, write 0 instead of null for unknown numbers in `summary` and `detailed_results`, for programs that
-    /// expect numbers
+    /// In the JSON files, write 0 instead of null for unknown numbers in `summary` and `detailed_results`, for
+    /// programs that expect numbers
     #[arg(long)]
     nulls_as_zero: bool,
     /// Folder for the reports [default: rkllm-bench/reports in cargo's target folder]

@@ -23,8 +23,8 @@ pub(super) struct RunSelection {
     /// Run records to take: a file, or a quoted pattern such as 'runs/*-quick-*.json'; may be repeated
     #[arg(long, value_name = "GLOB")]
     runs: Vec<String>,
-    /// The newest N complete runs of each suite and its models; suites with fewer are left out. Runs made with --quick, --test or
-    /// a filter, or with fewer than 10 samples, are skipped
+    /// The newest N complete runs of each suite and its models; suites with fewer are left out. Runs made with
+    /// --quick, --test or a filter, or with fewer than 10 samples, are skipped
     #[arg(long, value_name = "N", default_value = "1", conflicts_with = "runs")]
     last: NonZeroUsize,
     /// Only this suite; may be repeated
@@ -44,13 +44,14 @@ impl RunSelection {
     /// The runs, oldest first, each with a different id. What else the folder holds is reported on stderr.
     ///
     /// # Errors
-    /// [`Error::Record`] for a named file that cannot be used, [`Error::BadParameter`] for no run, too few runs or a run that is
-    /// there twice, [`Error::Io`] for a folder that cannot be read.
+    /// [`Error::Record`] for a named file that cannot be used, [`Error::BadParameter`] for no run, too few runs or a
+    /// run that is there twice, [`Error::Io`] for a folder that cannot be read.
     pub(super) fn select(&self) -> Result<Vec<SelectedRun>> {
         self.select_from("", &|_| true)
     }
 
-    /// As [`select`](Self::select). If no runs are named, takes only those that satisfy `is_meant`, which `which` describes.
+    /// As [`select`](Self::select). If no runs are named, takes only those that satisfy `is_meant`, which `which`
+    /// describes.
     pub(super) fn select_from(
         &self,
         which: &str,
@@ -119,8 +120,8 @@ fn matches(pattern: &str) -> Result<Vec<PathBuf>> {
     }
     if found.is_empty() {
         return Err(refuse(
-            "no file matches; a pattern is relative to the working directory and needs quotes, and `cargo bench` prints the \
-             path of its record at the end",
+            "no file matches; a pattern is relative to the working directory and needs quotes, and `cargo bench` \
+             prints the path of its record at the end",
         ));
     }
     Ok(found)

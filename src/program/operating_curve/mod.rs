@@ -1,8 +1,7 @@
-//! How often the gate is right: its verdicts on comparisons whose truth is known.
+//! Measures how often the gate is right, on comparisons with known slowdowns.
 //!
-//! A gate is trusted when its errors are known. Two kinds of comparisons measure them: real ones, drawn from a pool of
-//! recorded processes some of which were slowed down by a known share, and simulated ones with the pool's variation.
-//! What comes out is docs/operating-curve.md and its plot.
+//! There are two kinds of comparisons. Real ones are drawn from a pool of recorded processes, some of them with a
+//! known slowdown. Simulated ones have the pool's variation. The results are docs/operating-curve.md and its plot.
 
 mod criterion;
 mod page;
@@ -41,11 +40,11 @@ fn write_text(path: &Path, text: &str) -> Result<()> {
     })
 }
 
-/// How many comparisons are made.
+/// Numbers of comparisons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// Drawn from the pool's unchanged pairs; a fifth of it with each slowdown.
+    /// Comparisons drawn from the pool's unchanged pairs. A fifth of this number is drawn with each slowdown.
     pub(crate) drawn: usize,
-    /// Simulated, of each point.
+    /// Simulated comparisons of each point.
     pub(crate) simulated: usize,
 }

@@ -1,23 +1,23 @@
-//! Comparisons whose truth is known, counted by what the gate made of them.
+//! Counts the gate's verdicts on comparisons with known slowdowns.
 
 use super::rate::Rate;
 use crate::analysis::gate::{self, Design, Limits, Overall, Sides, Verdict};
 use crate::analysis::metrics::Measure;
 
-/// Seed of all draws; named in the page.
+/// Seed of all draws, which the page names.
 pub(super) const SEED: u64 = 20_261_124;
 
-/// A slowdown that is really there.
+/// The real slowdown of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Truth {
-    /// Measure whose durations grew; what contains it may be named too.
+    /// The measure whose durations grew. Measures that contain it may be reported too.
     pub(super) slowed: Measure,
-    /// By which ratio; 0: nothing changed.
+    /// By this ratio; 0 for no change.
     pub(super) by: f64,
 }
 
 impl Truth {
-    /// Nothing changed.
+    /// No slowdown.
     pub(super) const NONE: Self = Self {
         slowed: Measure::Decode,
         by: 0.0,
@@ -38,21 +38,21 @@ impl Truth {
     }
 }
 
-/// What became of comparisons with one truth.
+/// The verdicts on comparisons with one slowdown.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Tally {
-    /// A metric that is really worse was called regressed.
+    /// A metric that was slowed was called regressed.
     pub(super) found: Rate,
-    /// A metric that is not worse was called regressed.
+    /// A metric that was not slowed was called regressed.
     pub(super) false_alarm: Rate,
-    /// The whole was "cannot tell".
+    /// The verdict on the whole comparison was "cannot tell".
     pub(super) cannot_tell: Rate,
-    /// The 95 % interval of a metric whose change is known held it.
+    /// The 95 % interval of a metric with a known change contained that change.
     pub(super) covered: Rate,
 }
 
 impl Tally {
-    /// Judges one comparison.
+    /// Judges one comparison and counts its verdicts.
     pub(super) fn count(&mut self, sides: Vec<Sides>, design: Design, limits: &Limits, truth: Truth) {
         let judged = gate::judge_sides(sides, design, limits);
         let regressed = |touched: bool| {
@@ -65,7 +65,7 @@ impl Tally {
         self.cannot_tell
             .count(gate::overall(&judged, &[]) == Overall::CannotTell);
         for one in &judged {
-            // How much a total changes depends on its parts, and tails change with more than the mean.
+            // The change of a total depends on its parts, and tails do not change with the mean alone.
             let is_known = matches!(one.metric.measure, Measure::Ttft | Measure::Decode);
             if let Some(interval) = one.worse_by.filter(|_| is_known) {
                 let change = if truth.touches(one.metric.measure) {

@@ -31,8 +31,8 @@ struct Saved {
 }
 
 impl CacheStarts {
-    /// Brings the prefix of `request` into the KV cache, which must be empty, and returns what was done. Returns `None` for a
-    /// cold start.
+    /// Brings the prefix of `request` into the KV cache, which must be empty, and returns what was done. Returns
+    /// `None` for a cold start.
     pub(super) fn set_up(
         &mut self,
         session: &mut Session,

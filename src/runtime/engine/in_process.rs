@@ -258,13 +258,13 @@ fn params_of(spec: &LoadSpec) -> Result<Params, Failure> {
     })
 }
 
-/// Fills the KV cache with `request.depth` tokens, by a run whose history is kept. Its answer is one token. That token's place
-/// in the cache is computed with the next prompt, or was computed already.
+/// Fills the KV cache with `request.depth` tokens, by a run whose history is kept. Its answer is one token. That
+/// token's place in the cache is computed with the next prompt, or was computed already.
 fn fill_cache(session: &mut Session, request: &Request) -> Result<RunOutcome, Failure> {
     if !session.abilities().keep_history {
         return Err(Failure::refused(
-            "this runtime cannot keep tokens in its KV cache from run to run (it can from 1.2.0 on), so only a depth of 0 \
-             can be measured",
+            "this runtime cannot keep tokens in its KV cache from run to run (it can from 1.2.0 on), so only a depth \
+             of 0 can be measured",
         ));
     }
     let ids = token_ids(request.depth.size());
@@ -310,7 +310,8 @@ fn check_npu_cores(wanted: Option<u8>, of_model: Option<u8>) -> Result<(), Failu
              at conversion, so convert it with num_npu_core={wanted}"
         ))),
         None => Err(Failure::refused(
-            "the runtime did not report for how many NPU cores the model was converted, so --npu-cores cannot be checked",
+            "the runtime did not report for how many NPU cores the model was converted, so --npu-cores cannot be \
+             checked",
         )),
     }
 }

@@ -14,8 +14,9 @@ const TAIL_BYTES: u64 = 16 * 1024;
 
 /// Runs `body` and returns what Rust and C printed to stdout meanwhile.
 ///
-/// In a worker, stdout already is the worker's log file, and stays so, because a crash must not lose these lines. In other
-/// processes, stdout is redirected to a temporary file meanwhile, which keeps the lines out of the program's own output.
+/// In a worker, stdout already is the worker's log file, and stays so, because a crash must not lose these lines. In
+/// other processes, stdout is redirected to a temporary file meanwhile, which keeps the lines out of the program's
+/// own output.
 pub(crate) fn with_stdout_seen<T>(body: impl FnOnce() -> T) -> io::Result<(T, String)> {
     ffi::flush_stdio();
     if let Some(log) = stdout_file()? {
@@ -55,8 +56,8 @@ fn bytes_from(file: &File, start: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The warnings in a text. Those of Rockchip's runtime and of the host runtime start with `W rkllm:`, those of the NPU layer
-/// with `W RKNN:`.
+/// The warnings in a text. Those of Rockchip's runtime and of the host runtime start with `W rkllm:`, those of the
+/// NPU layer with `W RKNN:`.
 pub(crate) fn warnings_in(text: &str) -> Vec<String> {
     let lines = text.lines().filter(|line| line.starts_with("W "));
     lines.map(|line| line.trim_end().to_owned()).collect()

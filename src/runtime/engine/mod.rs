@@ -27,8 +27,8 @@ pub trait Engine {
     /// Why the model is not loaded.
     fn load(&mut self, spec: &LoadSpec) -> Result<Loaded, Failure>;
 
-    /// Makes one inference. If the runtime can, the KV cache is emptied first, and then filled to the request's depth or with
-    /// the prefix that the request starts from.
+    /// Makes one inference. If the runtime can, the KV cache is emptied first, and then filled to the request's depth
+    /// or with the prefix that the request starts from.
     ///
     /// # Errors
     /// Why the inference was not made. After [`FailureKind::Lost`] the model must be loaded again.

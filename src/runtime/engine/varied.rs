@@ -1,5 +1,5 @@
-//! Prompts with different beginnings, for runtimes whose KV cache cannot be emptied. What a run leaves in the cache must not be
-//! a prefix of the next prompt.
+//! Prompts with different beginnings, for runtimes whose KV cache cannot be emptied. What a run leaves in the cache
+//! must not be a prefix of the next prompt.
 
 use crate::inference::{Input, token_ids};
 

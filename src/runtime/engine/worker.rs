@@ -1,8 +1,8 @@
 //! RKLLM in a worker process: this executable starts itself again and receives the results over a pipe.
 //!
-//! The runtime is known to crash, to hang and to print. A crash of the worker costs only the current sample. Its peak memory
-//! belongs to one model. Its output goes to a log file, which is read after a failure. All times are taken inside the worker,
-//! and the results are sent after the run.
+//! The runtime is known to crash, to hang and to print. A crash of the worker costs only the current sample. Its peak
+//! memory belongs to one model. Its output goes to a log file, which is read after a failure. All times are taken
+//! inside the worker, and the results are sent after the run.
 //!
 //! Requests go to the worker's stdin, replies come from its stdout, as one JSON document a line.
 
@@ -36,8 +36,8 @@ use crate::runtime::ffi;
 /// First argument of a worker process. The second is the process id of its parent.
 pub const WORKER_ARGUMENT: &str = "--rkllm-bench-worker";
 
-/// How long a worker may stay silent past its deadline before it is killed. On a board, an abort during prefill took effect
-/// after 1.4 s.
+/// How long a worker may stay silent past its deadline before it is killed. On a board, an abort during prefill took
+/// effect after 1.4 s.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long freeing a model may take.
 const UNLOAD_DEADLINE: Duration = Duration::from_secs(10);
@@ -276,8 +276,8 @@ impl Running {
         })
     }
 
-    /// A thread writes, because a worker that hangs reads nothing, and a long prompt does not fit into the pipe. The deadline of
-    /// the reply covers the request too.
+    /// A thread writes, because a worker that hangs reads nothing, and a long prompt does not fit into the pipe. The
+    /// deadline of the reply covers the request too.
     fn send(&self, ask: Vec<u8>) -> std::result::Result<(), Silence> {
         let asks = self.asks.as_ref().ok_or(Silence::Gone)?;
         asks.send(ask).map_err(|_| Silence::Gone)
@@ -502,6 +502,6 @@ mod tests {
         let mut worker = Worker::of_executable("/bin/true");
         let failure = worker.load(&scripted::spec(1)).expect_err("true answers nothing");
         assert_eq!(failure.kind, FailureKind::Lost);
-        assert!(failure.message.contains("exit code 0"), "{failure}");
+        assert!(failure.message.contains("exited with code 0"), "{failure}");
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Runs `body`. If it takes longer than `deadline`, `on_deadline` runs meanwhile in another thread. Also returns whether that
-/// happened.
+/// Runs `body`. If it takes longer than `deadline`, `on_deadline` runs meanwhile in another thread. Also returns
+/// whether that happened.
 pub(super) fn with_deadline<T>(
     deadline: Duration,
     on_deadline: impl FnOnce() + Send,

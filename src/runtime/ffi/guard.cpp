@@ -1,5 +1,5 @@
-// See guard.h. `requires` inside templates finds out what a generation declares. There are no version macros: no release of
-// the header has one.
+// See guard.h. `requires` inside templates finds out what a generation declares. There are no version macros: no
+// release of the header has one.
 #include "guard.h"
 
 #include <atomic>
@@ -17,8 +17,8 @@
 #include <type_traits>
 
 #ifdef RKB_SHARED_LIBRARY
-// A library older than the header lacks these. The program must start anyway, to report that. It calls none of them before
-// the library's version was compared with the header's.
+// A library older than the header lacks these. The program must start anyway, to report that. It calls none of them
+// before the library's version was compared with the header's.
 #pragma weak rkllm_clear_kv_cache
 #pragma weak rkllm_get_kv_cache_size
 #pragma weak rkllm_set_chat_template
@@ -26,7 +26,8 @@
 #pragma weak rkllm_release_prompt_cache
 #endif
 
-// The userdata of a run. Each run has its own, to distinguish callbacks of an earlier run from those of the current run.
+// The userdata of a run. Each run has its own, to distinguish callbacks of an earlier run from those of the current
+// run.
 struct ticket {
     rkb_session *session = nullptr;
 };
@@ -58,8 +59,8 @@ struct rkb_session {
 
 namespace {
 
-// Closed sessions, oldest first. A callback after destroy finds its session closed, until enough others were closed too.
-// Then the block is used again; otherwise each load would leak one.
+// Closed sessions, oldest first. A callback after destroy finds its session closed, until enough others were closed
+// too. Then the block is used again; otherwise each load would leak one.
 constexpr size_t kept_sessions = 64;
 std::mutex closed_gate;
 std::deque<rkb_session *> closed_sessions;
@@ -142,8 +143,8 @@ template <class Param, class Result, class Input, class Infer> constexpr const c
     return "unknown";
 }
 
-// The three functions that older generations lack or declare differently. `Handle` makes the names dependent, so that an
-// absent function is not a compile error.
+// The three functions that older generations lack or declare differently. `Handle` makes the names dependent, so that
+// an absent function is not a compile error.
 template <class Handle> constexpr bool clears_by_range =
     requires(Handle h, int *p) { rkllm_clear_kv_cache(h, 0, p, p); };
 template <class Handle> constexpr bool clears_whole = requires(Handle h) { rkllm_clear_kv_cache(h, 0); };
@@ -264,8 +265,8 @@ template <class To> void write_sampling(const rkb_sampling &from, To &to) {
     to.presence_penalty = from.presence_penalty;
 }
 
-// The library writes its own RKLLMParam as return value. There is room for a larger struct than the header's, filled with a
-// pattern that shows which bytes were written.
+// The library writes its own RKLLMParam as return value. There is room for a larger struct than the header's, filled
+// with a pattern that shows which bytes were written.
 class default_param {
   public:
     default_param() {

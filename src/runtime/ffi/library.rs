@@ -1,11 +1,13 @@
 //! Checks that the loaded library is the chosen one and fits the header.
 //!
-//! cargo puts its own directories on the library path before any rpath, so the name of a library is not enough. The dynamic
-//! linker names the loaded file (`dladdr`), and its SHA-256 is compared with that of the library of the build.
+//! cargo puts its own directories on the library path before any rpath, so the name of a library is not enough. The
+//! dynamic linker names the loaded file (`dladdr`), and its SHA-256 is compared with that of the library of the
+//! build.
 //!
-//! The ABI has no version. It is read from the file before any call that passes a struct, and from the line that `rkllm_init`
-//! prints. A library of an unknown release is accepted only if the program was built with it ([`Pairing::OneSdk`]). The layouts
-//! are then those of its own header, and a trial run is made before the first measured run.
+//! The ABI has no version. It is read from the file before any call that passes a struct, and from the line that
+//! `rkllm_init` prints. A library of an unknown release is accepted only if the program was built with it
+//! ([`Pairing::OneSdk`]). The layouts are then those of its own header, and a trial run is made before the first
+//! measured run.
 //!
 //! ```
 //! use rkllm_bench::ffi::library;
@@ -53,8 +55,8 @@ impl Library {
 
 /// Checks that the loaded library is the chosen one and fits the header. Checks once and keeps the result.
 ///
-/// `trusted_version` is the version of a file that has none. If [`Library::pairing`] is [`Pairing::OneSdk`], the layouts are
-/// unconfirmed. [`crate::measure::run::Run`] then makes a trial inference before it measures.
+/// `trusted_version` is the version of a file that has none. If [`Library::pairing`] is [`Pairing::OneSdk`], the
+/// layouts are unconfirmed. [`crate::measure::run::Run`] then makes a trial inference before it measures.
 ///
 /// # Errors
 /// [`Error::WrongLibrary`], [`Error::VersionMismatch`], [`Error::NoVersion`], or [`Error::Io`] when the library's
@@ -72,7 +74,8 @@ pub fn verify(trusted_version: Option<&str>) -> Result<&'static Library> {
     })
 }
 
-/// Generation of the RKLLM API in the header in use, such as `1.3.0`. It is `unknown` if no known release has such a header.
+/// Generation of the RKLLM API in the header in use, such as `1.3.0`. It is `unknown` if no known release has such a
+/// header.
 pub fn header_generation() -> &'static str {
     // SAFETY: the guard returns a pointer to a static that is initialised once and never changes.
     let abilities = unsafe { sys::rkb_header_abilities() };
@@ -112,8 +115,8 @@ pub fn find_npu_cores(log: &str) -> Option<u8> {
     pattern.captures(log)?.get(1)?.as_str().parse().ok()
 }
 
-/// Finds the version of the toolkit that converted the model in the output of `rkllm_init` (`toolkit version: 1.2.3`). Absent if
-/// the runtime does not know it.
+/// Finds the version of the toolkit that converted the model in the output of `rkllm_init` (`toolkit version:
+/// 1.2.3`). Absent if the runtime does not know it.
 pub fn find_toolkit(log: &str) -> Option<String> {
     static PATTERN: OnceCell<Regex> = OnceCell::new();
     let pattern = PATTERN
@@ -196,8 +199,8 @@ fn no_version(path: PathBuf) -> Error {
     }
 }
 
-/// The chosen library is the one in `RKLLM_LIBRARY`, or that of the build. Compares contents and not paths, because a bench
-/// executable that was copied to a board finds the same library elsewhere.
+/// The chosen library is the one in `RKLLM_LIBRARY`, or that of the build. Compares contents and not paths, because a
+/// bench executable that was copied to a board finds the same library elsewhere.
 fn check_chosen(loaded: &Path, loaded_sha256: &str) -> Result<()> {
     let (chosen, chosen_sha256) = match std::env::var_os(LIBRARY_VARIABLE) {
         Some(path) if !path.is_empty() => {

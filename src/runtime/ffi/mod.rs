@@ -1,8 +1,8 @@
 //! The runtime's C API behind safe types. All `unsafe` code of this crate is in this folder.
 //!
-//! [`sys`] is the raw layer: bindings of the header in use and of the guard. [`Session`] is the safe layer: a loaded model that
-//! is freed once and runs with a deadline. Its callbacks cannot outlive a run. [`library`] finds out which library was really
-//! loaded, and refuses any but the chosen one.
+//! [`sys`] is the raw layer: bindings of the header in use and of the guard. [`Session`] is the safe layer: a loaded
+//! model that is freed once and runs with a deadline. Its callbacks cannot outlive a run. [`library`] finds out which
+//! library was really loaded, and refuses any but the chosen one.
 
 #![expect(unsafe_code, reason = "this is where the crate talks to C")]
 

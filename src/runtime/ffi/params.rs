@@ -89,8 +89,8 @@ impl Params {
         let library = library::verify(None)?;
         let mut raw = sys::rkb_params::default();
         let mut why = sys::rkb_failure::default();
-        // SAFETY: both out-parameters are writable. The library was verified, so struct layouts agree. For an unconfirmed
-        // layout, the guard has room for more than the header declares.
+        // SAFETY: both out-parameters are writable. The library was verified, so struct layouts agree. For an
+        // unconfirmed layout, the guard has room for more than the header declares.
         let status = unsafe { sys::rkb_default_params(&raw mut raw, &raw mut why) };
         check("rkllm_createDefaultParam", status, &why)?;
         if library.pairing == Pairing::OneSdk {

@@ -1,4 +1,5 @@
-//! Records what the callbacks of one run deliver. Memory is reserved before the run, so that callbacks allocate nothing.
+//! Records what the callbacks of one run deliver. Memory is reserved before the run, so that callbacks allocate
+//! nothing.
 
 use crate::inference::{Finish, TokenEvent};
 use std::any::Any;
@@ -67,10 +68,11 @@ impl Recording {
         }
     }
 
-    /// Calls `listener` with each token and its text during the run, for programs that show an answer while it is generated.
+    /// Calls `listener` with each token and its text during the run, for programs that show an answer while it is
+    /// generated.
     ///
-    /// The listener runs inside the runtime's callback, so it delays the next token; do not use it for measurements. The callback
-    /// may come on a thread of the runtime, so the listener must be `Send`.
+    /// The listener runs inside the runtime's callback, so it delays the next token; do not use it for measurements.
+    /// The callback may come on a thread of the runtime, so the listener must be `Send`.
     ///
     /// ```
     /// use rkllm_bench::ffi::Recording;
@@ -130,8 +132,9 @@ impl Recording {
     }
 }
 
-/// An empty vector with a capacity of `count`, whose memory was written to. The kernel assigns memory at the first write, which
-/// must not happen in a callback. `value` must not be 0, because an allocator can supply zeroed memory without writing.
+/// An empty vector with a capacity of `count`, whose memory was written to. The kernel assigns memory at the first
+/// write, which must not happen in a callback. `value` must not be 0, because an allocator can supply zeroed memory
+/// without writing.
 fn room<T: Clone>(count: usize, value: T) -> Vec<T> {
     let mut room = vec![value; count];
     room.clear();
@@ -145,8 +148,8 @@ fn is_continuation(byte: u8) -> bool {
 
 /// Called by the guard for each event of a run.
 pub(super) extern "C" fn on_event(context: *mut c_void, event: *const sys::rkb_event) {
-    // SAFETY: `Session::call` passed the recording as context. It is borrowed for the whole run, and the guard makes one call at
-    // a time.
+    // SAFETY: `Session::call` passed the recording as context. It is borrowed for the whole run, and the guard makes
+    // one call at a time.
     let Some(recording) = (unsafe { context.cast::<Recording>().as_mut() }) else {
         return;
     };

@@ -1,7 +1,7 @@
 //! The known releases of the SDK, and which libraries fit which headers.
 //!
-//! A release is identified by its number, a header by its shape. The layouts of known pairs were compared. An unknown pair is
-//! accepted if header and library are from one SDK and no difference is found. It must then pass a trial.
+//! A release is identified by its number, a header by its shape. The layouts of known pairs were compared. An unknown
+//! pair is accepted if header and library are from one SDK and no difference is found. It must then pass a trial.
 
 use crate::inference::Pairing;
 
@@ -59,8 +59,8 @@ impl Number {
     }
 }
 
-/// How the library of release `version` fits a header of `shape`. Absent if the two are known to differ, or if they are from
-/// different SDKs and not known to agree.
+/// How the library of release `version` fits a header of `shape`. Absent if the two are known to differ, or if they
+/// are from different SDKs and not known to agree.
 pub(super) fn pairing(version: &str, shape: &str, one_sdk: bool) -> Option<Pairing> {
     match known_shape(version) {
         Some(known) if known == shape => Some(Pairing::Known),

@@ -85,8 +85,8 @@ pub struct Session {
 #[derive(Clone, Copy)]
 struct AbortHandle(NonNull<sys::rkb_session>);
 
-// SAFETY: it is used only for `rkb_abort`, which the guard allows during a run. The watchdog that holds it is joined before the
-// session can be closed.
+// SAFETY: it is used only for `rkb_abort`, which the guard allows during a run. The watchdog that holds it is joined
+// before the session can be closed.
 unsafe impl Send for AbortHandle {}
 
 impl AbortHandle {
@@ -109,8 +109,8 @@ impl Session {
         let raw_params = params.to_raw(&path);
         let mut session = std::ptr::null_mut();
         let mut why = sys::rkb_failure::default();
-        // SAFETY: the parameters and their path outlive the call. Out-parameters are writable. The library was verified, so struct
-        // layouts agree.
+        // SAFETY: the parameters and their path outlive the call. Out-parameters are writable. The library was
+        // verified, so struct layouts agree.
         let status = unsafe { sys::rkb_open(&raw const raw_params, &raw mut session, &raw mut why) };
         check("rkllm_init", status, &why)?;
         let raw = NonNull::new(session).ok_or_else(|| Error::Runtime {
@@ -128,12 +128,13 @@ impl Session {
         self.abilities
     }
 
-    /// Makes `run` and records every token in `recording`. Blocks until the runtime returns. After the deadline, the runtime is
-    /// asked to abort, which may take time (about 1.4 s in prefill on a board).
+    /// Makes `run` and records every token in `recording`. Blocks until the runtime returns. After the deadline, the
+    /// runtime is asked to abort, which may take time (about 1.4 s in prefill on a board).
     ///
     /// # Errors
-    /// [`Error::BadParameter`] for text or a path with a NUL byte, or for no tokens. [`Error::Runtime`] if the runtime threw an
-    /// exception. A refusal of the runtime is in the outcome, and the tokens before it are in `recording`.
+    /// [`Error::BadParameter`] for text or a path with a NUL byte, or for no tokens. [`Error::Runtime`] if the
+    /// runtime threw an exception. A refusal of the runtime is in the outcome, and the tokens before it are in
+    /// `recording`.
     ///
     /// # Panics
     /// If a callback panicked. The panic continues after the runtime has returned.
@@ -186,8 +187,8 @@ impl Session {
         let mut outcome = sys::rkb_run_outcome::default();
         let mut why = sys::rkb_failure::default();
         let context: *mut Recording = recording;
-        // SAFETY: request, recording and out-parameters outlive the call. The guard calls the handler only within it, one call at a
-        // time. The session is open because only `close` and `drop` end it.
+        // SAFETY: request, recording and out-parameters outlive the call. The guard calls the handler only within it,
+        // one call at a time. The session is open because only `close` and `drop` end it.
         let status = unsafe {
             sys::rkb_run(
                 self.raw.as_ptr(),
@@ -231,8 +232,8 @@ impl Session {
         Ok(size)
     }
 
-    /// Loads the prompt cache in a file. Later runs whose prompts start with its tokens use it until it is released. A second
-    /// prompt cache replaces the first.
+    /// Loads the prompt cache in a file. Later runs whose prompts start with its tokens use it until it is released.
+    /// A second prompt cache replaces the first.
     ///
     /// # Errors
     /// [`Error::BadParameter`] for a NUL byte in the path, [`Error::Absent`] if the library has no such call,

@@ -1,8 +1,8 @@
 //! Raw bindings: the RKLLM API of the header in use (`rkllm_*`, `RKLLM*`) and the guard (`rkb_*`).
 //!
 //! For programs that need the API itself. Layouts are those of the header that this crate was built with. Call
-//! [`library::verify`](super::library::verify) before the first call. Enums of the API are plain integers, because a runtime may
-//! have more values than the header.
+//! [`library::verify`](super::library::verify) before the first call. Enums of the API are plain integers, because a
+//! runtime may have more values than the header.
 
 #![allow(
     missing_docs,

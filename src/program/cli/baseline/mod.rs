@@ -35,8 +35,8 @@ enum Command {
 
 /// Save the newest run of each suite, or the named runs, as a baseline
 ///
-/// Two runs of an unchanged program already differ; a baseline of several runs shows by how much. Incomplete runs are not
-/// taken.
+/// Two runs of an unchanged program already differ; a baseline of several runs shows by how much. Incomplete runs are
+/// not taken.
 #[derive(Debug, clap::Args)]
 struct Save {
     /// Name of the baseline: 1 to 64 letters, digits, '.', '_' and '-'

@@ -19,7 +19,8 @@ use crate::report::benchmark;
 /// Remove run records and their reports; baselines and criterion's results stay
 #[derive(Debug, clap::Args)]
 pub(super) struct Rm {
-    /// Ids of runs as `runs list` shows them, or their files; if one does not exist or is still running, none is removed
+    /// Ids of runs as `runs list` shows them, or their files; if one does not exist or is still running, none is
+    /// removed
     #[arg(required = true, value_name = "ID")]
     ids: Vec<String>,
     #[command(flatten)]

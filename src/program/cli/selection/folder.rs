@@ -37,7 +37,8 @@ struct Found {
     suites: BTreeSet<String>,
 }
 
-/// The newest runs in `folder` of each suite that has enough. Skipped runs and suites are reported on stderr, a line each.
+/// The newest runs in `folder` of each suite that has enough. Skipped runs and suites are reported on stderr, a line
+/// each.
 pub(super) fn newest(folder: &Path, wanted: &Wanted) -> Result<Vec<SelectedRun>> {
     let found = Found::in_folder(folder, wanted)?;
     if let Some(passed_over) = found.passed_over() {

@@ -66,8 +66,8 @@ impl Default for Answer {
     }
 }
 
-/// Reads a stream to `[DONE]` or to its end, but at most `most_bytes`. `now` returns nanoseconds. All events of one read have the
-/// time at which the read returned.
+/// Reads a stream to `[DONE]` or to its end, but at most `most_bytes`. `now` returns nanoseconds. All events of one
+/// read have the time at which the read returned.
 pub(crate) fn read(body: impl Read, most_bytes: u64, now: impl Fn() -> u64) -> Answer {
     let mut reading = Reading::default();
     let stamp = Cell::new(now());
@@ -281,7 +281,8 @@ impl Reading {
         if let Some(reason) = reason.as_deref().filter(|_| self.is_cut) {
             let chunks = self.answer.tokens.len();
             self.refuse(format!(
-                "the connection was cut before the end of the stream, after {chunks} chunks with text and the finish_reason {:?}",
+                "the connection was cut before the end of the stream, after {chunks} chunks with text and the \
+                 finish_reason {:?}",
                 clip(reason)
             ));
         } else if reason.is_some_and(|reason| End::of(&reason).is_known()) {
@@ -404,7 +405,7 @@ mod tests {
             "{\"error\": \"NPU hang\"}",
         ] {
             for end in ["", "\n", "\n\n", "\n\ndata: [DONE]\n\n"] {
-                // An event that is not ended is none, by the format.
+                // By the format, an incomplete event does not count.
                 if !end.contains("\n\n") && error.starts_with("event:") {
                     continue;
                 }
@@ -422,7 +423,7 @@ mod tests {
         let silent = answer("event: error\n\ndata: [DONE]\n\n").complaint;
         assert_eq!(
             silent.as_deref(),
-            Some("the server sent an event \"error\" without words")
+            Some("the server sent an event \"error\" without a message")
         );
     }
 

@@ -69,8 +69,8 @@ pub(super) fn cold_tokens(inference: &Inference, input: &Input) -> Option<u32> {
     is_cold.then_some(prompt)
 }
 
-/// Makes one request and passes the answer to `answered` as soon as it is complete. Then reads the body to its end, which
-/// frees the connection for the next request.
+/// Makes one request and passes the answer to `answered` as soon as it is complete. Then reads the body to its end,
+/// which frees the connection for the next request.
 pub(super) fn stream(
     client: &Client,
     path: &str,

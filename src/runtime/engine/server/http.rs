@@ -18,8 +18,8 @@ use crate::base::error::{Error, Result};
 use crate::base::json::clip;
 use crate::inference::Failure;
 
-/// Environment variable with the key that is sent as bearer token. There is no flag for it, because other users of a machine
-/// can read command lines.
+/// Environment variable with the key that is sent as bearer token. There is no flag for it, because other users of a
+/// machine can read command lines.
 pub const API_KEY: &str = "RKLLM_BENCH_API_KEY";
 
 /// How long to wait for a connection.
@@ -131,8 +131,8 @@ impl Resolver for Remembered {
 pub(super) enum Fault {
     /// The deadline passed.
     TimedOut,
-    /// The connection was closed before any answer. Some servers close connections that they promised to keep, which shows only
-    /// at the next request.
+    /// The connection was closed before any answer. Some servers close connections that they promised to keep, which
+    /// shows only at the next request.
     Closed(String),
     /// The server answered with this status and message.
     Status(u16, String),
@@ -224,8 +224,8 @@ impl Client {
         }
     }
 
-    /// Requests a stream, and returns the response as soon as its headers have arrived. Its status is success, and its body is a
-    /// stream.
+    /// Requests a stream, and returns the response as soon as its headers have arrived. Its status is success, and
+    /// its body is a stream.
     pub(super) fn stream(
         &self,
         path: &str,
@@ -308,7 +308,8 @@ impl Client {
             let to = response.headers().get("location");
             let to = to.map_or_else(|| "nowhere".into(), |to| String::from_utf8_lossy(to.as_bytes()));
             return Err(Fault::Other(format!(
-                "{} redirects to {} ({status}): set --url to the final address, because the redirect would be measured too",
+                "{} redirects to {} ({status}): set --url to the final address, because the redirect would be \
+                 measured too",
                 self.address,
                 clip(&to)
             )));
@@ -390,11 +391,11 @@ mod tests {
         }
         for (text, expected) in [
             ("board", "no scheme"),
-            ("board:8080", "give one such as"),
+            ("board:8080", "expected an address such as"),
             ("ftp://board", "neither http nor https"),
             ("http://me:secret@board", API_KEY),
             ("http://board/?key=1", "query"),
-            ("", "give one such as"),
+            ("", "expected an address such as"),
         ] {
             let error = base(text).expect_err(text);
             assert!(

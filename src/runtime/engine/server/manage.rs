@@ -1,7 +1,8 @@
 //! Lists, loads and unloads the models of a server.
 //!
-//! The paths are those of RKLLM's API servers: `GET /v1/models/available`, `GET /v1/models/loaded`,
-//! `POST /v1/models/load`, `POST /v1/models/unload`. Other servers load their models in another way, or at the first request.
+//! The paths are those of RKLLM's API servers: `GET /v1/models/available`, `GET /v1/models/loaded`, `POST
+//! /v1/models/load`, `POST /v1/models/unload`. Other servers load their models in another way, or at the first
+//! request.
 
 use std::time::{Duration, Instant};
 
@@ -64,7 +65,8 @@ pub(super) fn loaded(client: &Client) -> Result<Option<Vec<String>>, Failure> {
     }
 }
 
-/// The loaded models in a document. Servers answer with one model, with a list, or, if they cannot list them, with anything.
+/// The loaded models in a document. Servers answer with one model, with a list, or, if they cannot list them, with
+/// anything.
 fn loaded_in(document: &Value) -> Option<Vec<String>> {
     let one = |key: &str| document.get(key).and_then(Value::as_str).map(str::to_owned);
     match document.get("loaded") {
@@ -86,7 +88,8 @@ fn loaded_in(document: &Value) -> Option<Vec<String>> {
     }
 }
 
-/// The names in a list of models. It has the form of `OpenAI` or of the RKLLM servers, is a bare list, or an object by name.
+/// The names in a list of models. It has the form of `OpenAI` or of the RKLLM servers, is a bare list, or an object
+/// by name.
 fn names(document: &Value) -> Vec<String> {
     let list = ["models", "data"]
         .into_iter()

@@ -1,7 +1,7 @@
 //! A server over HTTP with the streaming API of `OpenAI`.
 //!
-//! The times include the network and everything that the server does around its runtime. Stamps are taken when a read of the
-//! response's body returns. Chunks are parsed after that.
+//! The times include the network and everything that the server does around its runtime. Stamps are taken when a read
+//! of the response's body returns. Chunks are parsed after that.
 
 pub(crate) mod answer;
 mod body;
@@ -99,7 +99,8 @@ impl Server {
         manage::command(&self.client, model)
     }
 
-    /// Asks the server to load the model, if the server can do that and the model is not loaded. Returns whether it did.
+    /// Asks the server to load the model, if the server can do that and the model is not loaded. Returns whether it
+    /// did.
     fn load_if_absent(&self, name: &str, spec: &LoadSpec) -> Result<bool, Failure> {
         let client = self.client.clone();
         let Some(loaded) = apart(move || manage::loaded(&client))?? else {
@@ -128,8 +129,8 @@ impl Server {
         ))
     }
 
-    /// Makes two small requests with the same text. After them the server is ready, the connection is open, and it is known
-    /// whether the server computes a repeated prompt again.
+    /// Makes two small requests with the same text. After them the server is ready, the connection is open, and it is
+    /// known whether the server computes a repeated prompt again.
     fn probe(&mut self, spec: &LoadSpec) -> Result<Option<String>, Failure> {
         let end = Instant::now() + spec.deadline;
         // No earlier run has left this text in the server's cache.
@@ -159,8 +160,8 @@ impl Server {
         Ok(software)
     }
 
-    /// Refuses an answer by another model. A server with one model answers with that model, whatever the request names. A server
-    /// that lists the requested name may use another name in answers.
+    /// Refuses an answer by another model. A server with one model answers with that model, whatever the request
+    /// names. A server that lists the requested name may use another name in answers.
     fn refuse_another_model(&mut self, inference: &Inference) -> Result<(), Failure> {
         let asked = self
             .model
@@ -364,8 +365,8 @@ impl Engine for Server {
         }
         if !request.cache_start.is_cold() {
             return Err(Failure::refused(format!(
-                "{}: the contents of a server's KV cache cannot be set, so only cold prompts can be measured: leave out \
-                 this prompt",
+                "{}: the contents of a server's KV cache cannot be set, so only cold prompts can be measured: leave \
+                 out this prompt",
                 request.cache_start.name()
             )));
         }

@@ -1,4 +1,5 @@
-//! Lines of a stream that are not fields of an event. The format lets readers ignore them, but servers put errors there.
+//! Lines of a stream that are not fields of an event. The format lets readers ignore them, but servers put errors
+//! there.
 
 use super::complaint;
 

@@ -20,8 +20,8 @@ pub(super) fn wait(time: Duration) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Runs blocking `work` in a separate thread, so that the user can stop the run meanwhile. After a stop, the thread ends at its
-/// deadline.
+/// Runs blocking `work` in a separate thread, so that the user can stop the run meanwhile. After a stop, the thread
+/// ends at its deadline.
 pub(super) fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
     received(&started(move |give| give(work()))?)
 }

@@ -1,8 +1,8 @@
 //! The documents of an answer's stream.
 //!
-//! The forms are those of `OpenAI`'s API (platform.openai.com/docs/api-reference, chat and completions, streaming), with the
-//! fields that RKLLM servers put into `usage`, llama-server's `timings`, and the names that other servers use. A field of an
-//! unexpected type counts as absent, so that a mistake of a server does not end a run.
+//! The forms are those of `OpenAI`'s API (platform.openai.com/docs/api-reference, chat and completions, streaming),
+//! with the fields that RKLLM servers put into `usage`, llama-server's `timings`, and the names that other servers
+//! use. A field of an unexpected type counts as absent, so that a mistake of a server does not end a run.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;

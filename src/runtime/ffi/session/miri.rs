@@ -1,5 +1,5 @@
-//! Sessions on a guard in Rust, for `scripts/test-miri`. Miri cannot run C++, so it checks here how Rust uses the guard's
-//! pointers.
+//! Sessions on a guard in Rust, for `scripts/test-miri`. Miri cannot run C++, so it checks here how Rust uses the
+//! guard's pointers.
 //!
 //! What this guard passes out lives no longer than guard.h promises.
 
@@ -76,8 +76,8 @@ const STATS: sys::rkb_stats = sys::rkb_stats {
     memory_usage_mb: 1.0,
 };
 
-/// Delivers a token for each word of the text or for each id, every second one on another thread. The word `wait` waits for an
-/// abort, and `refuse` is refused.
+/// Delivers a token for each word of the text or for each id, every second one on another thread. The word `wait`
+/// waits for an abort, and `refuse` is refused.
 #[unsafe(no_mangle)]
 extern "C" fn rkb_run(
     session: *mut sys::rkb_session,
