@@ -154,7 +154,7 @@ fn join_lines(lines: Vec<String>, running: &Running) -> Vec<String> {
     }
 }
 
-/// How long the answer to a request may take: each of its runs has the deadline.
+/// How long the answer to a request may take. Each of its runs has the deadline.
 fn patience(request: &Request) -> Duration {
     request.deadline * request.most_runs() + GRACE
 }
