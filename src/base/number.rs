@@ -23,6 +23,14 @@ impl Float for usize {
     }
 }
 
+/// Nanoseconds in a millisecond.
+pub(crate) const NS_PER_MS: f64 = 1e6;
+
+/// Nanoseconds as milliseconds.
+pub(crate) fn ms(ns: u64) -> f64 {
+    ns.float() / NS_PER_MS
+}
+
 /// A count of things in memory as a number of 64 bits.
 pub(crate) trait Long {
     fn long(self) -> u64;

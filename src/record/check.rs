@@ -3,8 +3,8 @@
 
 use std::collections::HashSet;
 
-use super::read::Fault;
-use super::{ModelRecord, Parameters, PromptRecord, RunRecord, Sample, Status};
+use super::fault::Fault;
+use super::run_record::{ModelRecord, Parameters, PromptRecord, RunRecord, Sample, Status};
 use crate::base::foreign::is_active;
 use crate::base::number::Long as _;
 use crate::inference::{COLD, Inference, Phases};
@@ -23,6 +23,18 @@ const MOST_SECONDS: u64 = 24 * 60 * 60;
 const MOST_CLIENTS: u16 = 1024;
 
 type Checked = Result<(), Fault>;
+
+impl RunRecord {
+    /// Whether it can be compared with others, else the field that forbids it.
+    pub(crate) fn check_comparable(&self) -> Checked {
+        comparable(self)
+    }
+
+    /// All laws that [`RunRecord::load`] asks for, of a record that was not read.
+    pub(crate) fn check(&self) -> Checked {
+        self::record(self)
+    }
+}
 
 /// All laws of a record.
 pub(super) fn record(record: &RunRecord) -> Checked {

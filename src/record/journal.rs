@@ -10,8 +10,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::read::{Fault, parsed};
-use super::{ModelRecord, PromptRecord, Rejected, RunRecord, Sample, Status};
+use super::fault::Fault;
+use super::parse::parsed;
+use super::run_record::{ModelRecord, PromptRecord, Rejected, RunRecord, Sample, Status};
 use crate::base::error::{Error, Result};
 use crate::base::json::Object;
 use crate::base::number::Long as _;

@@ -1,6 +1,5 @@
 //! How a record's file is read: bytes, then JSON without keys given twice, then the structs. Each fault names its field.
 
-use std::fmt;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -8,70 +7,15 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{OLDEST_VERSION, RunRecord, SCHEMA_VERSION, journal};
-use crate::base::error::Error;
+use super::fault::{ALTERED, Fault, WHERE_RECORDS_ARE};
+use super::parse::parsed;
+use super::run_record::{OLDEST_VERSION, RunRecord, SCHEMA_VERSION};
+use super::{check, journal};
+use crate::base::error::Result as Loading;
 use crate::base::json::{Object, Walk, clip};
 
 /// Size beyond which a file is refused unread: ten runs of the largest suite have a tenth of it.
 const MOST_BYTES: u64 = 1 << 30;
-const WHERE_RECORDS_ARE: &str =
-    "run records are the files that `cargo bench` leaves in rkllm-bench/runs in cargo's target folder";
-const ALTERED: &str = "the file is not as rkllm-bench wrote it: take the original, or measure again";
-
-/// What is wrong with a file, and in which field.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Fault {
-    /// The field, as `models[0].prompts[2].id`; empty for the whole file.
-    pub(crate) field: String,
-    /// What is wrong and what to do.
-    pub(crate) reason: String,
-}
-
-impl Fault {
-    /// Of a field.
-    pub(crate) fn at(field: impl Into<String>, reason: impl Into<String>) -> Self {
-        let (field, reason) = (field.into(), reason.into());
-        Self { field, reason }
-    }
-
-    /// Of the whole file.
-    pub(crate) fn whole(reason: impl Into<String>) -> Self {
-        Self::at("", reason)
-    }
-
-    /// Of a field whose value rkllm-bench cannot have written.
-    pub(crate) fn altered(field: impl Into<String>, what: impl fmt::Display) -> Self {
-        Self::at(field, format!("{what}; {ALTERED}"))
-    }
-
-    /// The same in a document of which this one is the part `outer`.
-    pub(crate) fn within(self, outer: &str) -> Self {
-        let field = match (self.field.is_empty(), self.field.starts_with('[')) {
-            (true, _) => outer.to_owned(),
-            (false, true) => format!("{outer}{}", self.field),
-            (false, false) => format!("{outer}.{}", self.field),
-        };
-        Self { field, ..self }
-    }
-
-    /// As an error about the run record at `path`.
-    pub(crate) fn of_record(&self, path: &Path) -> Error {
-        Error::Record {
-            path: path.to_owned(),
-            reason: self.to_string(),
-        }
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.field.is_empty() {
-            write!(f, "{}: ", clip(&self.field))?;
-        }
-        f.write_str(&self.reason)
-    }
-}
-
 /// A JSON file that was read, and what tells which kind and version it is of. The rest becomes structs by [`typed`],
 /// straight from the text: a tree of all values in between takes ten times the memory.
 #[derive(Debug)]
@@ -182,17 +126,6 @@ pub(crate) fn document(path: &Path) -> Result<Document, Fault> {
     }
 }
 
-/// A value out of a text that holds nothing else.
-pub(super) fn parsed<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Fault> {
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = serde_path_to_error::deserialize(&mut deserializer)
-        .map_err(|error| unusable(&field_of(error.path()), error.inner()))?;
-    deserializer
-        .end()
-        .map_err(|error| Fault::whole(format!("more than one JSON document: {error}; {ALTERED}")))?;
-    Ok(value)
-}
-
 fn bytes_of(path: &Path) -> Result<Vec<u8>, Fault> {
     let unreadable = |error: std::io::Error| Fault::whole(format!("cannot be read: {error}"));
     // Before it is opened: to open a pipe waits for a writer.
@@ -217,32 +150,6 @@ fn bytes_of(path: &Path) -> Result<Vec<u8>, Fault> {
     Ok(bytes)
 }
 
-fn unusable(field: &str, error: &serde_json::Error) -> Fault {
-    let why = clip(&error.to_string());
-    if error.is_eof() {
-        return Fault::at(
-            field,
-            format!("the file ends in the middle ({why}): copy it anew, or measure again"),
-        );
-    }
-    if error.is_data() {
-        return Fault::altered(field, why);
-    }
-    if field.is_empty() {
-        return Fault::whole(format!("not JSON ({why}); {WHERE_RECORDS_ARE}"));
-    }
-    Fault::altered(
-        field,
-        format!("not JSON ({why}), which has no NaN and no infinity, and numbers up to 1e308"),
-    )
-}
-
-/// A path as it is shown: up to the last segment that is known, and that of the whole document is empty.
-fn field_of(path: &serde_path_to_error::Path) -> String {
-    let path = path.to_string();
-    path.trim_end_matches(['?', '.']).to_owned()
-}
-
 /// The structs of a document.
 pub(crate) fn typed<'de, T: Deserialize<'de>>(document: &'de Document) -> Result<T, Fault> {
     parsed::<Object<T>>(&document.text).map(|Object(value)| value)
@@ -256,8 +163,31 @@ pub(crate) fn record(document: &Document) -> Result<RunRecord, Fault> {
     document.header.check_version(OLDEST_VERSION, SCHEMA_VERSION)?;
     let mut record: RunRecord = typed(document)?;
     journal::replay(&mut record, &document.journal)?;
-    super::check::record(&record)?;
+    check::record(&record)?;
     Ok(record)
+}
+
+impl RunRecord {
+    /// Reads a record, complete or not. Refused is what rkllm-bench cannot have written: another shape or version, and
+    /// stored phases that do not follow from their inference's stamps.
+    ///
+    /// # Errors
+    /// [`Error::Record`](crate::Error::Record) with the field and what to do.
+    pub fn load(path: &Path) -> Loading<Self> {
+        document(path)
+            .and_then(|document| self::record(&document))
+            .map_err(|fault| fault.of_record(path))
+    }
+
+    /// Reads a record that is to be compared with others: a complete run with a sample at least.
+    ///
+    /// # Errors
+    /// As [`RunRecord::load`], and [`Error::Record`](crate::Error::Record) with the status of a run that did not come to its end.
+    pub fn load_complete(path: &Path) -> Loading<Self> {
+        let record = Self::load(path)?;
+        record.check_comparable().map_err(|fault| fault.of_record(path))?;
+        Ok(record)
+    }
 }
 
 #[cfg(test)]

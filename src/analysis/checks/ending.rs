@@ -1,6 +1,6 @@
 //! The check that needs no entry wherever answers may end by themselves: that they did.
 
-use super::{Outcome, summed_up};
+use super::outcome::{Outcome, summed_up};
 use crate::base::number::Size as _;
 use crate::inference::{End, Finish};
 use crate::record::ledger::Mark;

@@ -4,7 +4,7 @@ use jsonschema::Validator;
 use serde_json::Value;
 
 use super::answer::{Answer, quoted};
-use super::{Finding, Judge};
+use super::outcome::{Finding, Judge};
 use crate::base::json::{Unique, clip};
 use crate::inputs::prompts::check::compiled;
 

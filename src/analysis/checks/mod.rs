@@ -6,6 +6,7 @@
 mod answer;
 mod ending;
 mod json;
+mod outcome;
 mod python;
 mod repetition;
 mod same_text;
@@ -13,42 +14,12 @@ mod sections;
 mod text;
 mod words;
 
-use serde::Serialize;
-
 use crate::inputs::prompts::Check;
 use crate::record::{ModelRecord, PromptRecord, SuiteRecord};
 use answer::Answer;
+use outcome::{Finding, Judge, summed_up};
 
-/// What a check found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// Every answer is as asked.
-    Pass,
-    /// An answer is not.
-    Fail,
-    /// There is nothing to judge; the reason says why.
-    NotApplicable,
-}
-
-/// One check of one prompt with one model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Outcome {
-    /// What was checked, as `words 300 to 500`. Texts of the suite's file are quoted in it, shortened and without control
-    /// characters, but as Markdown and HTML they are not escaped.
-    pub name: String,
-    /// What was found.
-    pub verdict: Verdict,
-    /// A short sentence with what was seen, as `612 words, 300 to 500 asked`; it quotes answers as the name quotes the file.
-    /// Of several answers it gives the first that the verdict is of, and their number.
-    pub reason: String,
-}
-
-/// What one answer shows: how it is as asked, or how it is not.
-type Finding = Result<String, String>;
-
-/// A check, ready for answers.
-type Judge<'a> = Box<dyn Fn(&Answer) -> Finding + 'a>;
+pub use outcome::{Outcome, Verdict};
 
 /// The outcomes of one prompt: `not truncated` where the suite lets answers end by themselves, `same text`, and the
 /// suite's checks in their order.
@@ -116,39 +87,6 @@ fn prepared(check: &Check) -> (String, Judge<'_>) {
         }
         Check::NoRepetition {} => ("no repetition".into(), Box::new(repetition::judge)),
     }
-}
-
-/// The outcome of findings, each with the number of answers that it is of.
-fn summed_up(name: String, findings: &[(Finding, usize)]) -> Outcome {
-    let failed = findings.iter().any(|(finding, _)| finding.is_err());
-    let told: Vec<(&String, usize)> = findings
-        .iter()
-        .filter(|(finding, _)| finding.is_err() == failed)
-        .map(|(Ok(reason) | Err(reason), count)| (reason, *count))
-        .collect();
-    let first = told.first().map_or("", |(reason, _)| reason);
-    let alike = told.iter().all(|(reason, _)| *reason == first);
-    let (of, all) = (total(told.iter()), total(findings.iter()));
-    let reason = match (all, alike) {
-        (1, _) => first.to_owned(),
-        (_, true) => format!("{of} of {all} answers: {first}"),
-        (_, false) => format!("{of} of {all} answers, the first: {first}"),
-    };
-    let verdict = if failed { Verdict::Fail } else { Verdict::Pass };
-    Outcome {
-        name,
-        verdict,
-        reason,
-    }
-}
-
-fn total<'a, T: 'a>(counted: impl Iterator<Item = &'a (T, usize)>) -> usize {
-    counted.map(|(_, count)| count).sum()
-}
-
-/// `1 word`, `2 words`.
-fn counted(count: usize, one: &str) -> String {
-    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use ruff_python_ast::{Expr, Stmt, StmtFunctionDef};
 use ruff_python_parser::parse_module;
 
 use super::answer::{Answer, quoted};
-use super::{Finding, Judge, counted};
+use super::outcome::{Finding, Judge, counted};
 
 /// Languages of code blocks that may hold Python; a block often says none.
 const LANGUAGES: [&str; 4] = ["python", "python3", "py", ""];

@@ -12,8 +12,8 @@ use crate::base::number::Size as _;
 use ahash::AHashMap as HashMap;
 use unicode_segmentation::UnicodeSegmentation as _;
 
-use super::Finding;
 use super::answer::{Answer, quoted};
+use super::outcome::Finding;
 
 /// How often a sequence follows itself in a loop. A chorus may be sung three times at the end.
 const TIMES: usize = 4;

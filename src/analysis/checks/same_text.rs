@@ -1,7 +1,7 @@
 //! The check that needs no entry: greedy runs of one prompt give one text.
 
 use super::answer::quoted;
-use super::{Outcome, Verdict};
+use super::outcome::{Outcome, Verdict};
 use crate::inference::Inference;
 use crate::record::PromptRecord;
 use crate::record::ledger::Mark;

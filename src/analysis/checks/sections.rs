@@ -3,7 +3,7 @@
 use pulldown_cmark::{Event, HeadingLevel, Parser, Tag, TagEnd};
 
 use super::answer::quoted;
-use super::{Finding, Judge, counted};
+use super::outcome::{Finding, Judge, counted};
 use crate::inputs::prompts::check::heading_parts;
 
 /// Characters of a heading that are quoted.

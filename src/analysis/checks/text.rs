@@ -1,7 +1,7 @@
 //! The check `text`: how what was said begins and ends, and what is in it.
 
-use super::Finding;
 use super::answer::{Answer, quoted};
+use super::outcome::Finding;
 
 /// Characters of a text that are quoted.
 const QUOTED: usize = 40;

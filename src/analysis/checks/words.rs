@@ -3,7 +3,7 @@
 use crate::base::number::Size as _;
 use unicode_segmentation::UnicodeSegmentation as _;
 
-use super::{Judge, counted};
+use super::outcome::{Judge, counted};
 
 pub(super) fn name(min: Option<u32>, max: Option<u32>) -> String {
     format!("words {}", range(min, max))

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{Comparison, Member, Over, rows};
+use super::member::Member;
+use super::rows;
+use super::table::{Comparison, Over};
 use crate::analysis::gate::{Aspect, Difference, differences};
 use crate::analysis::summary;
 use crate::record::{ModelRecord, RunRecord};

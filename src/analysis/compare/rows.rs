@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Cell, Interval, Member, Over, Ratio, Row, SuiteTable};
+use super::member::Member;
+use super::table::{Cell, Interval, Over, Ratio, Row, SuiteTable};
 use crate::analysis::metrics::{self, Measure, Metric, Prompts, Worse};
 use crate::base::stats::{Group, RunValue, mean, variance, welch};
 use crate::record::{PromptRecord, RunRecord};

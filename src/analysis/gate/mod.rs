@@ -25,12 +25,11 @@ pub use limits::{Limits, PerPhase, Percent};
 pub use verdict::{Absent, Comparison, Design, Deviation, Disturbed, Estimate, Judged, Overall, Verdict};
 
 pub(crate) use self::sides::Sides;
-use crate::analysis::compare;
 use crate::analysis::metrics::Worse;
 use crate::analysis::summary::{self, Disturbance, Summary};
 use crate::base::number;
 use crate::base::stats::{self, Change, RunValue, Variation};
-use crate::record::RunRecord;
+use crate::record::{RunRecord, captions};
 
 /// Most further runs that are worth naming.
 const MOST_FURTHER_RUNS: f64 = 1000.0;
@@ -95,7 +94,7 @@ fn notes(input: &sides::Input) -> Vec<String> {
     let sides = [("baseline", input.baseline), ("candidate", input.candidate)];
     let of_side = |(name, runs): (&'static str, &[RunRecord])| {
         let disturbed = summary::disturbed(runs.iter().flat_map(|run| &run.models));
-        let notes = compare::captions(runs.iter()).into_iter().chain(disturbed);
+        let notes = captions(runs.iter()).into_iter().chain(disturbed);
         notes.map(|note| format!("{name}: {note}")).collect::<Vec<_>>()
     };
     sides.into_iter().flat_map(of_side).collect()

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::verdict::Rejection;
+use super::verdict::{Mark, Rejection};
 use crate::inference::{COLD, CacheSetUp, Inference, Input, PrefixSource, Request};
 
 /// When this runtime fills its KV cache from a prompt-cache file: as it loads the file, or in the run that makes use of it.
@@ -144,4 +144,19 @@ fn possible(request: &Request, set_up: &CacheSetUp, known: Option<u32>) -> Range
 
 fn unproven(label: &str) -> Rejection {
     Rejection::UnprovenStart { label: label.into() }
+}
+
+/// What the KV cache held before the run: `depth` tokens, or one more, since it is unconfirmed whether the last token
+/// of a turn gets its place in that turn or in the next one.
+pub(super) fn judge_depth(depth: u32, held: Option<u32>, marks: &mut Vec<Mark>) -> Result<(), Rejection> {
+    match (depth, held) {
+        (0, None | Some(0)) => {}
+        (0, Some(positions)) => marks.push(Mark::CacheNotEmpty { positions }),
+        (_, None) => marks.push(Mark::DepthUnproven),
+        (_, Some(held)) if held != depth && held != depth + 1 => {
+            return Err(Rejection::Depth { depth, held });
+        }
+        (_, Some(_)) => {}
+    }
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! Marks that take figures away or change what they are, in a sentence each.
 
-use super::Mark;
+use super::verdict::Mark;
 use crate::inference::CountRule;
 
 impl Mark {

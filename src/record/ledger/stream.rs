@@ -1,9 +1,9 @@
 //! What a server's stream says of itself: whether the prompt was computed whole, how its tokens were counted, whether they
 //! came as they were made, and how it ended.
 
-use super::{Mark, Rejection, ms};
+use super::verdict::{Mark, Rejection};
 use crate::base::json::clip;
-use crate::base::number::Size as _;
+use crate::base::number::{Size as _, ms};
 use crate::inference::{CountRule, End, Inference, Request, Sampling, Stream, is_same_model};
 
 /// Why an answer is none, though its stream came to an end: the server ended it for another reason than the model's or the

@@ -2,7 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::inference::CountRule;
+use crate::inference::{CountRule, Phases};
+
+/// An inference that stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Accepted {
+    /// Its phases.
+    pub phases: Phases,
+    /// What is odd about it.
+    pub marks: Vec<Mark>,
+}
 
 /// Why an inference is no sample.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
