@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use crate::analysis::metrics::{NS_PER_MS, NS_PER_S, float, percentile};
+use crate::analysis::metrics::percentile;
+use crate::base::number::{Float as _, NS_PER_S, ms};
 use crate::record::{ModelRecord, RunRecord, Sample};
 
 /// One model at one number of clients.
@@ -69,7 +70,7 @@ fn level(model: &ModelRecord, clients: u16) -> Level {
     let samples: Vec<&Sample> = model.prompts.iter().flat_map(|prompt| &prompt.samples).collect();
     let prompts = model.prompts.iter();
     let busy = busy(&samples, clients);
-    let seconds = busy.map(|(from, to)| float(to - from) / NS_PER_S);
+    let seconds = busy.map(|(from, to)| (to - from).float() / NS_PER_S);
     let within = |at_ns: u64| busy.is_some_and(|(from, to)| (from..=to).contains(&at_ns));
     // Where nobody knows the tokens of one answer, nobody knows the sum.
     let tokens: Option<f64> = samples.iter().map(|sample| tokens_within(sample, &within)).sum();
@@ -79,13 +80,13 @@ fn level(model: &ModelRecord, clients: u16) -> Level {
         .count();
     let ttft: Vec<f64> = samples
         .iter()
-        .filter_map(|sample| Some(float(sample.phases.ttft_ns?) / NS_PER_MS))
+        .filter_map(|sample| Some(ms(sample.phases.ttft_ns?)))
         .collect();
     let gaps: Vec<f64> = samples
         .iter()
         .filter(|sample| sample.phases.worst_gap_ns.is_some())
         .flat_map(|sample| sample.inference.own_tokens().windows(2))
-        .map(|pair| float(pair[1].at_ns.saturating_sub(pair[0].at_ns)) / NS_PER_MS)
+        .map(|pair| ms(pair[1].at_ns.saturating_sub(pair[0].at_ns)))
         .collect();
     Level {
         model: model.name.clone(),
@@ -96,7 +97,7 @@ fn level(model: &ModelRecord, clients: u16) -> Level {
             .sum(),
         seconds,
         tokens_per_second: seconds.zip(tokens).map(|(seconds, tokens)| tokens / seconds),
-        requests_per_second: seconds.map(|seconds| crate::base::stats::float(answers) / seconds),
+        requests_per_second: seconds.map(|seconds| answers.float() / seconds),
         ttft_ms: Percentiles::of(&ttft, samples.len()),
         inter_token_ms: Percentiles::of(&gaps, samples.len()),
     }
@@ -110,9 +111,9 @@ fn tokens_within(sample: &Sample, within: &impl Fn(u64) -> bool) -> Option<f64> 
         .iter()
         .filter(|token| within(token.at_ns))
         .count();
-    let tokens = crate::base::stats::float(inference.token_count().tokens?);
-    let share = tokens / crate::base::stats::float(inference.own_tokens().len());
-    Some(crate::base::stats::float(chunks) * share)
+    let tokens = inference.token_count().tokens?.float();
+    let share = tokens / inference.own_tokens().len().float();
+    Some(chunks.float() * share)
 }
 
 /// When all clients were busy, ns: the time in which as many requests were under way as there are clients, from the first such

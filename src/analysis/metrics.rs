@@ -1,6 +1,6 @@
 //! What the gate judges: metrics, and their values in a run record.
 
-use crate::base::number::{self, Float as _};
+use crate::base::number::{self, BYTES_PER_MB, Float as _, NS_PER_S, ms};
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -263,12 +263,12 @@ fn of_prompt(measure: Measure, prompt: &PromptRecord) -> Vec<f64> {
 pub(crate) fn of_sample(measure: Measure, prompt: &PromptRecord, sample: &Sample) -> Option<f64> {
     let phases = &sample.phases;
     match measure {
-        Measure::Prefill => Some(f64::from(prompt.prompt_tokens?) * NS_PER_S / float(phases.prefill_ns?)),
-        Measure::Ttft => Some(float(phases.ttft_ns?) / NS_PER_MS),
+        Measure::Prefill => Some(f64::from(prompt.prompt_tokens?) * NS_PER_S / phases.prefill_ns?.float()),
+        Measure::Ttft => Some(ms(phases.ttft_ns?)),
         Measure::Decode => Some(NS_PER_S / phases.decode_ns_per_token?),
-        Measure::Total => Some(float(phases.total_ns) / NS_PER_MS),
-        Measure::PeakMemory => Some(float(sample.inference.peak_rss_bytes?) / BYTES_PER_MB),
-        Measure::WorstGap => Some(float(phases.worst_gap_ns?) / NS_PER_MS),
+        Measure::Total => Some(ms(phases.total_ns)),
+        Measure::PeakMemory => Some(sample.inference.peak_rss_bytes?.float() / BYTES_PER_MB),
+        Measure::WorstGap => Some(ms(phases.worst_gap_ns?)),
         Measure::Load | Measure::GapP90 | Measure::GapP99 => None,
     }
 }
@@ -285,7 +285,7 @@ fn means(of_prompts: &[Vec<f64>]) -> Vec<f64> {
 /// A measure that a model has once a run.
 fn of_model(measure: Measure, model: &ModelRecord, prompts: &[&PromptRecord]) -> Option<f64> {
     match measure {
-        Measure::Load => Some(float(model.loaded.as_ref()?.load_ns) / NS_PER_MS),
+        Measure::Load => Some(ms(model.loaded.as_ref()?.load_ns)),
         Measure::PeakMemory | Measure::WorstGap => {
             let of_prompts = prompts.iter().flat_map(|prompt| {
                 let samples = prompt.samples.iter();
@@ -310,7 +310,7 @@ fn gaps(prompt: &PromptRecord) -> Vec<f64> {
         // Where there is no longest gap, chunks are no tokens.
         let has_gaps = sample.phases.worst_gap_ns.is_some();
         let tokens = sample.inference.own_tokens().windows(2).filter(|_| has_gaps);
-        let gaps = tokens.map(|pair| float(pair[1].at_ns.saturating_sub(pair[0].at_ns)) / NS_PER_MS);
+        let gaps = tokens.map(|pair| ms(pair[1].at_ns.saturating_sub(pair[0].at_ns)));
         gaps.collect::<Vec<_>>()
     };
     prompt.samples.iter().flat_map(of_sample).collect()
@@ -322,14 +322,6 @@ pub(crate) fn percentile(mut values: Vec<f64>, share: f64) -> Option<f64> {
     let rank = number::count((share * values.len().float()).ceil())?;
     values.get(rank.checked_sub(1)?).copied()
 }
-
-pub(crate) fn float(value: u64) -> f64 {
-    value.float()
-}
-
-pub(crate) const NS_PER_S: f64 = 1e9;
-pub(crate) const NS_PER_MS: f64 = 1e6;
-const BYTES_PER_MB: f64 = 1e6;
 
 #[cfg(test)]
 mod tests {

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::figures::Interval;
-use super::metrics::{NS_PER_MS, float};
 use super::summary::{Marked, Summary};
+use crate::base::number::{NS_PER_MS, ms};
 use crate::base::stats::{mean, paired};
 use crate::record::{PromptRecord, RunRecord, Sample};
 
@@ -88,7 +88,7 @@ pub(crate) fn overhead(direct: &RunRecord, server: &RunRecord) -> Overhead {
                 .filter_map(|(direct, server)| Some((measure(direct)?, measure(server)?)))
                 .collect()
         };
-        let ttft = of(|sample| Some(float(sample.phases.ttft_ns?) / NS_PER_MS));
+        let ttft = of(|sample| Some(ms(sample.phases.ttft_ns?)));
         let per_token = of(|sample| Some(sample.phases.decode_ns_per_token? / NS_PER_MS));
         if !ttft.is_empty() || !per_token.is_empty() {
             found.push(OfPrompt {

@@ -1,12 +1,12 @@
 //! What a model did in one run: requests, tokens, and average, median, minimum and maximum over its samples.
 
-use crate::base::number::{Float as _, Long as _};
+use crate::base::number::{Float as _, Long as _, NS_PER_S};
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::analysis::figures::median;
-use crate::analysis::metrics::{Measure, are_cold, float, of_sample};
+use crate::analysis::metrics::{Measure, are_cold, of_sample};
 use crate::base::stats;
 use crate::machine::sampler::Conditions;
 use crate::record::ledger::Mark;
@@ -270,7 +270,7 @@ fn duration_s(model: &ModelRecord) -> Option<f64> {
     };
     let first = inferences().map(|inference| inference.call_ns).min()?;
     let last = inferences().map(|inference| inference.return_ns).max()?;
-    Some(float(last.saturating_sub(first)) / 1e9)
+    Some(last.saturating_sub(first).float() / NS_PER_S)
 }
 
 #[cfg(test)]

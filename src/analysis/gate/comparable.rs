@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::inference::{Runtime, RuntimeIdentity, ServerIdentity};
-use crate::machine::board::{Board, Clock};
+use crate::machine::board::{Board, Clock, mhz};
 use crate::record::{ModelRecord, RunRecord};
 
 /// A part of what a run was made with; the name that `--allow` takes.
@@ -205,17 +205,15 @@ fn clock_in_words(clock: Option<&Clock>) -> String {
     let Some(clock) = clock else {
         return "none".to_owned();
     };
-    let mhz =
-        |hz: Option<u64>| hz.map_or_else(|| "unknown".to_owned(), |hz| format!("{} MHz", hz / 1_000_000));
+    let limit = |hz: Option<u64>| hz.map_or_else(|| "unknown".to_owned(), mhz);
     format!(
         "{}, {} to {}, {}",
         clock.governor.as_deref().unwrap_or("governor unknown"),
-        mhz(clock.min_hz),
-        mhz(clock.max_hz),
-        clock.fixed_hz().map_or_else(
-            || "not fixed".to_owned(),
-            |hz| format!("fixed at {}", mhz(Some(hz)))
-        )
+        limit(clock.min_hz),
+        limit(clock.max_hz),
+        clock
+            .fixed_hz()
+            .map_or_else(|| "not fixed".to_owned(), |hz| format!("fixed at {}", mhz(hz)))
     )
 }
 

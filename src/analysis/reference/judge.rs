@@ -1,6 +1,6 @@
 //! A run's figures beside the published ones.
 
-use crate::base::number::{Float as _, Size as _};
+use crate::base::number::{BYTES_PER_MB, Float as _, Size as _};
 use serde::Serialize;
 
 use super::checks::{self, Check};
@@ -17,7 +17,6 @@ const AS_PUBLISHED: f64 = 0.8;
 const BETTER: f64 = 1.2;
 /// Up to this share something is wrong.
 const HALF: f64 = 0.5;
-const BYTES_PER_MB: f64 = 1e6;
 
 /// What the published table says of one model of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]

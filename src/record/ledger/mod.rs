@@ -18,7 +18,7 @@ mod tests;
 mod verdict;
 
 pub use callbacks::REPEATED_GAP_RATIO;
-pub use disturbance::{LOWER_RATIO, MOST_LOST_PERCENT, marks as disturbances};
+pub use disturbance::{MOST_LOST_PERCENT, marks as disturbances};
 pub use laws::Ledger;
 pub use statistics::{TOLERANCE_MS, TOLERANCE_RATIO};
 pub use verdict::{Accepted, Mark, Rejection};
