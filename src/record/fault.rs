@@ -1,4 +1,4 @@
-//! What is wrong with a file that was read, by its field.
+//! Faults in a file that was read, with their fields.
 
 use std::fmt;
 use std::path::Path;
@@ -21,23 +21,23 @@ pub(crate) struct Fault {
 }
 
 impl Fault {
-    /// Of a field.
+    /// A fault in a field.
     pub(crate) fn at(field: impl Into<String>, reason: impl Into<String>) -> Self {
         let (field, reason) = (field.into(), reason.into());
         Self { field, reason }
     }
 
-    /// Of the whole file.
+    /// A fault in the whole file.
     pub(crate) fn whole(reason: impl Into<String>) -> Self {
         Self::at("", reason)
     }
 
-    /// Of a field whose value rkllm-bench cannot have written.
+    /// A fault in a field whose value rkllm-bench cannot have written.
     pub(crate) fn altered(field: impl Into<String>, what: impl fmt::Display) -> Self {
         Self::at(field, format!("{what}; {ALTERED}"))
     }
 
-    /// The same in a document of which this one is the part `outer`.
+    /// The same fault seen from a document that has this one in its field `outer`.
     pub(crate) fn within(self, outer: &str) -> Self {
         let field = match (self.field.is_empty(), self.field.starts_with('[')) {
             (true, _) => outer.to_owned(),
@@ -47,7 +47,7 @@ impl Fault {
         Self { field, ..self }
     }
 
-    /// As an error about the run record at `path`.
+    /// Converts it to an error about the run record at `path`.
     pub(crate) fn of_record(&self, path: &Path) -> Error {
         Error::Record {
             path: path.to_owned(),

@@ -11,7 +11,7 @@ pub struct Faults {
     pub models_not_unloaded: usize,
     /// Models that changed while they were measured.
     pub models_changed: usize,
-    /// Inferences that an engine's failure cost.
+    /// Inferences lost to an engine's failure.
     pub failed: usize,
     /// Inferences that the ledger rejected.
     pub rejected: usize,
@@ -20,8 +20,8 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Whether the run is to end with a failure: something died, was not loaded or was given up. A rejected
-    /// inference that was made good by another one is reported, not punished.
+    /// Whether the run ends with a failure: something died, was not loaded or was given up. A rejected inference that
+    /// was replaced by another one is reported, but is no failure.
     pub fn are_fatal(&self) -> bool {
         self.models_not_loaded + self.models_not_unloaded + self.models_changed + self.failed + self.given_up
             > 0

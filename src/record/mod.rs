@@ -1,4 +1,4 @@
-//! The run record: one JSON file a run, with every raw sample. Reports, baselines and the gate read nothing else.
+//! The run record: one JSON file for each run, with every raw sample. Reports, baselines and the gate read only this.
 
 pub mod baseline;
 mod check;

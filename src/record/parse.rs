@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::fault::{ALTERED, Fault, WHERE_RECORDS_ARE};
 use crate::base::json::clip;
 
-/// A value out of a text that holds nothing else.
+/// Parses a text that holds one value and nothing else.
 pub(super) fn parsed<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Fault> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut deserializer)
@@ -36,7 +36,7 @@ fn unusable(field: &str, error: &serde_json::Error) -> Fault {
     )
 }
 
-/// A path as it is shown: up to the last segment that is known, and that of the whole document is empty.
+/// A path for people: up to the last known segment; empty for the whole document.
 fn field_of(path: &serde_path_to_error::Path) -> String {
     let path = path.to_string();
     path.trim_end_matches(['?', '.']).to_owned()

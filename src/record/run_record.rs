@@ -34,26 +34,27 @@ pub struct RunRecord {
     pub started_at: String,
     /// How far it got.
     pub status: Status,
-    /// What the user calls it (`--label`).
+    /// The user's label (`--label`).
     pub label: Option<String>,
-    /// The commit of the bench target's package when the run began; absent where that is not known.
+    /// The commit of the bench target's package when the run began, if known.
     pub git: Option<Git>,
-    /// What it was made for.
+    /// The purpose of the run.
     pub purpose: Purpose,
-    /// The regular expression of the identifiers that were run (FILTER of the command line); absent: the whole suite.
+    /// The regular expression that selects identifiers (FILTER of the command line). Absent: the whole suite.
     pub filter: Option<String>,
     /// The suite.
     pub suite: SuiteRecord,
-    /// What all inferences were made with.
+    /// The parameters of all inferences.
     pub parameters: Parameters,
     /// The machine.
     pub board: Board,
-    /// Whether it is fit to measure on, with what loading told of the models; empty where the models run on another machine.
+    /// The doctor's findings, including what loading showed about the models. Empty if the models run on another
+    /// machine.
     #[serde(default)]
     pub doctor: Vec<Item>,
-    /// What watched the machine, and what that cost; absent before the first model's end.
+    /// What the sampler read, and its own cost. Absent until the first model is done.
     pub sampler: Option<SamplerRecord>,
-    /// One entry a model, in the order of the run.
+    /// One entry per model, in the order of the run.
     pub models: Vec<ModelRecord>,
 }
 
@@ -61,17 +62,17 @@ pub struct RunRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Under way, or ended without a word (`kill -9`, power).
+    /// In progress, or ended without notice (`kill -9`, power loss).
     Running,
-    /// Stopped by Ctrl-C or SIGTERM, or because nobody gave turns any more.
+    /// Stopped by Ctrl-C or SIGTERM, or because the program that gives turns was gone.
     Stopped,
-    /// Ended because a model's file changed meanwhile, so that its figures are not those of one model.
+    /// Ended because a model's file changed during the run, so its figures are not those of one model.
     Changed,
-    /// Came to its end, whatever failed on the way.
+    /// Reached its end, whatever failed on the way.
     Complete,
 }
 
-/// What a run was made for.
+/// The purpose of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
@@ -80,7 +81,7 @@ pub enum Purpose {
     Measure,
     /// A first look with two samples of each prompt (`--quick`).
     Quick,
-    /// To see that everything works (`--test`, `cargo test`).
+    /// A check that everything works (`--test`, `cargo test`).
     Test,
 }
 
@@ -91,9 +92,9 @@ pub struct SuiteRecord {
     pub name: String,
     /// SHA-256 of its file, hexadecimal.
     pub sha256: String,
-    /// Whether its runs go on past an end token, where the runtime can do that.
+    /// Whether its runs ignore end tokens, if the runtime can do that.
     pub ignore_eos: bool,
-    /// Whether its prompts stand for their sizes alone.
+    /// Whether only the sizes of its prompts matter.
     pub sweep: bool,
 }
 
@@ -102,45 +103,46 @@ pub struct SuiteRecord {
 pub struct Parameters {
     /// Context window, tokens.
     pub max_context: u32,
-    /// CPU threads of the runtime; absent: left to the runtime.
+    /// CPU threads of the runtime. Absent: the runtime decides.
     pub threads: Option<u8>,
-    /// CPU cores of the runtime, bit n is CPU n; absent: left to the runtime.
+    /// CPU cores of the runtime, bit n is CPU n. Absent: the runtime decides.
     pub cpu_mask: Option<u32>,
-    /// NPU cores that each model had to be converted for; absent: not asked.
+    /// NPU cores that each model had to be converted for. Absent: any number.
     pub npu_cores: Option<u8>,
-    /// Whether embedding rows were fetched from storage instead of memory; absent: left to the runtime.
+    /// Whether embedding rows were fetched from storage instead of memory. Absent: the runtime decides.
     pub embed_flash: Option<bool>,
-    /// First NPU memory domain (IOMMU) that the model was loaded into; absent: left to the runtime.
+    /// First NPU memory domain (IOMMU) that the model was loaded into. Absent: the runtime decides.
     pub base_domain_id: Option<u32>,
-    /// Most seconds that were waited before each model but the first until the board was as at the start; absent: it was not
-    /// waited.
+    /// Longest wait before each model except the first for the board to return to its initial state, seconds. Absent:
+    /// no wait.
     pub settle_s: Option<u64>,
     /// Deadline of an inference, seconds.
     pub timeout_s: u64,
     /// Deadline of a load, seconds.
     pub load_timeout_s: u64,
-    /// Samples wanted of each prompt.
+    /// Samples to take of each prompt.
     pub samples: usize,
-    /// Warm-up inferences of each prompt, made first and kept out of the samples.
+    /// Warm-up inferences of each prompt, made first and not counted as samples.
     pub warm_up: usize,
     /// Whether the runtime ran in this process instead of a worker.
     pub in_process: bool,
     /// Whether samples that the machine disturbed were rejected.
     pub strict: bool,
-    /// The server that ran the models; absent where the runtime was called directly.
+    /// The server that ran the models. Absent if the runtime was called directly.
     pub server: Option<ServerParameters>,
 }
 
-/// Which server ran the models, and how it was asked.
+/// The server that ran the models, and how it was used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerParameters {
     /// Its address.
     pub url: String,
-    /// Where text went.
+    /// The API that took text.
     pub api: Api,
-    /// Whether models were loaded and unloaded, where the server can do that.
+    /// Whether models were loaded and unloaded, if the server can do that.
     pub manages_models: bool,
-    /// Clients that each sent one request after the other; absent: one, by the rules of every other run.
+    /// Number of clients, each sending one request after the other. Absent: one client, with the rules of any other
+    /// run.
     pub concurrency: Option<u16>,
 }
 
@@ -149,27 +151,27 @@ pub struct ServerParameters {
 pub struct ModelRecord {
     /// Its name, part of each identifier.
     pub name: String,
-    /// Its file, or the first of its shards; of a server, the server's name of it.
+    /// Its file, the first of its shards, or the server's name for it.
     pub path: PathBuf,
-    /// Size of its file or of all its shards, bytes; 0 where a server has it.
+    /// Size of its file or of all its shards, bytes. 0 if a server has it.
     pub bytes: u64,
-    /// SHA-256 of its file, or of its shards one after the other, hexadecimal; empty where a server has it.
+    /// SHA-256 of its file, or of its concatenated shards, hexadecimal. Empty if a server has it.
     pub sha256: String,
-    /// Whether the weights are pseudo-random: the speed is real, the text is not to be judged.
+    /// Whether the weights are pseudo-random: the speed is real, the text is not judged.
     pub random_weights: bool,
-    /// What was loaded, by the first load; absent when none succeeded.
+    /// What the first successful load reported. Absent if none succeeded.
     pub loaded: Option<Loaded>,
-    /// Why the model was not loaded, when it was not.
+    /// Why the model was not loaded, if it was not.
     pub load_failure: Option<Failure>,
-    /// What went wrong when the model was freed, its samples taken.
+    /// What went wrong when the model was freed after its samples.
     pub unload_failure: Option<Failure>,
-    /// What of it changed while it was measured: its files, or the library that runs it. Its figures are then not those of one
-    /// model. Absent where nothing did; new in version 7.
+    /// What changed during the measurement: its files, or the library that runs it. Its figures are then not those of
+    /// one model. Absent if nothing changed. New in version 7.
     #[serde(default)]
     pub changed: Option<String>,
-    /// Lines with which the runtime warned, each once, [`MOST_WARNINGS`] at most.
+    /// Warnings of the runtime, each once, at most [`MOST_WARNINGS`].
     pub warnings: Vec<String>,
-    /// One entry a prompt, in the suite's order.
+    /// One entry per prompt, in the suite's order.
     pub prompts: Vec<PromptRecord>,
 }
 
@@ -180,60 +182,60 @@ pub struct PromptRecord {
     pub id: String,
     /// Its readable name.
     pub name: String,
-    /// What the model read.
+    /// The model's input.
     pub input: Input,
-    /// New tokens asked of each inference.
+    /// Requested new tokens of each inference.
     pub max_new_tokens: u32,
     /// How tokens were chosen.
     pub sampling: Sampling,
-    /// Tokens that the KV cache held before the prompt came.
+    /// Tokens in the KV cache before the prompt.
     pub depth: u32,
-    /// What the KV cache held of the prompt itself.
+    /// State of the KV cache when the prompt starts.
     pub cache_start: CacheStart,
-    /// What its answers are checked for: [`checks::outcomes`](crate::analysis::checks::outcomes) judges them.
+    /// The checks of its answers, applied by [`checks::outcomes`](crate::analysis::checks::outcomes).
     pub checks: Vec<Check>,
-    /// Tokens that its prefill computes: the ids' count less a prefix in the KV cache, or of text, chat template included, and
-    /// of ids behind others, what the first prefill computed; absent where none could be seen.
+    /// Tokens that its prefill computes. For ids, their number minus a prefix in the KV cache. For text (with its chat
+    /// template), and for ids at a depth, what the first prefill computed. Absent if unknown.
     pub prompt_tokens: Option<u32>,
-    /// Warm-up inferences that stood, apart from the samples.
+    /// Accepted warm-up inferences, apart from the samples.
     pub warm_up: Vec<Sample>,
-    /// Samples in the order they were taken.
+    /// Samples in the order in which they were taken.
     pub samples: Vec<Sample>,
-    /// Inferences that a law of the ledger rejected.
+    /// Inferences that the ledger rejected.
     pub rejected: Vec<Rejected>,
-    /// Inferences that an engine's failure cost.
+    /// Inferences lost to an engine's failure.
     pub failures: Vec<Failure>,
-    /// Why no more samples were tried, when the prompt was given up.
+    /// Why the prompt was given up, if it was.
     pub given_up: Option<String>,
 }
 
-/// An inference that stands.
+/// An accepted inference.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
     /// Its phases.
     pub phases: Phases,
-    /// What is odd about it.
+    /// Odd things about it.
     pub marks: Vec<Mark>,
-    /// What the machine did meanwhile; absent where nothing could be read.
+    /// State of the machine during the inference. Absent if nothing could be read.
     pub conditions: Option<Conditions>,
-    /// All of it, raw.
+    /// The raw inference.
     pub inference: Inference,
 }
 
-/// An inference that does not stand.
+/// A rejected inference.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Rejected {
-    /// The law it broke.
+    /// The broken law.
     pub reason: Rejection,
-    /// All of it, raw.
+    /// The raw inference.
     pub inference: Inference,
 }
 
-/// Lines of warning that are kept of a model. A runtime may write one for each run.
+/// Most warnings kept for a model. A runtime may write one for each run.
 pub const MOST_WARNINGS: usize = 20;
 
 impl ModelRecord {
-    /// Takes what the runtime warned of, where it is new.
+    /// Adds new warnings of the runtime.
     pub(crate) fn warn(&mut self, warnings: Vec<String>) {
         for warning in warnings {
             if self.warnings.len() < MOST_WARNINGS && !self.warnings.contains(&warning) {
@@ -242,7 +244,7 @@ impl ModelRecord {
         }
     }
 
-    /// What the model's name says of its conversion: the parts of its file's name, and where that lacks one, of its own.
+    /// What the names say about the conversion: the parts of the file's name, completed by the model's name.
     pub fn name_parts(&self) -> NameParts {
         let file_name = self.path.file_name().unwrap_or_default().to_string_lossy();
         NameParts::of(&file_name).or(NameParts::of(&self.name))
@@ -250,7 +252,7 @@ impl ModelRecord {
 }
 
 impl PromptRecord {
-    /// The different causes of the prompt's faults, in the order they came first, with their counts.
+    /// The distinct causes of the prompt's faults with their counts, in order of first appearance.
     pub fn causes(&self) -> Vec<(String, usize)> {
         let mut causes: Vec<(String, usize)> = Vec::new();
         let failures = self.failures.iter().map(ToString::to_string);
@@ -269,7 +271,7 @@ impl PromptRecord {
 }
 
 impl RunRecord {
-    /// The label and the commit, for people; absent where there is neither.
+    /// The label and the commit, for people. Absent if there is neither.
     pub fn caption(&self) -> Option<String> {
         let label = self.label.as_ref().map(|label| format!("label {label}"));
         let git = self.git.as_ref().map(|git| format!("revision {}", git.short()));
@@ -277,7 +279,7 @@ impl RunRecord {
         (!parts.is_empty()).then(|| parts.join(", "))
     }
 
-    /// Marks the run as ended: by a model that changed, stopped by the user, or complete.
+    /// Sets the final status: changed, stopped or complete.
     pub(crate) fn end(&mut self, stopped: bool) {
         self.status = if self.models.iter().any(|model| model.changed.is_some()) {
             Status::Changed
@@ -288,14 +290,13 @@ impl RunRecord {
         };
     }
 
-    /// Whether the run came to its end. Any other can be read, but its prompts may lack samples or have those of another model,
-    /// and nothing is to be compared with it.
+    /// Whether the run reached its end. Other runs can be read, but not compared: their prompts may lack samples or
+    /// have samples of another model.
     pub fn is_complete(&self) -> bool {
         self.status == Status::Complete
     }
 
-    /// Writes the record to `path`: beside it first, then by rename, so that `path` is whole at every moment, and stays after a
-    /// power cut.
+    /// Writes the record to `path` atomically and durably, through a temporary file and a rename.
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io).
@@ -304,7 +305,7 @@ impl RunRecord {
     }
 }
 
-/// The different labels and commits of some runs, in words; empty where none has any.
+/// The distinct labels and commits of some runs, in words. Empty if none has any.
 pub(crate) fn captions<'a>(runs: impl Iterator<Item = &'a RunRecord>) -> Vec<String> {
     let words: BTreeSet<String> = runs.filter_map(RunRecord::caption).collect();
     words.into_iter().collect()

@@ -1,7 +1,7 @@
-//! Whether a prompt's answers are as it asked: the checks of its suite, and two that need no entry there. All of it
-//! follows from a run record, so the same record gives the same outcomes; `docs/prompts.md` says how each kind judges.
+//! Checks of a prompt's answers: those of its suite, and two built-in ones. Outcomes follow from the run record alone,
+//! so the same record gives the same outcomes. `docs/prompts.md` describes each kind.
 //!
-//! A check says what a program can see, not whether an answer is good, and nothing here adds up to a score.
+//! A check reports what a program can see, not whether an answer is good. There is no score.
 
 mod answer;
 mod ending;
@@ -21,18 +21,18 @@ use outcome::{Finding, Judge, summed_up};
 
 pub use outcome::{Outcome, Verdict};
 
-/// The outcomes of one prompt: `not truncated` where the suite lets answers end by themselves, `same text`, and the
-/// suite's checks in their order.
+/// The outcomes of one prompt: `not truncated` if the suite lets answers end early, `same text`, and the suite's checks
+/// in their order.
 ///
-/// Every sample is judged, no warm-up and no rejected inference. With pseudo-random weights, and without a sample,
-/// every check is not applicable.
+/// Only samples are judged, neither warm-up nor rejected inferences. With pseudo-random weights or without a sample, no
+/// check is applicable.
 pub fn outcomes(model: &ModelRecord, suite: &SuiteRecord, prompt: &PromptRecord) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     if !suite.ignore_eos {
         outcomes.push(ending::outcome(prompt));
     }
     outcomes.push(same_text::outcome(prompt));
-    // Greedy answers are mostly alike, and one text is judged once.
+    // Greedy answers are mostly alike, so each distinct text is judged once.
     let texts: Vec<&str> = prompt
         .samples
         .iter()
@@ -48,7 +48,7 @@ pub fn outcomes(model: &ModelRecord, suite: &SuiteRecord, prompt: &PromptRecord)
         summed_up(name, &findings)
     }));
     let unjudged = if model.random_weights {
-        Some("the weights are pseudo-random, so the text is none to judge")
+        Some("random weights: the text is not judged")
     } else if prompt.samples.is_empty() {
         Some("no sample was taken")
     } else {
@@ -63,7 +63,7 @@ pub fn outcomes(model: &ModelRecord, suite: &SuiteRecord, prompt: &PromptRecord)
     outcomes
 }
 
-/// A check's name and how it judges an answer.
+/// A check's name and its function on an answer.
 fn prepared(check: &Check) -> (String, Judge<'_>) {
     match check {
         Check::Words { min, max } => (words::name(*min, *max), words::judge(*min, *max)),
@@ -200,10 +200,7 @@ mod tests {
         assert_eq!(outcomes.len(), 3);
         for outcome in outcomes {
             assert_eq!(outcome.verdict, Verdict::NotApplicable, "{}", outcome.name);
-            assert_eq!(
-                outcome.reason,
-                "the weights are pseudo-random, so the text is none to judge"
-            );
+            assert_eq!(outcome.reason, "random weights: the text is not judged");
         }
     }
 

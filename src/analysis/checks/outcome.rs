@@ -1,41 +1,41 @@
-//! What a check finds: in one answer, and in all answers of a prompt.
+//! Results of a check, on one answer and on all answers of a prompt.
 
 use serde::Serialize;
 
 use super::answer::Answer;
 
-/// What a check found.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Every answer is as asked.
+    /// Every answer passes.
     Pass,
-    /// An answer is not.
+    /// An answer fails.
     Fail,
-    /// There is nothing to judge; the reason says why.
+    /// There is nothing to judge; the reason explains why.
     NotApplicable,
 }
 
 /// One check of one prompt with one model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Outcome {
-    /// What was checked, as `words 300 to 500`. Texts of the suite's file are quoted in it, shortened and without control
-    /// characters, but as Markdown and HTML they are not escaped.
+    /// The check, such as `words 300 to 500`. It quotes texts of the suite's file, shortened and without control
+    /// characters. They are not escaped for Markdown or HTML.
     pub name: String,
-    /// What was found.
+    /// The result.
     pub verdict: Verdict,
-    /// A short sentence with what was seen, as `612 words, 300 to 500 asked`; it quotes answers as the name quotes the file.
-    /// Of several answers it gives the first that the verdict is of, and their number.
+    /// A short explanation, such as `612 words, 300 to 500 asked`. It quotes answers as the name quotes the file. For
+    /// several answers it describes the first with this verdict and gives their number.
     pub reason: String,
 }
 
-/// What one answer shows: how it is as asked, or how it is not.
+/// The result on one answer: why it passes, or why it fails.
 pub(super) type Finding = Result<String, String>;
 
-/// A check, ready for answers.
+/// A check as a function on answers.
 pub(super) type Judge<'a> = Box<dyn Fn(&Answer) -> Finding + 'a>;
 
-/// The outcome of findings, each with the number of answers that it is of.
+/// Combines findings, each with its number of answers, into an outcome.
 pub(super) fn summed_up(name: String, findings: &[(Finding, usize)]) -> Outcome {
     let failed = findings.iter().any(|(finding, _)| finding.is_err());
     let told: Vec<(&String, usize)> = findings

@@ -1,4 +1,4 @@
-//! The check `words`: the length of what was said.
+//! The check `words`: the number of words in the answer.
 
 use crate::base::number::Size as _;
 use unicode_segmentation::UnicodeSegmentation as _;

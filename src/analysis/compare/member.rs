@@ -4,7 +4,7 @@ use super::table::Subject;
 use crate::analysis::metrics::{self, Prompts};
 use crate::record::{RunRecord, captions};
 
-/// Runs under one name: those of a baseline, of a pattern, or one run.
+/// Runs under one name: a baseline, the matches of a pattern, or one run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Source {
     /// Its name.

@@ -1,9 +1,8 @@
-//! Models and runs beside each other, for people: values, ratios to the first, and which one is best. No verdict: that
-//! is the gate's.
+//! Compares models and runs for people: values, ratios to the first, and the best one. Verdicts are the gate's.
 //!
-//! A ratio's interval is Welch's t at 95 % on logarithms, of each ratio by itself: over the runs where both subjects have two
-//! or more, over the samples of the one process where both have one run. Processes differ by more than the samples
-//! of one show, so an interval of the latter kind is too narrow for the next process; [`Comparison::notes`] says so.
+//! A ratio's interval is Welch's t at 95 % on logarithms, for each ratio separately. It is taken over the runs if both
+//! subjects have two or more, and over the samples if both have one run. Processes differ more than the samples of one
+//! process, so an interval of the latter kind is too narrow for the next process. [`Comparison::notes`] says so.
 
 mod member;
 mod notes;
@@ -16,7 +15,7 @@ use member::Member;
 pub use member::Source;
 pub use table::{Cell, Comparison, Interval, Over, Ratio, Row, Subject, SuiteTable};
 
-/// The models of one run beside each other.
+/// Compares the models of one run.
 pub fn of_run(run: &RunRecord) -> Comparison {
     compare(&[Source {
         name: run.run_id.clone(),
@@ -24,7 +23,7 @@ pub fn of_run(run: &RunRecord) -> Comparison {
     }])
 }
 
-/// The models of all sources beside each other, in the order of the sources and of the models in their runs.
+/// Compares the models of all sources, in the order of the sources and of the models in their runs.
 pub fn compare(sources: &[Source]) -> Comparison {
     let members: Vec<Member> = sources.iter().flat_map(Member::of).collect();
     let subjects = members.iter().map(|member| member.subject(&members)).collect();

@@ -4,10 +4,10 @@ use serde::Serialize;
 
 use crate::analysis::metrics::{Measure, Worse};
 
-/// What is compared: a model of a source.
+/// A compared model of a source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Subject {
-    /// The model's name; with ` @ ` and the source's where several subjects are of that name.
+    /// The model's name, followed by ` @ ` and the source's name if several subjects have this model.
     pub label: String,
     /// The model's name.
     pub model: String,
@@ -15,18 +15,18 @@ pub struct Subject {
     pub source: String,
     /// Runs of the source that have this model.
     pub runs: usize,
-    /// Their labels and commits, each once; empty where no run has any.
+    /// Their distinct labels and commits. Empty if no run has any.
     pub captions: Vec<String>,
 }
 
-/// Models and runs beside each other.
+/// A comparison of models and runs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
-    /// The subjects; ratios are to the first that has the metric's suite.
+    /// The subjects. Ratios are relative to the first that has the metric's suite.
     pub subjects: Vec<Subject>,
-    /// One table a suite, by the suite's name.
+    /// One table per suite, ordered by the suite's name.
     pub suites: Vec<SuiteTable>,
-    /// In what the subjects differ, and what the figures do not show.
+    /// Differences between the subjects, and what the figures do not show.
     pub notes: Vec<String>,
 }
 
@@ -35,11 +35,11 @@ pub struct Comparison {
 pub struct SuiteTable {
     /// The suite's name.
     pub suite: String,
-    /// Index of the subject that ratios are to.
+    /// Index of the subject that ratios are relative to.
     pub reference: usize,
-    /// Ids of the prompts that all subjects have: what figures without a prompt are taken of.
+    /// Ids of the prompts that all subjects have. Figures without a prompt are taken over these.
     pub common_prompts: Vec<String>,
-    /// One row a metric.
+    /// One row per metric.
     pub rows: Vec<Row>,
 }
 
@@ -48,13 +48,13 @@ pub struct SuiteTable {
 pub struct Row {
     /// What is measured.
     pub measure: Measure,
-    /// The prompt's id; absent: of the model, or the geometric mean over [`SuiteTable::common_prompts`].
+    /// The prompt's id. Absent: a metric of the model, or the geometric mean over [`SuiteTable::common_prompts`].
     pub prompt: Option<String>,
     /// The values' unit.
     pub unit: &'static str,
-    /// Which way is worse.
+    /// Which direction is worse.
     pub worse: Worse,
-    /// One entry a subject, in their order; absent where a subject has no value.
+    /// One entry per subject, in their order. Absent if a subject has no value.
     pub cells: Vec<Option<Cell>>,
 }
 
@@ -63,19 +63,19 @@ pub struct Row {
 pub struct Cell {
     /// Geometric mean over the samples of a run, and over the runs.
     pub value: f64,
-    /// Value over that of the reference; absent for the reference itself, and where that has none.
+    /// Value divided by the reference's value. Absent for the reference, and if that has no value.
     pub ratio: Option<Ratio>,
-    /// Whether it is the best, or its interval to the best one includes 1, so that the two cannot be told apart. Nobody
-    /// is best where that holds of all subjects, or where an interval to the best one is missing.
+    /// Whether it is the best, or its interval to the best one includes 1, so that the two are indistinguishable. None
+    /// is best if that holds for all subjects, or if an interval to the best one is missing.
     pub best: bool,
 }
 
-/// A ratio and what is known of it.
+/// A ratio with its interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Ratio {
     /// The estimate.
     pub estimate: f64,
-    /// Its 95 % interval; absent where a side has fewer than two values.
+    /// Its 95 % interval. Absent if a side has fewer than two values.
     pub interval: Option<Interval>,
 }
 

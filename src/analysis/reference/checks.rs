@@ -1,7 +1,7 @@
 //! What may make a run slower than published: the doctor's findings, what the samples show, and the context window.
 //!
-//! The doctor's rules are not repeated here. Its findings on the machine are those of the record. Its rules on a model's
-//! conversion are applied to the one model, since the record's findings cover all models of the run.
+//! The doctor's rules are not repeated here. Its findings on the machine are those of the record. Its rules on a
+//! model's conversion are applied to the one model, since the record's findings cover all models of the run.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -24,8 +24,8 @@ pub struct Check {
     pub state: CheckState,
     /// What was found, or what it should be where nothing is known.
     pub found: String,
-    /// A command on the board that shows or fixes it (`llm_demo` is the SDK's); absent where none is needed, or where only
-    /// the model's maker knows.
+    /// A command on the board that shows or fixes it (`llm_demo` is the SDK's); absent where none is needed, or where
+    /// only the model's maker knows.
     pub command: Option<String>,
 }
 

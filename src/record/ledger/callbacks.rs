@@ -1,16 +1,16 @@
-//! What is odd about the callbacks of a run.
+//! Marks for odd callbacks.
 
 use super::verdict::Mark;
 use crate::base::number::ms;
 use crate::inference::{Inference, TokenEvent};
 
-/// A callback with the token of the one before is that token told again when the gap between the two is less than this
-/// share of the run's median gap: the computation of one token is not so much shorter than that of another.
+/// A callback with the previous token's id is a repetition if the gap is below this share of the run's median gap. No
+/// token is computed that much faster than another.
 pub const REPEATED_GAP_RATIO: f64 = 0.02;
 
-/// What is odd about the callbacks themselves.
+/// Marks odd callbacks.
 pub(super) fn judge(inference: &Inference, marks: &mut Vec<Mark>) {
-    // The chunks of a server tell no ids, and may come in bursts.
+    // Chunks of a server have no ids and may arrive in bursts.
     let has_ids = inference.stream.is_none();
     let callbacks = repeated_callbacks(&inference.tokens);
     if has_ids && callbacks > 0 {
@@ -26,7 +26,7 @@ pub(super) fn judge(inference: &Inference, marks: &mut Vec<Mark>) {
     }
 }
 
-/// Callbacks that tell the token of the one before again. Stamps are in order.
+/// Number of callbacks that repeat the previous token. Stamps are in order.
 fn repeated_callbacks(tokens: &[TokenEvent]) -> usize {
     let gaps = || tokens.windows(2).map(|pair| pair[1].at_ns - pair[0].at_ns);
     let mut sorted: Vec<u64> = gaps().collect();

@@ -1,13 +1,13 @@
-//! What of a sample's conditions disturbed it.
+//! Which of a sample's conditions disturbed it.
 
 use super::verdict::Mark;
 use crate::machine::board::is_lower;
 use crate::machine::sampler::Conditions;
 
-/// Share of one core's time that a sample may lose to others, percent.
+/// Share of one core's time that a sample may lose to other processes, percent.
 pub const MOST_LOST_PERCENT: f64 = 5.0;
 
-/// The marks of a sample that was taken under `conditions`; none where the machine was as it is to be, or cannot be seen.
+/// The marks of a sample taken under `conditions`. None if the machine was undisturbed or its state is unknown.
 pub fn marks(conditions: &Conditions) -> Vec<Mark> {
     let throttled = (conditions.throttled == Some(true)).then_some(Mark::Throttled);
     let lower = conditions.clocks.iter().filter_map(|range| {

@@ -4,7 +4,7 @@ use super::stream;
 use super::verdict::Rejection;
 use crate::inference::{Finish, Inference, Request};
 
-/// Rejects a run that did not come to its end.
+/// Rejects a run that did not finish.
 pub(super) fn judge(request: &Request, inference: &Inference) -> Result<(), Rejection> {
     let tokens = inference.tokens.len();
     if inference.aborted {

@@ -1,4 +1,4 @@
-//! The laws in the order in which an inference is judged by them, and those on numbers of tokens.
+//! The laws in the order in which they are applied, and the laws on numbers of tokens.
 
 use std::cmp::Ordering;
 
@@ -7,28 +7,28 @@ use super::{cache_start, callbacks, ending, statistics, stream};
 use crate::base::number::Size as _;
 use crate::inference::{Abilities, Inference, LoadSpec, Request, RuntimeStats, Stream};
 
-/// The laws, and what they need to remember between the runs of one loaded model.
+/// The laws, with what they remember between the runs of one loaded model.
 #[derive(Debug, Clone)]
 pub struct Ledger {
-    /// Whether each run is to give as many tokens as were asked for.
+    /// Whether each run must give the requested number of tokens.
     fixed_length: bool,
-    /// Whether the runtime can be told to.
+    /// Whether the runtime can ignore end tokens.
     can_ignore_eos: bool,
-    /// Whether prompts vary, since the KV cache cannot be cleared.
+    /// Whether prompts vary because the KV cache cannot be cleared.
     varies_prompts: bool,
     max_context: u32,
-    /// The model, by the name that a server is asked for.
+    /// The model name in requests to a server.
     model: String,
     last_stats: Option<RuntimeStats>,
     late_callbacks: u64,
     fills_at_load: cache_start::FillsAtLoad,
-    /// Tokens less `generate_tokens`, of runs that went on to their limit and of those that ended by themselves; absent
-    /// until a run has shown it.
+    /// Number of tokens minus `generate_tokens`: first for runs that reached their limit, then for runs that ended
+    /// earlier. Absent until a run has shown it.
     uncounted: [Option<usize>; 2],
 }
 
 impl Ledger {
-    /// For a model freshly loaded by `spec` into a runtime of these abilities.
+    /// The ledger of a model freshly loaded by `spec` into a runtime with these abilities.
     pub fn new(can: Abilities, spec: &LoadSpec) -> Self {
         Self {
             fixed_length: spec.ignore_eos,
@@ -43,11 +43,11 @@ impl Ledger {
         }
     }
 
-    /// Judges one inference. `prompt_tokens` is how many tokens the prompt's prefill computes, where that is known: the ids'
-    /// count less a prefix in the KV cache, or what the first run computed.
+    /// Applies the laws to one inference. `prompt_tokens` is the number of tokens that the prompt's prefill computes,
+    /// if known: the number of ids minus a prefix in the KV cache, or what the first run computed.
     ///
     /// # Errors
-    /// The first law that was broken.
+    /// The first broken law.
     pub fn judge(
         &mut self,
         request: &Request,
@@ -55,7 +55,7 @@ impl Ledger {
         inference: &Inference,
     ) -> Result<Accepted, Rejection> {
         let before = self.last_stats;
-        // A run without any leaves what a runtime may report again.
+        // After a run without statistics, a runtime may still report those of an earlier run.
         let given = inference.stats.filter(|stats| !stats.are_zero());
         self.last_stats = given.or(before);
         let late =
@@ -106,8 +106,8 @@ impl Ledger {
         Ok(Accepted { phases, marks })
     }
 
-    /// `generate_tokens` is the number of tokens or one below. Which of the two is the runtime's way, so it is the same in
-    /// every cold run, though an end token may count otherwise: where it changes, a token was lost or told twice.
+    /// `generate_tokens` is the number of tokens or one less. Each runtime counts one way in every cold run, though an
+    /// end token may count differently. If the way changes, a token was lost or reported twice.
     fn judge_generate_tokens(
         &mut self,
         request: &Request,
@@ -158,7 +158,7 @@ impl Ledger {
         let of_set_up = inference.set_up.map(|set_up| set_up.prompt_tokens);
         let prompt = of_set_up.or(prompt_tokens).unwrap_or(0);
         let held = request.depth + prompt + u32::try_from(got).unwrap_or(u32::MAX);
-        // The last token need not have its place in the context.
+        // The last token may have no position in the context.
         if held + 1 >= self.max_context {
             let context = self.max_context;
             return Err(Rejection::ContextFull {

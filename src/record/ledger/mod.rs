@@ -1,7 +1,7 @@
-//! Conservation laws that every inference must keep to become a sample.
+//! Laws that every inference must satisfy to become a sample.
 //!
-//! What our own clock and counts disprove rejects the sample and says why; it is never averaged in. Disagreement with
-//! a counter of the runtime whose meaning is unconfirmed is only marked.
+//! An inference that contradicts our own clock or counts is rejected with a reason and never averaged in. Disagreement
+//! with a runtime counter of unconfirmed meaning is only marked.
 
 mod cache_start;
 mod callbacks;

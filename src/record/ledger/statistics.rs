@@ -1,4 +1,4 @@
-//! The runtime's statistics beside our clock and counts.
+//! The runtime's statistics compared with our clock and counts.
 
 use super::verdict::{Mark, Rejection};
 use crate::base::number::ms;
@@ -19,7 +19,7 @@ pub(super) fn judge(
     phases: &Phases,
     marks: &mut Vec<Mark>,
 ) -> Result<(), Rejection> {
-    // Two runs that agree to the last bit of both times are one run reported twice.
+    // Two runs with bit-identical times are one run reported twice.
     if before.is_some_and(|before| {
         before.prefill_time_ms.to_bits() == stats.prefill_time_ms.to_bits()
             && before.generate_time_ms.to_bits() == stats.generate_time_ms.to_bits()
@@ -44,7 +44,7 @@ pub(super) fn judge(
         true,
         stats.prefill_tokens,
     )?;
-    // One token alone leaves nothing to decode.
+    // A single token leaves nothing to decode.
     let decoded = stats.generate_tokens > 1 || inference.tokens.len() > 1;
     let generate_ms = possible_time(
         "generate_time_ms",
@@ -62,15 +62,15 @@ pub(super) fn judge(
         ms(phases.total_ns),
     )?;
     let unexplained = ms(phases.total_ns) - prefill_ms - generate_ms;
-    // What a server adds is what its users wait for.
+    // A server's overhead is part of what its users wait for.
     if inference.stream.is_none() && unexplained > tolerance(ms(phases.total_ns)) {
         marks.push(Mark::UnexplainedTime { ms: unexplained });
     }
     Ok(())
 }
 
-/// The prompt's length, when a prefill of `computed` tokens cannot have been that of the whole prompt. Behind a kept
-/// turn that turn's last token may be computed too.
+/// The prompt's length, if a prefill of `computed` tokens cannot have covered the whole prompt. After a kept turn,
+/// prefill may include that turn's last token.
 fn prefill_disproven(request: &Request, prompt_tokens: Option<u32>, computed: i32) -> Option<u32> {
     if !request.cache_start.is_cold() {
         return None; // judged with its start

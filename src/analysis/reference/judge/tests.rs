@@ -192,10 +192,7 @@ fn only_a_cold_prompt_of_the_rows_size_is_compared() {
 fn answers_that_ended_early_are_doubtful() {
     let mut early = run(&[AS_FAST, AS_FAST]);
     early.models[0].prompts[0].samples[1].inference.tokens.truncate(5);
-    assert_eq!(
-        compared(&early).0,
-        ["answers ended by themselves, after 5 of 64 tokens"]
-    );
+    assert_eq!(compared(&early).0, ["answers ended early, after 5 of 64 tokens"]);
 }
 
 #[test]
