@@ -135,7 +135,7 @@ mod tests {
             concurrency: None,
         });
         assert_eq!(names(&record), ["ttft", "prefill", "decode", "total"]);
-        // A stream of which nobody knows where its first token was.
+        // A stream whose first token has no known time.
         for sample in &mut record.models[0].prompts[0].samples {
             sample.phases.ttft_ns = None;
         }

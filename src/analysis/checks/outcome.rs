@@ -38,14 +38,14 @@ pub(super) type Judge<'a> = Box<dyn Fn(&Answer) -> Finding + 'a>;
 /// Combines findings, each with its number of answers, into an outcome.
 pub(super) fn summed_up(name: String, findings: &[(Finding, usize)]) -> Outcome {
     let failed = findings.iter().any(|(finding, _)| finding.is_err());
-    let told: Vec<(&String, usize)> = findings
+    let reasons: Vec<(&String, usize)> = findings
         .iter()
         .filter(|(finding, _)| finding.is_err() == failed)
         .map(|(Ok(reason) | Err(reason), count)| (reason, *count))
         .collect();
-    let first = told.first().map_or("", |(reason, _)| reason);
-    let alike = told.iter().all(|(reason, _)| *reason == first);
-    let (of, all) = (total(told.iter()), total(findings.iter()));
+    let first = reasons.first().map_or("", |(reason, _)| reason);
+    let alike = reasons.iter().all(|(reason, _)| *reason == first);
+    let (of, all) = (total(reasons.iter()), total(findings.iter()));
     let reason = match (all, alike) {
         (1, _) => first.to_owned(),
         (_, true) => format!("{of} of {all} answers: {first}"),

@@ -71,11 +71,11 @@ impl Ledger {
         }
         let mut marks = Vec::new();
         cache_start::judge(request, prompt_tokens, inference, &mut self.fills_at_load)?;
-        let told = inference.told_prompt_tokens(&request.input);
-        self.judge_count(request, prompt_tokens.or(told), inference, &mut marks)?;
+        let reported = inference.told_prompt_tokens(&request.input);
+        self.judge_count(request, prompt_tokens.or(reported), inference, &mut marks)?;
         stream::judge(
             request,
-            prompt_tokens.or(told),
+            prompt_tokens.or(reported),
             &self.model,
             inference,
             &mut marks,

@@ -73,7 +73,7 @@ fn row(
                 .tokens
                 .map(|tokens| tokens.to_string()),
         ),
-        number(phases.ttft_ns.map(|ns| ms(ns))),
+        number(phases.ttft_ns.map(ms)),
         number(
             prompt
                 .prompt_tokens
@@ -82,7 +82,7 @@ fn row(
         ),
         number(phases.decode_ns_per_token.map(|ns| NS_PER_S / ns)),
         number(Some(total_ns / NS_PER_MS)),
-        number(phases.worst_gap_ns.map(|ns| ms(ns))),
+        number(phases.worst_gap_ns.map(ms)),
         number(loaded.map(|loaded| ms(loaded.load_ns))),
         number(
             sample
