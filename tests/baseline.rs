@@ -273,7 +273,10 @@ fn what_cannot_be_used_is_64_and_names_its_file_and_field() {
             &["cannot be used with"],
         ),
         (&["save", "a", "--add", "--replace"], &["cannot be used with"]),
-        (&["save", "../a"], &["\"../a\" is no name", "1 to 64"]),
+        (
+            &["save", "../a"],
+            &["\"../a\" is not a valid baseline name", "1 to 64"],
+        ),
         (
             &["save", "a", "--records", "no"],
             &["no: no complete run there", "`cargo bench` makes one"],

@@ -458,7 +458,7 @@ fn published_figures_stand_beside_a_boards() {
         "\nQwen2-0.5B-w8a8-rk3588, p128-n64, beside Qwen2 0.5B w8a8 on RK3588\n",
         "\n  TTFT ms            145.90 ",
         "half or less\n",
-        "\n  - NPU cores: look here; the runtime says 1 of 3 on RK3588\n",
+        "\n  - NPU cores: look here; Qwen2-0.5B-w8a8-rk3588 is for 1 of 3 NPU cores;",
         "\n    cat /sys/class/devfreq/*.npu/cur_freq\n",
     ] {
         assert!(text.contains(part), "no {part:?} in\n{text}");

@@ -938,7 +938,7 @@ fn an_end_is_believed_by_its_word() {
         (
             "banana",
             true,
-            "after 4 of 8 tokens with the finish_reason \"banana\", which is no known end",
+            "after 4 of 8 tokens with the finish_reason \"banana\", which is unknown",
         ),
         (
             "banana",

@@ -615,7 +615,7 @@ mod tests {
         let reason = prompt.rejected[0].reason.to_string();
         assert_eq!(
             reason,
-            "disturbed (--strict): others took CPU time from the model"
+            "disturbed (--strict): other processes took CPU time from the model"
         );
         assert_eq!(prompt.given_up, None);
         let marks = prompt.samples.iter().flat_map(|sample| &sample.marks);

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::base::signals;
-use crate::machine::board::{Board, Clock, ThermalZone};
+use crate::machine::board::{Board, Clock, ThermalZone, is_lower, mhz};
 use crate::measure::recorder::Stopped;
 
 /// A board counts as settled up to this far above its first temperature, °C. Two readings of a sensor differ by as
@@ -124,15 +124,13 @@ fn away(start: &Board, now: &Board) -> Option<String> {
 
 /// How a clock is lower than at the start. If it follows the load, only its limit counts, not its frequency.
 fn lower(first: &Clock, now: &Clock) -> Option<String> {
-    let is_less = |now: u64, first: u64| now < first - first / 100;
-    let mhz = |hz: u64| format!("{} MHz", hz / 1_000_000);
     let current = first.current_hz.filter(|_| first.fixed_hz().is_some());
     for (what, first, now) in [
         ("limited to", first.max_hz, now.max_hz),
         ("at", current, now.current_hz),
     ] {
         if let (Some(first), Some(now)) = (first, now)
-            && is_less(now, first)
+            && is_lower(now, first)
         {
             return Some(format!("{what} {}, at the start {}", mhz(now), mhz(first)));
         }

@@ -19,8 +19,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use clock::NPU_GOVERNOR;
 pub use clock::{Clock, CpuCluster};
+pub(crate) use clock::{NPU_GOVERNOR, is_lower, is_near, mhz};
 pub use npu::{Npu, NpuUser};
 pub use soc::{SOCS, Soc};
 pub use system::{Memory, Share};

@@ -139,6 +139,11 @@ pub fn examine(board: &Board, models: &[ModelFacts], runtime: RuntimeFacts) -> V
     items
 }
 
+/// The findings on one model's conversion for `soc`.
+pub(crate) fn of_conversion(soc: Option<&Soc>, model: &ModelFacts) -> [Item; 3] {
+    npu::of_conversion(soc, std::slice::from_ref(model))
+}
+
 /// Whether a machine is fit to measure on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,9 +1,10 @@
 //! Gives back what a pin found.
 
-use super::knob::{Knob, Knobs, Node, is_near};
+use super::knob::{Knob, Knobs, Node};
 use super::plan::limits_in_order;
 use super::state::{Saved, StateFile};
 use crate::base::error::Result;
+use crate::machine::board::is_near;
 
 /// Writes back what `state` remembers, and removes its file when all of it took; else what is left stays in the file.
 ///
