@@ -12,18 +12,18 @@ type Names = Vec<String>;
 
 /// One file names an item that another file defines.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Import {
+pub(crate) struct Import {
     /// The importing file, from `src`.
-    pub from: String,
+    pub(crate) from: String,
     /// The file that defines the item.
-    pub to: String,
+    pub(crate) to: String,
     /// The item's full path.
-    pub path: String,
+    pub(crate) path: String,
 }
 
 /// The modules of a crate.
 #[derive(Debug, Default)]
-pub struct Sources {
+pub(crate) struct Sources {
     modules: BTreeMap<Names, Module>,
 }
 
@@ -40,7 +40,7 @@ struct Module {
 
 impl Sources {
     /// Reads the crate whose root is `lib.rs` in the folder `src`.
-    pub fn read(src: &Path) -> Self {
+    pub(crate) fn read(src: &Path) -> Self {
         let mut sources = Self::default();
         sources.read_file(src, "lib.rs".into(), vec![]);
         sources
@@ -73,7 +73,7 @@ impl Sources {
     }
 
     /// Every import of one file from another.
-    pub fn imports(&self) -> BTreeSet<Import> {
+    pub(crate) fn imports(&self) -> BTreeSet<Import> {
         let mut found = BTreeSet::new();
         for (module, content) in &self.modules {
             for path in &content.paths {
@@ -300,7 +300,7 @@ fn reached_from<'a>(start: &'a str, next: &BTreeMap<&str, BTreeSet<&'a str>>) ->
 }
 
 /// The groups of nodes that reach one another.
-pub fn cycles(edges: &BTreeSet<(String, String)>) -> BTreeSet<Vec<&str>> {
+pub(crate) fn cycles(edges: &BTreeSet<(String, String)>) -> BTreeSet<Vec<&str>> {
     let mut next: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (from, to) in edges {
         next.entry(from).or_default().insert(to);
