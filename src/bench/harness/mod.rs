@@ -6,6 +6,7 @@
 
 mod saving;
 mod server;
+mod suite;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 use clap::Parser as _;
 
 use self::saving::{RecordFile, Saving};
+use self::suite::suite_of;
 use crate::analysis::concurrency::{Level, levels};
 use crate::base::console::{self, print, say};
 use crate::base::error::{Error, Result};
@@ -29,7 +31,6 @@ use crate::bench::criterion::{process, statistics};
 use crate::bench::options::{Mode, Options};
 use crate::bench::progress::Progress;
 use crate::inputs::models;
-use crate::inputs::prompts::{Suite, Sweep};
 use crate::measure::run::Run;
 use crate::measure::settle::Settler;
 use crate::measure::turns::Participant;
@@ -236,33 +237,6 @@ fn set_up(options: &Options, suite: &str, base: &Path) -> Result<Run> {
         trust_sdk_version: options.trust_sdk_version.clone(),
         ..Run::new(suite, models)
     })
-}
-
-/// The suite that was asked for, with the lengths that the command line gives.
-fn suite_of(options: &Options, suite: &str, base: &Path) -> Result<Suite> {
-    let mut suite = match &options.prompts {
-        Some(file) => Suite::from_file(&paths::given(file), suite)?,
-        None if suite == "table" => Suite::table(&options.sweep()),
-        None => Suite::find(suite, base)?,
-    };
-    // The lengths of a sweep are its own, but for a test.
-    let own_lengths = suite.sweep && options.mode() != Mode::Test;
-    if let Some(tokens) = options.new_tokens_of_all().filter(|_| !own_lengths) {
-        suite.set_max_new_tokens(tokens);
-    }
-    if own_lengths && options.max_new_tokens.is_some() {
-        say(format_args!(
-            "{}: --max-new-tokens has no effect here; --new-tokens gives a sweep its lengths",
-            suite.name
-        ));
-    }
-    if !suite.sweep && options.sweep() != Sweep::default() {
-        say(format_args!(
-            "{}: --prompt-tokens, --new-tokens and --depth are for the suite table and have no effect here",
-            suite.name
-        ));
-    }
-    Ok(suite)
 }
 
 /// Records, replays unless the record is all that is wanted, and reports.

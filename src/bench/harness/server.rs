@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::suite::suite_of;
 use crate::base::error::{Error, Result};
 use crate::base::suggest;
 use crate::bench::options::{Mode, Options};
@@ -13,7 +14,7 @@ use crate::runtime::engine::server::{Models, Server, Target};
 pub(super) fn set_up(options: &Options, target: Target, base: &Path) -> Result<Vec<Run>> {
     refuse_what_is_the_servers(options)?;
     let parameters = options.parameters()?;
-    let suite = super::suite_of(options, &options.server.suite, base)?;
+    let suite = suite_of(options, &options.server.suite, base)?;
     let run = Run {
         parameters,
         ..Run::new(suite, models_of(options, &target)?)

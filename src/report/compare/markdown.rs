@@ -1,6 +1,6 @@
 //! Models beside each other as GitHub's Markdown.
 
-use super::{LEGEND, factor, figure, id};
+use super::cells::{LEGEND, factor, figure, id};
 use crate::analysis::compare::{Cell, Comparison, Row, SuiteTable};
 use crate::report::markup::{code, prose};
 use crate::report::words::counted;

@@ -1,13 +1,13 @@
 //! The formats of models and runs beside each other. Each is a pure function.
 
+mod cells;
 mod markdown;
 mod text;
 
 pub use markdown::markdown;
 pub use text::text;
 
-use super::numbers::value;
-use crate::analysis::compare::{Cell, Comparison, Ratio, Row};
+use crate::analysis::compare::Comparison;
 use crate::base::csv_text;
 use crate::base::layout::{WIDTH, document};
 
@@ -15,10 +15,6 @@ use crate::base::layout::{WIDTH, document};
 const SCHEMA_VERSION: u32 = 1;
 /// What tells this JSON from a run record and from a verdict.
 const KIND: &str = "rkllm-bench model comparison";
-/// How the best is marked.
-const BEST: &str = "*";
-const LEGEND: &str = "each figure is the geometric mean; behind x the ratio to the first subject that has the suite, with its 95 % \
-    interval, each taken by itself; * is the best, and what cannot be told from it";
 
 /// A format; the value of `--format`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -103,37 +99,6 @@ pub fn csv(comparison: &Comparison) -> String {
         }
     }
     csv_text::table(header, rows)
-}
-
-/// The row's name within its suite.
-fn id(row: &Row) -> String {
-    match &row.prompt {
-        Some(prompt) => format!("{}/{prompt}", row.measure.name()),
-        None => row.measure.name().to_owned(),
-    }
-}
-
-/// A value with the mark of the best: `12.50 *`.
-fn figure(cell: &Cell) -> String {
-    let mark = if cell.best {
-        format!(" {BEST}")
-    } else {
-        String::new()
-    };
-    format!("{}{mark}", value(cell.value))
-}
-
-/// A ratio with its interval: `x0.874 [0.861, 0.887]`.
-fn factor(ratio: &Ratio) -> String {
-    match ratio.interval {
-        Some(interval) => format!(
-            "x{} [{}, {}]",
-            value(ratio.estimate),
-            value(interval.lower),
-            value(interval.upper)
-        ),
-        None => format!("x{}", value(ratio.estimate)),
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Models beside each other for a terminal, without colours.
 
-use super::{LEGEND, factor, figure, id};
+use super::cells::{LEGEND, factor, figure, id};
 use crate::analysis::compare::{Comparison, SuiteTable};
 use crate::base::layout::{WIDTH, folded_to, list, whole};
 use crate::report::grid::Grid;

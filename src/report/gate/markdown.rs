@@ -1,6 +1,7 @@
 //! The verdict as GitHub's Markdown, for a comment on a pull request.
 
-use super::{Parts, advice, figures, words};
+use super::parts::Parts;
+use super::{advice, figures, words};
 use crate::analysis::gate::{Absent, Comparison, Difference, Judged, Overall};
 use crate::report::markup::{code, prose};
 use crate::report::numbers::percent;

@@ -4,6 +4,7 @@ pub(crate) mod advice;
 mod figures;
 mod junit;
 mod markdown;
+mod parts;
 mod text;
 mod words;
 
@@ -11,7 +12,7 @@ pub use junit::junit;
 pub use markdown::markdown;
 pub use text::text;
 
-use crate::analysis::gate::{Comparison, Judged, Verdict};
+use crate::analysis::gate::Comparison;
 use crate::base::layout::{WIDTH, document};
 
 /// The version of the JSON format. It rises with each change that a reader of the old one would stumble over.
@@ -55,35 +56,6 @@ impl Format {
 /// Numbers that are not finite are `null`.
 pub fn json(comparison: &Comparison) -> String {
     document(KIND, SCHEMA_VERSION, comparison)
-}
-
-/// The metrics by what a reader looks for.
-struct Parts<'a> {
-    /// Regressed, then those that it cannot tell of, then improved.
-    noteworthy: Vec<&'a Judged>,
-    /// Equivalent or not worse.
-    rest: Vec<&'a Judged>,
-}
-
-impl<'a> Parts<'a> {
-    fn of(comparison: &'a Comparison) -> Self {
-        let (mut noteworthy, rest): (Vec<_>, Vec<_>) = comparison
-            .metrics
-            .iter()
-            .partition(|judged| rank(judged).is_some());
-        // Stable: within a rank the metrics stay in their order.
-        noteworthy.sort_by_key(|judged| rank(judged));
-        Self { noteworthy, rest }
-    }
-}
-
-const fn rank(judged: &Judged) -> Option<u8> {
-    match judged.verdict {
-        Verdict::Regressed => Some(0),
-        Verdict::CannotTell { .. } => Some(1),
-        Verdict::Improved => Some(2),
-        Verdict::Equivalent | Verdict::NotWorse => None,
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //!
 //! Without colours, and never wider than 80 columns, so that a log, a pipe and a terminal show the same.
 
-use super::{Parts, advice, figures, words};
+use super::parts::Parts;
+use super::{advice, figures, words};
 use crate::analysis::gate::{Absent, Comparison, Difference, Judged};
 use crate::base::layout::{WIDTH, folded_to, list, whole};
 use crate::report::grid::Grid;

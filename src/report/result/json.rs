@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{RuntimeParts, bytes, failed, is_of_models, new_tokens, npu_cores, quantization};
+use super::facts::{RuntimeParts, bytes, failed, is_of_models, new_tokens, npu_cores, quantization};
 use crate::analysis::concurrency::{Level, levels};
 use crate::analysis::figures::Figures;
 use crate::analysis::summary::Summary;

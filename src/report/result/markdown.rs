@@ -1,6 +1,6 @@
 //! The result as a Markdown table, to be pasted into a forum or an issue.
 
-use super::{RuntimeParts, bytes, is_of_models, new_tokens, npu_cores, quantization};
+use super::facts::{RuntimeParts, bytes, is_of_models, new_tokens, npu_cores, quantization};
 use crate::analysis::figures::Figures;
 use crate::analysis::summary::{Spread, Summary};
 use crate::base::number::Float as _;
