@@ -53,7 +53,7 @@ impl Statistics {
     fn of_replay(options: &Options, record: &RunRecord, selects: &dyn Fn(&str) -> bool) -> Result<Self> {
         let replayed = replayable(record, fewest(options));
         if options.mode() == Mode::Test {
-            let task = Task::replay(replayed, options.quick);
+            let task = Task::replay(replayed, options.criterion.quick);
             let (ended, _) = process::start(options, &task, Output::PassedOn)?;
             return Ok(Self {
                 ended,
@@ -63,13 +63,13 @@ impl Statistics {
             });
         }
         let start = now_of(&paths::criterion_home());
-        let task = Task::replay(replayed, options.quick);
+        let task = Task::replay(replayed, options.criterion.quick);
         let (ended, output) = with_progress(options, &task)?;
         let caution = terminal::caution(record);
         let mut statistics = Self::new(options, ended, text(options, &output, caution.as_deref()), record);
         // Under cargo-criterion, which keeps them instead, criterion prints nothing.
         let others_keep = is_port_named() && verdicts::raw(&output).is_empty();
-        let keeps = !options.discard_baseline && !others_keep;
+        let keeps = !options.criterion.discard_baseline && !others_keep;
         if let (Task::Replay { record, .. }, Ended::Well, true) = (&task, ended, keeps) {
             let kept = check_kept(record, selects, start).and_then(|()| sync_saved(options, record, selects));
             statistics.kept = kept.and(statistics.kept);
@@ -102,7 +102,7 @@ impl Statistics {
                 }
                 Err(error) => statistics.kept = Err(error),
             }
-            if !options.noplot {
+            if !options.criterion.noplot {
                 let index = home.join("report/index.html");
                 let line = format!("report: {}\n", index.shown());
                 statistics.page += &line;
@@ -123,16 +123,19 @@ fn with_progress(options: &Options, task: &Task) -> Result<(Ended, String)> {
 
 /// What of criterion's output is shown: its verdicts, or its own text where the user wants that.
 fn text(options: &Options, output: &str, caution: Option<&str>) -> String {
-    let is_bencher = options.output_format.as_deref() == Some("bencher");
+    let is_bencher = options.criterion.output_format.as_deref() == Some("bencher");
     let compared = verdicts::compared(output);
-    if options.verbose || is_bencher || (options.quiet && options.load_baseline.is_some()) {
+    if options.criterion.verbose
+        || is_bencher
+        || (options.criterion.quiet && options.criterion.load_baseline.is_some())
+    {
         let caution = caution.filter(|_| compared.iter().any(|benchmark| benchmark.change.is_some()));
         let caution = caution.map(|line| format!("{line}\n")).unwrap_or_default();
         caution + &verdicts::raw(output)
-    } else if options.quiet || compared.is_empty() {
+    } else if options.criterion.quiet || compared.is_empty() {
         String::new()
     } else {
-        let level = options.confidence_level.unwrap_or(CONFIDENCE_LEVEL);
+        let level = options.criterion.confidence_level.unwrap_or(CONFIDENCE_LEVEL);
         terminal::changes(&compared, &against(options), level, caution, width())
     }
 }
@@ -140,9 +143,9 @@ fn text(options: &Options, output: &str, caution: Option<&str>) -> String {
 /// What criterion compares with. What is saved under a name is compared with what was there before.
 fn against(options: &Options) -> String {
     let named = [
-        &options.baseline,
-        &options.baseline_lenient,
-        &options.save_baseline,
+        &options.criterion.baseline,
+        &options.criterion.baseline_lenient,
+        &options.criterion.save_baseline,
     ];
     match named.into_iter().flatten().find(|name| *name != "base") {
         Some(name) => format!("baseline {name}"),
@@ -201,7 +204,7 @@ fn check_kept(record: &RunRecord, selects: &dyn Fn(&str) -> bool, start: SystemT
 
 /// Stores what criterion saved under a name that the user gave: it syncs nothing.
 fn sync_saved(options: &Options, record: &RunRecord, selects: &dyn Fn(&str) -> bool) -> Result<()> {
-    let Some(name) = &options.save_baseline else {
+    let Some(name) = &options.criterion.save_baseline else {
         return Ok(());
     };
     let home = paths::criterion_home();
@@ -217,12 +220,12 @@ pub(crate) fn check_baselines(
     selects: &dyn Fn(&str) -> bool,
 ) -> Result<()> {
     let home = paths::criterion_home();
-    let compared = options.baseline.as_ref().map(|name| {
+    let compared = options.criterion.baseline.as_ref().map(|name| {
         let remedy =
             format!("save one with --save-baseline {name}, or compare where there is one with --baseline-lenient {name}");
         (name, "estimates.json", remedy)
     });
-    let loaded = options.load_baseline.as_ref();
+    let loaded = options.criterion.load_baseline.as_ref();
     let loaded = loaded.map(|name| (name, "sample.json", "--save-baseline saves one".to_owned()));
     for (name, file, remedy) in compared.into_iter().chain(loaded) {
         let all = benchmarks(record, selects);
@@ -243,7 +246,7 @@ pub(crate) fn check_baselines(
 fn fewest(options: &Options) -> usize {
     match options.mode() {
         Mode::Test => 1,
-        _ if options.quick => QUICK_SAMPLES,
+        _ if options.criterion.quick => QUICK_SAMPLES,
         _ => MIN_SAMPLES,
     }
 }

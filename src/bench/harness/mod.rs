@@ -72,7 +72,7 @@ fn start(subject: &Subject, base: &str) -> ExitCode {
             .and_then(|()| paths::check_surroundings().map(|()| Options::try_parse()))
         {
             Ok(Ok(options)) => {
-                console::set_colour(options.color);
+                console::set_colour(options.criterion.color);
                 parent(&options, subject, Path::new(base))
             }
             Ok(Err(error)) => return console::finish(exit::of_arguments(&error)),
@@ -107,7 +107,7 @@ fn parent(options: &Options, subject: &Subject, package: &Path) -> Result<ExitCo
         }
     };
     for run in &mut runs {
-        run.label.clone_from(&options.label);
+        run.label.clone_from(&options.run.label);
         run.package = package.map(Path::to_owned);
     }
     let mut measured = Vec::new();
@@ -207,7 +207,7 @@ fn nothing_matches(options: &Options, run: &Run) -> Result<ExitCode> {
         "{suite}: no identifier <model>/{suite}/<phase>/<prompt> matches the filter {:?}; --list shows them",
         options.filter.as_deref().unwrap_or_default()
     );
-    if options.is_of_cargo_test() || options.ignored {
+    if options.is_of_cargo_test() || options.cargo.ignored {
         say(message);
         Ok(ExitCode::SUCCESS)
     } else {
@@ -220,8 +220,8 @@ fn set_up(options: &Options, suite: &str, base: &Path) -> Result<Run> {
     let parameters = options.parameters()?;
     let suite = suite_of(options, suite, base)?;
     let place = options.models_place();
-    let built_in_alone = place.is_none() && options.model.is_empty();
-    let found = models::select_and_tell(place.as_deref(), base, &options.model)?;
+    let built_in_alone = place.is_none() && options.run.model.is_empty();
+    let found = models::select_and_tell(place.as_deref(), base, &options.run.model)?;
     for skipped in &found.skipped {
         say(format_args!("skipped {skipped}"));
     }
@@ -234,7 +234,7 @@ fn set_up(options: &Options, suite: &str, base: &Path) -> Result<Run> {
     }
     Ok(Run {
         parameters,
-        trust_sdk_version: options.trust_sdk_version.clone(),
+        trust_sdk_version: options.run.trust_sdk_version.clone(),
         ..Run::new(suite, models)
     })
 }

@@ -10,7 +10,7 @@ use crate::inputs::prompts::{Suite, Sweep};
 
 /// The requested suite, with the numbers of tokens that the command line sets.
 pub(super) fn suite_of(options: &Options, suite: &str, base: &Path) -> Result<Suite> {
-    let mut suite = match &options.prompts {
+    let mut suite = match &options.run.prompts {
         Some(file) => Suite::from_file(&paths::given(file), suite)?,
         None if suite == "table" => Suite::table(&options.sweep()),
         None => Suite::find(suite, base)?,
@@ -20,7 +20,7 @@ pub(super) fn suite_of(options: &Options, suite: &str, base: &Path) -> Result<Su
     if let Some(tokens) = options.new_tokens_of_all().filter(|_| !own_lengths) {
         suite.set_max_new_tokens(tokens);
     }
-    if own_lengths && options.max_new_tokens.is_some() {
+    if own_lengths && options.run.max_new_tokens.is_some() {
         say(format_args!(
             "{}: --max-new-tokens has no effect here; --new-tokens gives a sweep its lengths",
             suite.name
