@@ -53,8 +53,8 @@ pub(super) struct Arguments {
     max_regression: Percent,
     #[command(flatten)]
     judging: Judging,
-    /// Differences that are the experiment, besides model and runtime: suite, parameters, driver, soc
-    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    /// Permit these differences too, because they are what you are testing; model and runtime always may differ
+    #[arg(long, value_enum, value_name = "WHAT", value_delimiter = ',')]
     allow: Vec<Aspect>,
     /// How the verdict is written to stdout
     #[arg(long, value_enum, default_value_t)]
