@@ -10,7 +10,7 @@ use crate::inputs::models::{self, Model};
 use crate::measure::run::Run;
 use crate::runtime::engine::server::{Models, Server, Target};
 
-/// The runs that were asked for: one, or one for each number of clients.
+/// The requested runs: one, or one for each number of clients.
 pub(super) fn set_up(options: &Options, target: Target, base: &Path) -> Result<Vec<Run>> {
     refuse_what_is_the_servers(options)?;
     let parameters = options.parameters()?;
@@ -28,7 +28,7 @@ pub(super) fn set_up(options: &Options, target: Target, base: &Path) -> Result<V
         .collect())
 }
 
-/// A record must not claim what had no effect.
+/// Rejects options that only the server's own process could apply, because a record must not claim them.
 fn refuse_what_is_the_servers(options: &Options) -> Result<()> {
     let given = [
         ("--models", options.run.models.is_some()),
@@ -57,11 +57,11 @@ fn refuse_what_is_the_servers(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// The models that were asked for, else the one that is loaded, else the only one.
+/// The requested models, else the one that is loaded, else the only one.
 fn models_of(options: &Options, target: &Target) -> Result<Vec<Model>> {
     let listed = Server::new(target.clone())?.models();
     if !options.run.model.is_empty() {
-        // A server that has no list is asked for the model by its name, and answers then.
+        // A server may answer requests for a model by name without listing its models.
         let listed = listed.unwrap_or_default();
         let names = options.run.model.iter();
         return names

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use super::{Mode, Options};
 
 impl Options {
-    /// The arguments for criterion's process. It prints no colours: what of it is shown is styled here.
+    /// The arguments for criterion's process. It prints no colours, because this program styles the output that it shows.
     pub(crate) fn criterion_arguments(&self) -> Vec<OsString> {
         let mode = self.mode();
         let flags = [
@@ -39,7 +39,7 @@ impl Options {
             ("profile-time", text(self.criterion.profile_time)),
         ];
         for (flag, value) in values {
-            // In one word: a value may begin with a hyphen.
+            // One argument, because a value may begin with a hyphen.
             arguments.extend(value.map(|value| OsString::from(format!("--{flag}={value}"))));
         }
         if let Some(filter) = &self.filter {

@@ -9,7 +9,7 @@ pub(crate) struct CargoOptions {
     /// Passed by cargo bench
     #[arg(long, hide = true)]
     pub(crate) bench: bool,
-    /// A flag of cargo test that has no meaning here, as criterion has it
+    /// A flag of cargo test without effect here, as in criterion
     #[arg(long, hide = true)]
     pub(crate) nocapture: bool,
     /// As above
@@ -18,10 +18,10 @@ pub(crate) struct CargoOptions {
     /// As above
     #[arg(long, hide = true)]
     pub(crate) include_ignored: bool,
-    /// As criterion has it: nothing is ignored here, so nothing is listed or run
+    /// As in criterion: no benchmark is ignored, so nothing is listed or run
     #[arg(long, hide = true)]
     pub(crate) ignored: bool,
-    /// Criterion's, which have no meaning here: answered with what has one
+    /// An option of criterion without effect here; the error names the option to use instead
     #[arg(long, hide = true)]
     pub(crate) warm_up_time: Option<String>,
     /// As above

@@ -1,6 +1,6 @@
 //! The options under the heading "criterion": those of criterion that have a meaning here.
 //!
-//! Criterion rejects some values only after everything was measured. They are rejected here, while the options are read.
+//! Criterion rejects some values only after the measurement. Here they are rejected while the options are read.
 
 use std::ops::RangeInclusive;
 
@@ -8,15 +8,15 @@ use clap::{Args, ColorChoice};
 
 use crate::record::phase::MIN_SAMPLES;
 
-/// Resamples of criterion's bootstrap: fewer than the first make no interval, and more than the last take minutes a
-/// benchmark.
+/// Resamples of criterion's bootstrap. Fewer than the minimum give no interval; more than the maximum take minutes for
+/// each benchmark.
 const RESAMPLES: RangeInclusive<i64> = 10..=1_000_000;
 
 /// Folders that criterion makes beside those of the baselines.
 const OWN_FOLDERS: [&str; 4] = ["new", "change", "report", "profile"];
 /// The folder of the last run's results.
 const LAST_RUN: &str = "new";
-/// Bytes that the name of a folder may have on Linux.
+/// Longest folder name on Linux, bytes.
 const LONGEST_NAME: usize = 255;
 
 type Checked<T> = std::result::Result<T, String>;
@@ -52,7 +52,7 @@ fn baseline_to_load(name: &str) -> Checked<String> {
     baseline(name, &others)
 }
 
-/// A baseline's name is that of a folder.
+/// Checks a baseline's name, which is the name of a folder.
 fn baseline(name: &str, reserved: &[&str]) -> Checked<String> {
     if name.trim().is_empty() {
         Err("a baseline needs a name".into())
@@ -81,7 +81,7 @@ pub(crate) struct CriterionOptions {
     /// Take two samples of each prompt: a first look, too few for a verdict
     #[arg(long, conflicts_with_all = ["sample_size", "list", "profile_time", "load_baseline"])]
     pub(crate) quick: bool,
-    /// Run each prompt for about so many seconds under a profiler, measure nothing, and leave profile/flamegraph.svg
+    /// Run each prompt for about this many seconds under a profiler without measuring, and write profile/flamegraph.svg
     /// beside criterion's report
     #[arg(long, value_name = "SECONDS", conflicts_with_all = ["list", "test", "load_baseline"],
           value_parser = profile_time)]
@@ -89,45 +89,45 @@ pub(crate) struct CriterionOptions {
     /// List the identifiers; loads no model
     #[arg(long, conflicts_with = "test")]
     pub(crate) list: bool,
-    /// Make one inference of a few tokens for each prompt, to see that everything works
+    /// Run one inference of a few tokens for each prompt, to check that everything works
     #[arg(long)]
     pub(crate) test: bool,
-    /// Take FILTER as a whole identifier
+    /// Match FILTER against whole identifiers, not as a regular expression
     #[arg(long)]
     pub(crate) exact: bool,
     /// Save the results under this name
     #[arg(short, long, value_name = "NAME", value_parser = baseline_name,
           conflicts_with_all = ["baseline", "baseline_lenient", "discard_baseline"])]
     pub(crate) save_baseline: Option<String>,
-    /// Compare with the results saved under this name; fails where there are none
+    /// Compare with the results saved under this name; fail if there are none
     #[arg(short, long, value_name = "NAME", value_parser = baseline_name,
           conflicts_with_all = ["baseline_lenient", "discard_baseline"])]
     pub(crate) baseline: Option<String>,
-    /// Compare with the results saved under this name where there are any
+    /// Compare with the results saved under this name, if there are any
     #[arg(long, value_name = "NAME", value_parser = baseline_name,
           conflicts_with = "discard_baseline")]
     pub(crate) baseline_lenient: Option<String>,
-    /// Compare results saved under this name with --baseline, and measure nothing; `new` is the last run
+    /// Compare the results saved under this name with --baseline without measuring; `new` is the last run
     #[arg(long, value_name = "NAME", requires = "baseline", conflicts_with = "test",
           value_parser = baseline_to_load)]
     pub(crate) load_baseline: Option<String>,
     /// Keep no results for the next run to compare with
     #[arg(long)]
     pub(crate) discard_baseline: bool,
-    /// Smallest change that is called one, as a ratio
+    /// Smallest change that is reported as a change, as a ratio
     #[arg(long, value_name = "RATIO", value_parser = noise_threshold)]
     pub(crate) noise_threshold: Option<f64>,
-    /// Level of the intervals
+    /// Confidence level of the intervals
     #[arg(long, value_name = "LEVEL", value_parser = level)]
     pub(crate) confidence_level: Option<f64>,
-    /// Level of the test for a change
+    /// Significance level of the test for a change
     #[arg(long, value_name = "LEVEL", value_parser = level)]
     pub(crate) significance_level: Option<f64>,
     /// Resamples of the bootstrap [default: 10000]
     #[arg(long, value_name = "N",
           value_parser = clap::value_parser!(u32).range(RESAMPLES))]
     pub(crate) nresamples: Option<u32>,
-    /// No plots and no HTML
+    /// Write no plots and no HTML
     #[arg(short, long)]
     pub(crate) noplot: bool,
     /// When to use colours; `auto` depends on the terminal and the environment (docs/reference.md, Colours)
@@ -140,16 +140,16 @@ pub(crate) struct CriterionOptions {
         default_value_t
     )]
     pub(crate) color: ColorChoice,
-    /// Criterion's own text with all of its statistics, instead of one line for each benchmark
+    /// Print criterion's own output with all statistics instead of one line for each benchmark
     #[arg(short, long)]
     pub(crate) verbose: bool,
-    /// No comparison with an earlier run
+    /// Print no comparison with an earlier run
     #[arg(long, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
-    /// What draws the plots [default: gnuplot where it is installed, else plotters]
+    /// Program or library that draws the plots [default: gnuplot if it is installed, else plotters]
     #[arg(long, value_name = "BACKEND", value_parser = ["gnuplot", "plotters"])]
     pub(crate) plotting_backend: Option<String>,
-    /// Format of criterion's part of the output; bencher is that of libtest's benchmarks
+    /// Format of criterion's part of the output; bencher is the format of libtest's benchmarks
     #[arg(long, value_name = "FORMAT", value_parser = ["criterion", "bencher"])]
     pub(crate) output_format: Option<String>,
 }

@@ -56,7 +56,7 @@ pub(crate) struct Options {
 }
 
 const EXIT_CODES: &str = "Exit codes:
-  0    every inference that was wanted was made
+  0    every requested inference was made
   1    something failed: a model, an inference, a prompt (the last lines count them) or criterion
   64   the command line, a suite or a model cannot be used
   70   an error inside rkllm-bench or its surroundings: a folder or stdout that cannot be written
@@ -67,16 +67,16 @@ Each option under \"rkllm-bench\" is also the environment variable shown beside 
 /// Whether an identifier runs.
 pub(crate) type Selector = Box<dyn Fn(&str) -> bool>;
 
-/// What this process is asked to do.
+/// What this process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// Measure.
     Bench,
-    /// One short inference a prompt.
+    /// Run one short inference for each prompt.
     Test,
     /// Print identifiers.
     List,
-    /// Let criterion compare what was saved.
+    /// Let criterion compare saved results.
     LoadBaseline,
     /// Run under the profiler.
     Profile,
@@ -98,7 +98,7 @@ impl Options {
         }
     }
 
-    /// What the record says that it was made for.
+    /// The purpose that the record states.
     pub(crate) fn purpose(&self) -> Purpose {
         match self.mode() {
             Mode::Test => Purpose::Test,
@@ -107,7 +107,7 @@ impl Options {
         }
     }
 
-    /// FILTER as a regular expression, also where `--exact` takes it as it is.
+    /// FILTER as a regular expression, with `--exact` too.
     pub(crate) fn filter_as_regex(&self) -> Option<String> {
         let filter = self.filter.as_ref()?;
         Some(if self.criterion.exact {
@@ -117,19 +117,19 @@ impl Options {
         })
     }
 
-    /// Whether `cargo test` started this process. It says so by leaving out `--bench`, as criterion has it; a bench
+    /// Whether `cargo test` started this process: cargo then passes no `--bench`, which is also criterion's test. A bench
     /// executable started by hand measures.
     pub(crate) fn is_of_cargo_test(&self) -> bool {
         !self.cargo.bench && std::env::var_os("CARGO_MANIFEST_DIR").is_some()
     }
 
-    /// Whether what is measured goes into the record alone. What measures nothing (a list, a test, a comparison, a
-    /// profile) is criterion's with the option too: the variable may be set for all that a shell starts.
+    /// Whether this run writes its record only and gives criterion nothing. The option has no effect in modes that measure
+    /// nothing (a list, a test, a comparison, a profile), because its variable may be set for a whole shell.
     pub(crate) fn records_only(&self) -> bool {
         self.run.record_only && self.mode() == Mode::Bench
     }
 
-    /// The format of the result. What measures nothing has none: as with `record_only`, the variable may be set.
+    /// The format of the result. Modes that measure nothing ignore the option, as they ignore `record_only`.
     pub(crate) fn result_format(&self) -> Format {
         if self.mode() == Mode::Bench {
             self.run.format

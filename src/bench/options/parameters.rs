@@ -8,14 +8,14 @@ use crate::measure::run::default_threads;
 use crate::record::phase::{MIN_SAMPLES, QUICK_SAMPLES};
 use crate::record::{MOST_SAMPLES, Parameters};
 
-/// The port of the program that keeps and shows the results instead of criterion: cargo-criterion.
+/// cargo-criterion sets this variable to its port. It then stores and shows the results instead of criterion.
 pub(crate) const PORT_VARIABLE: &str = "CARGO_CRITERION_PORT";
 
 impl Options {
-    /// The parameters of the run, with the defaults of the machine filled in.
+    /// The parameters of the run, completed with the machine's defaults.
     ///
     /// # Errors
-    /// [`Error::BadParameter`] for what the machine or criterion cannot do.
+    /// [`Error::BadParameter`] for values that the machine or criterion cannot handle.
     pub(crate) fn parameters(&self) -> Result<Parameters> {
         self.refuse_meaningless()?;
         let test = self.mode() == Mode::Test;
@@ -56,7 +56,7 @@ impl Options {
         self.refuse_what_the_host_runtime_ignores()
     }
 
-    /// A record must not claim what had no effect.
+    /// Rejects options without effect on the host runtime, because a record must not claim them.
     fn refuse_what_the_host_runtime_ignores(&self) -> Result<()> {
         if self.server.url.is_some() {
             return Ok(());
@@ -98,7 +98,8 @@ impl Options {
         )))
     }
 
-    /// Who asks for a baseline must not believe that there was one. Not by clap, which would not name the variable.
+    /// Rejects baselines with `--record-only`, because criterion gets nothing to save or compare. clap's own conflict
+    /// message would not name the variable.
     fn refuse_results_of_a_mere_record(&self) -> Result<()> {
         let baselines = [
             ("--save-baseline", &self.criterion.save_baseline),
@@ -114,7 +115,7 @@ impl Options {
         }
     }
 
-    /// Threads of the runtime: as asked, else one for each core of the mask, else the default.
+    /// Threads of the runtime: the requested number, else one for each core of the mask, else the default.
     fn runtime_threads(&self) -> Result<Option<u8>> {
         let cores = board::cores();
         let of_mask = self
@@ -131,7 +132,7 @@ impl Options {
         }
     }
 
-    /// What depends on more than one value, or on the machine.
+    /// Rejects what criterion would reject after the measurement: values that depend on each other or on the machine.
     fn refuse_what_criterion_would(&self) -> Result<()> {
         if self.criterion.plotting_backend.as_deref() == Some("gnuplot") && criterion_plot::version().is_err()
         {

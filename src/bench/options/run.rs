@@ -17,7 +17,7 @@ pub(crate) struct RunOptions {
     /// Models to run: a model file, or a folder of models
     #[arg(long, value_name = "DIR|FILE", env = "RKLLM_BENCH_MODELS")]
     pub(crate) models: Option<PathBuf>,
-    /// Run the models of these names alone; builtin:NAME is one with random weights [default: all that are found]
+    /// Run only the models with these names; builtin:NAME has random weights [default: all models found]
     #[arg(long, value_name = "NAME", env = "RKLLM_BENCH_MODEL", value_delimiter = ',')]
     pub(crate) model: Vec<String>,
     /// Run the prompts of this JSON file instead of the target's own
@@ -39,54 +39,56 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "SECONDS", env = "RKLLM_BENCH_LOAD_TIMEOUT", default_value_t = 1800,
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) load_timeout: u64,
-    /// CPU threads of the runtime [default: the cores of the mask, else one less than there are; with an NPU runtime, its own]
+    /// CPU threads of the runtime [default: one for each core of the mask, else one less than the CPU has cores; an NPU
+    /// runtime uses its own default]
     #[arg(long, value_name = "N", env = "RKLLM_BENCH_THREADS",
           value_parser = clap::value_parser!(u8).range(1..=127))]
     pub(crate) threads: Option<u8>,
     /// CPU cores of the runtime: bit n is CPU n, for example 0xF0
     #[arg(long, value_name = "MASK", env = "RKLLM_BENCH_CPU_MASK", value_parser = parse_mask)]
     pub(crate) cpu_mask: Option<u32>,
-    /// NPU cores that the model must have been converted for: the count is fixed in the model
+    /// Require models converted for this number of NPU cores; a converted model fixes the number
     #[arg(long, value_name = "N", env = "RKLLM_BENCH_NPU_CORES",
           value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) npu_cores: Option<u8>,
-    /// Fetch embedding rows from storage instead of memory [default: as the runtime has it]
+    /// Fetch embedding rows from storage instead of memory [default: the runtime's]
     #[arg(long, value_name = "BOOL", env = "RKLLM_BENCH_EMBED_FLASH", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new())]
     pub(crate) embed_flash: Option<bool>,
-    /// First NPU memory domain to load into, for models that one of 4 GB has no room for [default: as the runtime has it]
+    /// First NPU memory domain to load into, for models that do not fit into one domain of 4 GB [default: the runtime's]
     #[arg(long, value_name = "N", env = "RKLLM_BENCH_BASE_DOMAIN_ID",
           value_parser = clap::value_parser!(u32).range(..=0x7FFF_FFFF))]
     pub(crate) base_domain_id: Option<u32>,
-    /// Before each model but the first, wait until temperature and clocks are as at the start, at most so long
+    /// Before each model except the first, wait up to this long until temperature and clocks are as at the start
     #[arg(long, value_name = "DURATION", env = "RKLLM_BENCH_SETTLE", num_args = 0..=1, require_equals = true,
           default_missing_value = "5m", value_parser = parse_time)]
     pub(crate) settle: Option<Duration>,
-    /// Folder of the run record, and in it of reports/ [default: rkllm-bench/runs and rkllm-bench/reports in cargo's target
-    /// folder]
+    /// Folder for the run record, with a subfolder reports/ [default: rkllm-bench/runs and rkllm-bench/reports in cargo's
+    /// target folder]
     #[arg(long, value_name = "DIR", env = "RKLLM_BENCH_OUTPUT")]
     pub(crate) output: Option<PathBuf>,
-    /// What tells this run apart from others: a line of up to 100 characters for record, tables and reports
+    /// Label of this run in the record, tables and reports: one line of up to 100 characters
     #[arg(long, value_name = "TEXT", env = "RKLLM_BENCH_LABEL", value_parser = check_label)]
     pub(crate) label: Option<String>,
-    /// What stdout gets at the end of a measuring run; with any format except text all else goes to stderr
+    /// Format of the result on stdout at the end of a measuring run; except with text, all other output goes to stderr
     #[arg(long, value_name = "FORMAT", env = "RKLLM_BENCH_FORMAT", default_value = "text", value_parser = formats())]
     pub(crate) format: Format,
     /// Run the runtime in this process instead of a worker; a crash of the runtime then ends the run
     #[arg(long, env = "RKLLM_BENCH_IN_PROCESS", value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) in_process: bool,
-    /// Reject a sample that heat, a lower frequency or another process disturbed, and take it again
+    /// Reject each sample that heat, a lower frequency or another process disturbed, and repeat it
     #[arg(long, env = "RKLLM_BENCH_STRICT", value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) strict: bool,
-    /// Measure and write the run record, but give criterion nothing; --sample-size may be below 10 then
+    /// Measure and write the run record only, without criterion; --sample-size may then be below 10
     #[arg(long, env = "RKLLM_BENCH_RECORD_ONLY", value_parser = clap::builder::FalseyValueParser::new())]
     pub(crate) record_only: bool,
-    /// Version to assume of an SDK library whose file carries none; no effect on any other
+    /// Version to assume for an SDK library whose file contains none; no effect on other libraries
     #[arg(long, value_name = "VERSION", env = "RKLLM_BENCH_TRUST_SDK_VERSION")]
     pub(crate) trust_sdk_version: Option<String>,
 }
 
-/// Our formats. Those of criterion, which cargo-nextest asks of a list, are taken too: a list has one format here.
+/// The formats of a result. cargo-nextest passes criterion's list formats; they are accepted and ignored, since a list
+/// has one format here.
 fn formats() -> impl TypedValueParser<Value = Format> {
     let ours = Format::value_variants()
         .iter()

@@ -16,7 +16,7 @@ pub(crate) struct SweepOptions {
     #[arg(long, value_name = "N,N,…", env = "RKLLM_BENCH_NEW_TOKENS", value_delimiter = ',',
           default_values_t = Sweep::default().new_tokens, value_parser = clap::value_parser!(u32).range(2..))]
     pub(crate) new_tokens: Vec<u32>,
-    /// Numbers of tokens that the KV cache holds already
+    /// Numbers of tokens that the KV cache already holds
     #[arg(long, value_name = "N,N,…", env = "RKLLM_BENCH_DEPTH", value_delimiter = ',',
           default_values_t = Sweep::default().depth)]
     pub(crate) depth: Vec<u32>,
