@@ -5,8 +5,8 @@ use crate::report::numbers::value;
 
 /// How the best is marked.
 const BEST: &str = "*";
-pub(super) const LEGEND: &str = "each figure is the geometric mean; behind x the ratio to the first subject that has the suite, with its 95 % \
-    interval, each taken by itself; * is the best, and what cannot be told from it";
+pub(super) const LEGEND: &str = "each figure is a geometric mean; after x the ratio to the first subject that has the suite, with its own \
+    95 % interval; * marks the best and those not distinguishable from it";
 
 /// The row's name within its suite.
 pub(super) fn id(row: &Row) -> String {

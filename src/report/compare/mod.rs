@@ -1,4 +1,4 @@
-//! The formats of models and runs beside each other. Each is a pure function.
+//! The formats of a comparison of models and runs. Each is a pure function.
 
 mod cells;
 mod markdown;
@@ -11,9 +11,9 @@ use crate::analysis::compare::Comparison;
 use crate::base::csv_text;
 use crate::base::layout::{WIDTH, document};
 
-/// The version of the JSON format. It rises with each change that a reader of the old one would stumble over.
+/// The version of the JSON format. It rises with each change that is incompatible with readers.
 const SCHEMA_VERSION: u32 = 1;
-/// What tells this JSON from a run record and from a verdict.
+/// Identifies this kind of JSON document.
 const KIND: &str = "rkllm-bench model comparison";
 
 /// A format; the value of `--format`.
@@ -26,12 +26,12 @@ pub enum Format {
     Markdown,
     /// A row for each metric and subject.
     Csv,
-    /// All of it, for programs.
+    /// The whole comparison, for programs.
     Json,
 }
 
 impl Format {
-    /// The comparison in this format, with a line's end at its end.
+    /// The comparison in this format, with a newline at its end.
     pub fn render(self, comparison: &Comparison) -> String {
         self.render_within(comparison, WIDTH)
     }
@@ -54,7 +54,7 @@ pub fn json(comparison: &Comparison) -> String {
     document(KIND, SCHEMA_VERSION, comparison)
 }
 
-/// A row for each metric and subject that has it. Texts that a spreadsheet would compute get an apostrophe before them.
+/// A row for each metric and subject that has it. Texts that a spreadsheet would evaluate start with an apostrophe.
 pub fn csv(comparison: &Comparison) -> String {
     let header = [
         "suite",

@@ -1,4 +1,4 @@
-//! The formats of a gate's verdict. Each is a pure function: the same comparison gives the same text to the last byte.
+//! The formats of a gate's verdict. Each is a pure function: the same comparison always gives the same bytes.
 
 pub(crate) mod advice;
 mod figures;
@@ -15,9 +15,9 @@ pub use text::text;
 use crate::analysis::gate::Comparison;
 use crate::base::layout::{WIDTH, document};
 
-/// The version of the JSON format. It rises with each change that a reader of the old one would stumble over.
+/// The version of the JSON format. It rises with each change that is incompatible with readers.
 const SCHEMA_VERSION: u32 = 1;
-/// What tells this JSON from a run record.
+/// Identifies this kind of JSON document.
 const KIND: &str = "rkllm-bench comparison";
 
 /// A format of the verdict; the value of `--format`.
@@ -28,14 +28,14 @@ pub enum Format {
     Text,
     /// For a comment on a pull request.
     Markdown,
-    /// All of it, for programs.
+    /// The whole verdict, for programs.
     Json,
-    /// For what shows test results: a test case a metric.
+    /// For tools that show test results: a test case for each metric.
     Junit,
 }
 
 impl Format {
-    /// The verdict in this format, with a line's end at its end.
+    /// The verdict in this format, with a newline at its end.
     pub fn render(self, comparison: &Comparison) -> String {
         self.render_within(comparison, WIDTH)
     }

@@ -2,9 +2,9 @@
 
 use crate::analysis::gate::{Comparison, Judged, Verdict};
 
-/// The metrics by what a reader looks for.
+/// The metrics, divided into those that a reader looks for and the rest.
 pub(super) struct Parts<'a> {
-    /// Regressed, then those that it cannot tell of, then improved.
+    /// Regressed metrics, then undecided ones, then improved ones.
     pub(super) noteworthy: Vec<&'a Judged>,
     /// Equivalent or not worse.
     pub(super) rest: Vec<&'a Judged>,

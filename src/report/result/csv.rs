@@ -1,4 +1,4 @@
-//! The result as CSV: one row a prompt.
+//! The result as CSV: one row for each prompt.
 
 use super::facts::{RuntimeParts, bytes, failed, is_of_models, new_tokens, npu_cores, quantization};
 use crate::analysis::figures::Figures;

@@ -3,7 +3,7 @@
 use crate::inference::Runtime;
 use crate::record::{ModelRecord, PromptRecord, RunRecord};
 
-/// What ran a model, in parts; each is absent where it is unknown.
+/// The parts of a runtime's description; each is absent if unknown.
 #[derive(Debug, Clone, Copy, Default, serde::Serialize)]
 pub(super) struct RuntimeParts<'a> {
     pub(super) name: Option<&'a str>,
@@ -25,29 +25,29 @@ impl<'a> RuntimeParts<'a> {
     }
 }
 
-/// Whether the record's machine is the one that the models ran on: of a server elsewhere it is the client's.
+/// Whether the record describes the machine that the models ran on. With a remote server it describes the client's.
 pub(super) fn is_of_models(run: &RunRecord) -> bool {
     run.parameters.server.is_none() || !run.doctor.is_empty()
 }
 
-/// How the weights are quantised, by the model's name.
+/// Quantization of the weights, from the model's name.
 pub(super) fn quantization(model: &ModelRecord) -> Option<String> {
     let parts = model.name_parts();
     parts.dtype.or(parts.gguf_type)
 }
 
-/// NPU cores that the model was converted for: by the runtime, else by its name.
+/// NPU cores that the model was converted for: from the runtime, else from the model's name.
 pub(super) fn npu_cores(model: &ModelRecord) -> Option<u8> {
     let loaded = model.loaded.as_ref().and_then(|loaded| loaded.npu_cores);
     loaded.or_else(|| model.name_parts().npu_cores)
 }
 
-/// Size of the model's file; absent where a server has it.
+/// Size of the model's file; absent for a model on a server.
 pub(super) fn bytes(model: &ModelRecord) -> Option<u64> {
     Some(model.bytes).filter(|bytes| *bytes > 0)
 }
 
-/// New tokens of the shortest and the longest sample; absent without a sample, or where a count is unknown.
+/// New tokens of the shortest and the longest sample; absent without samples, or if a count is unknown.
 pub(super) fn new_tokens(prompt: &PromptRecord) -> Option<(usize, usize)> {
     let samples = prompt.samples.iter();
     let counts = samples.map(|sample| sample.inference.token_count().tokens);
@@ -55,7 +55,7 @@ pub(super) fn new_tokens(prompt: &PromptRecord) -> Option<(usize, usize)> {
     counts.iter().min().copied().zip(counts.iter().max().copied())
 }
 
-/// Inferences of a prompt that gave no sample.
+/// Inferences of a prompt that yielded no sample.
 pub(super) fn failed(prompt: &PromptRecord) -> usize {
     prompt.rejected.len() + prompt.failures.len()
 }

@@ -12,10 +12,10 @@ use crate::record::{Git, ModelRecord, Parameters, PromptRecord, RunRecord, Statu
 
 /// Version of the document's shape.
 const SCHEMA_VERSION: u32 = 1;
-/// What tells this JSON from others.
+/// Identifies this kind of JSON document.
 const KIND: &str = "rkllm-bench result";
 
-/// All runs. What is unknown is `null`.
+/// All runs; unknown values are `null`.
 pub(super) fn json(runs: &[RunRecord]) -> String {
     #[derive(Serialize)]
     struct Content<'a> {

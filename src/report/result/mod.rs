@@ -1,4 +1,4 @@
-//! The result of runs for programs and for forums: one document of all runs of a process.
+//! The result on stdout, for programs and forums: one document for all runs of a process.
 //!
 //! `docs/reports.md` describes the formats, `docs/result.schema.json` each field of the JSON.
 
@@ -9,7 +9,7 @@ mod markdown;
 
 use crate::record::RunRecord;
 
-/// What stdout gets; the value of `--format`.
+/// The format of the result on stdout; the value of `--format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(crate) enum Format {
     /// Tables for people
@@ -17,14 +17,14 @@ pub(crate) enum Format {
     Text,
     /// One JSON document
     Json,
-    /// One row a prompt
+    /// One row for each prompt
     Csv,
-    /// A Markdown table with one row a model, to be pasted into a forum
+    /// A Markdown table with one row for each model, to paste into a forum
     Md,
 }
 
 impl Format {
-    /// The document, with a line's end at its end; absent for the text, which is shown piece by piece.
+    /// The document, with a newline at its end; absent for the text, which is printed piece by piece.
     pub(crate) fn render(self, runs: &[RunRecord]) -> Option<String> {
         match self {
             Self::Text => None,
