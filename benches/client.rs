@@ -1,5 +1,5 @@
-//! The cost of reading a server's stream. A scripted server on loopback records when it sends, and the client when it has
-//! read.
+//! The cost of reading a server's stream. A scripted server on loopback records when it sends, and the client when it
+//! has read.
 //!
 //! The goals are 20 microseconds for each token and 0.2 ms of TTFT. For comparison, the same run includes a client that
 //! only reads bytes from the same kind of socket. Run it by name: `cargo bench --bench client`.
@@ -42,8 +42,8 @@ fn now_ns() -> u64 {
         + u64::try_from(now.tv_nsec).unwrap_or_default()
 }
 
-/// Answers each request with the requested number of tokens: up to [`TOKENS`] paced, more at once. Each connection has a
-/// thread.
+/// Answers each request with the requested number of tokens: up to [`TOKENS`] paced, more at once. Each connection has
+/// a thread.
 fn serve(listener: &TcpListener, sent: &Sender<Sent>) {
     for connection in listener.incoming().map_while(std::result::Result::ok) {
         let sent = sent.clone();

@@ -1,5 +1,5 @@
-//! A soak test: loads, runs and unloads a model repeatedly, first in workers, then in this process. Memory, threads, file
-//! descriptors and child processes must not grow.
+//! A soak test: loads, runs and unloads a model repeatedly, first in workers, then in this process. Memory, threads,
+//! file descriptors and child processes must not grow.
 //!
 //! Run it by name, with a duration in seconds (default 10) and a model (default: the tiny built-in one):
 //! `cargo bench --bench soak -- 120`. Its exit code is 1 if something grew.
@@ -77,8 +77,8 @@ impl Held {
     }
 }
 
-/// Allocated bytes in all arenas and mapped blocks; only glibc reports them. The value wraps at 4 GB, but differences are
-/// right. (`mallinfo2`, which does not wrap, needs glibc 2.33; boards have older versions.)
+/// Allocated bytes in all arenas and mapped blocks; only glibc reports them. The value wraps at 4 GB, but differences
+/// are right. (`mallinfo2`, which does not wrap, needs glibc 2.33; boards have older versions.)
 fn allocated() -> Option<i32> {
     #[cfg(target_env = "gnu")]
     {

@@ -8,8 +8,9 @@
 //! cargo bench --bench harness -- 10000     # up to 10,000
 //! ```
 //!
-//! The program that cargo builds is a driver. It builds itself again without the host runtime, as the tests do with their
-//! stub of an SDK, and starts that build on the null runtime. So it needs no SDK, and on a board it measures the board.
+//! The program that cargo builds is a driver. It builds itself again without the host runtime, as the tests do with
+//! their stub of an SDK, and starts that build on the null runtime. So it needs no SDK, and on a board it measures the
+//! board.
 
 #![expect(
     unsafe_code,

@@ -26,8 +26,8 @@ pub(crate) enum End {
 impl Repetitions {
     /// Whether, after `done` repetitions in `elapsed`, no further one starts.
     ///
-    /// Number and time decide, never the figures. Stopping at the first verdict that shows a change would report changes
-    /// that do not exist many times more often than alpha.
+    /// Number and time decide, never the figures. Stopping at the first verdict that shows a change would report
+    /// changes that do not exist many times more often than alpha.
     pub(crate) fn end(&self, done: usize, elapsed: Duration) -> Option<End> {
         if self.count.is_some_and(|count| done >= count) {
             Some(End::Count)

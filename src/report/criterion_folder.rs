@@ -34,8 +34,8 @@ impl Place {
     }
 }
 
-/// Whether a character stays in a folder's name, as in criterion 0.8 (`make_filename_safe`). Criterion also keeps control
-/// characters, which this crate replaces.
+/// Whether a character stays in a folder's name, as in criterion 0.8 (`make_filename_safe`). Criterion also keeps
+/// control characters, which this crate replaces.
 fn is_kept(c: char) -> bool {
     !is_active(c) && !['?', '"', '/', '\\', '*', '<', '>', ':', '|', '^'].contains(&c)
 }
@@ -43,8 +43,8 @@ fn is_kept(c: char) -> bool {
 /// Criterion's group for a model and a suite: `<model>/<suite>`.
 ///
 /// Criterion makes a folder's name of it: it replaces `/` by `_` and truncates to 64 bytes. If the result could be
-/// ambiguous or lead to another folder, the name ends in a digest of the whole instead. This includes suites with a `_` in
-/// their name (`a_b/c` and `a/b_c`).
+/// ambiguous or lead to another folder, the name ends in a digest of the whole instead. This includes suites with a `_`
+/// in their name (`a_b/c` and `a/b_c`).
 fn group_name(model: &str, suite: &str) -> String {
     let whole = format!("{model}/{suite}");
     let is_short = whole.len() <= MOST_OF_A_FOLDER && !suite.contains('_');

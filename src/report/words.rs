@@ -3,8 +3,8 @@
 use crate::base::foreign::is_active;
 use crate::record::Status;
 
-/// `text` on one line, without terminal escapes, characters that XML forbids, and marks that reverse the text direction.
-/// Names and messages come from files and from the runtime, so they may contain any of these.
+/// `text` on one line, without terminal escapes, characters that XML forbids, and marks that reverse the text
+/// direction. Names and messages come from files and from the runtime, so they may contain any of these.
 pub(crate) fn plain(text: &str) -> String {
     let plain = |c: char| match c {
         '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}' => ' ',

@@ -198,8 +198,8 @@ fn one_run(options: &Options, run: &Run, measured: &mut Vec<RunRecord>) -> Resul
     }
 }
 
-/// The end of a run without matching benchmarks. For `cargo bench` this is an error. `cargo test` passes one filter to all
-/// test targets, most of which have no match.
+/// The end of a run without matching benchmarks. For `cargo bench` this is an error. `cargo test` passes one filter to
+/// all test targets, most of which have no match.
 fn nothing_matches(options: &Options, run: &Run) -> Result<ExitCode> {
     let suite = &run.suite.name;
     let message = format!(

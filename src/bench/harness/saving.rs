@@ -61,8 +61,8 @@ impl RecordFile {
 
 /// Writes each inference to the record as soon as it is made, so that no sample is lost.
 ///
-/// It waits for this process's turn before each inference, and passes every event on to the progress bar. With `--settle`
-/// it waits for the board before each further model.
+/// It waits for this process's turn before each inference, and passes every event on to the progress bar. With
+/// `--settle` it waits for the board before each further model.
 pub(super) struct Saving<'a> {
     pub(super) file: &'a mut RecordFile,
     pub(super) progress: Progress,

@@ -5,7 +5,8 @@ use std::ffi::OsString;
 use super::{Mode, Options};
 
 impl Options {
-    /// The arguments for criterion's process. It prints no colours, because this program styles the output that it shows.
+    /// The arguments for criterion's process. It prints no colours, because this program styles the output that it
+    /// shows.
     pub(crate) fn criterion_arguments(&self) -> Vec<OsString> {
         let mode = self.mode();
         let flags = [

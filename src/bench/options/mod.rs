@@ -1,7 +1,8 @@
 //! The command line of a bench target: the options of this crate and those of criterion that have a meaning here.
 //!
 //! Each heading of `--help` is a file: [`run`], [`sweep`], [`server`], [`criterion`]; [`cargo`] has the hidden options.
-//! To add an option, add a field to the file of its heading. [`parameters`] makes the run's parameters from the options.
+//! To add an option, add a field to the file of its heading. [`parameters`] makes the run's parameters from the
+//! options.
 //!
 //! Criterion reads the process's arguments itself and rejects options that it does not know. So this crate reads them
 //! first and starts criterion in its own process, with the arguments from [`arguments`].
@@ -117,14 +118,14 @@ impl Options {
         })
     }
 
-    /// Whether `cargo test` started this process: cargo then passes no `--bench`, which is also criterion's test. A bench
-    /// executable started by hand measures.
+    /// Whether `cargo test` started this process: cargo then passes no `--bench`, which is also criterion's test. A
+    /// bench executable started by hand measures.
     pub(crate) fn is_of_cargo_test(&self) -> bool {
         !self.cargo.bench && std::env::var_os("CARGO_MANIFEST_DIR").is_some()
     }
 
-    /// Whether this run writes its record only and gives criterion nothing. The option has no effect in modes that measure
-    /// nothing (a list, a test, a comparison, a profile), because its variable may be set for a whole shell.
+    /// Whether this run writes its record only and gives criterion nothing. The option has no effect in modes that
+    /// measure nothing (a list, a test, a comparison, a profile), because its variable may be set for a whole shell.
     pub(crate) fn records_only(&self) -> bool {
         self.run.record_only && self.mode() == Mode::Bench
     }

@@ -55,7 +55,8 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "BOOL", env = "RKLLM_BENCH_EMBED_FLASH", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new())]
     pub(crate) embed_flash: Option<bool>,
-    /// First NPU memory domain to load into, for models that do not fit into one domain of 4 GB [default: the runtime's]
+    /// First NPU memory domain to load into, for models that do not fit into one domain of 4 GB [default: the
+    /// runtime's]
     #[arg(long, value_name = "N", env = "RKLLM_BENCH_BASE_DOMAIN_ID",
           value_parser = clap::value_parser!(u32).range(..=0x7FFF_FFFF))]
     pub(crate) base_domain_id: Option<u32>,
@@ -63,8 +64,8 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "DURATION", env = "RKLLM_BENCH_SETTLE", num_args = 0..=1, require_equals = true,
           default_missing_value = "5m", value_parser = parse_time)]
     pub(crate) settle: Option<Duration>,
-    /// Folder for the run record, with a subfolder reports/ [default: rkllm-bench/runs and rkllm-bench/reports in cargo's
-    /// target folder]
+    /// Folder for the run record, with a subfolder reports/ [default: rkllm-bench/runs and rkllm-bench/reports in
+    /// cargo's target folder]
     #[arg(long, value_name = "DIR", env = "RKLLM_BENCH_OUTPUT")]
     pub(crate) output: Option<PathBuf>,
     /// Label of this run in the record, tables and reports: one line of up to 100 characters

@@ -153,7 +153,8 @@ impl<'a> OldSummary<'a> {
     }
 }
 
-/// All inferences of a model, prompt by prompt: samples, then rejected and failed ones. Each is made when it is written.
+/// All inferences of a model, prompt by prompt: samples, then rejected and failed ones. Each is made when it is
+/// written.
 struct Results<'a>(&'a ModelRecord, Unknown);
 
 impl<'a> Serialize for Results<'a> {

@@ -54,8 +54,8 @@ pub(crate) fn files_of(run: &RunRecord, folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Writes the reports of a run into `folder` and replaces earlier ones of the same run: one for each model and, if there
-/// are several, a comparison.
+/// Writes the reports of a run into `folder` and replaces earlier ones of the same run: one for each model and, if
+/// there are several, a comparison.
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io).

@@ -16,8 +16,8 @@ pub fn text(comparison: &Comparison) -> String {
 
 /// The comparison as lines of at most `width` columns.
 ///
-/// The tables number the subjects, so that names may have any length. If not all subjects fit, several tables follow each
-/// other, each with the first subject.
+/// The tables number the subjects, so that names may have any length. If not all subjects fit, several tables follow
+/// each other, each with the first subject.
 pub(crate) fn text_within(comparison: &Comparison, width: u16) -> String {
     let subjects: Vec<String> = comparison
         .subjects

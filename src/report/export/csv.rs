@@ -32,8 +32,8 @@ const HEADER: [&str; 21] = [
     "git_clean",
 ];
 
-/// All samples, also of given-up prompts. Only the record has warm-up, rejected and failed inferences. Absent values are
-/// empty. Texts that a spreadsheet would evaluate start with an apostrophe.
+/// All samples, also of given-up prompts. Only the record has warm-up, rejected and failed inferences. Absent values
+/// are empty. Texts that a spreadsheet would evaluate start with an apostrophe.
 pub fn csv(runs: &[RunRecord]) -> String {
     let mut rows = Vec::new();
     for run in runs {

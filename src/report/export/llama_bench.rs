@@ -1,7 +1,7 @@
 //! Rows as `llama-bench -o jsonl` writes them, for llama.cpp's scripts/compare-llama-bench.py.
 //!
-//! The script requires keys that only llama.cpp can fill. They are empty strings, because the script joins on equality and
-//! null equals nothing. Optional keys without a value are left out.
+//! The script requires keys that only llama.cpp can fill. They are empty strings, because the script joins on equality
+//! and null equals nothing. Optional keys without a value are left out.
 
 use crate::base::number::{self, Float as _};
 use std::collections::BTreeMap;
@@ -34,13 +34,13 @@ const EMPTY: [&str; 18] = [
     "fit_min_ctx",
 ];
 
-/// Two kinds of rows for each prompt: prefill (`n_prompt`, from the TTFT) and decode (`n_gen` steps after the first token,
-/// one row for each length of answers, after `n_depth` tokens of the KV cache).
+/// Two kinds of rows for each prompt: prefill (`n_prompt`, from the TTFT) and decode (`n_gen` steps after the first
+/// token, one row for each length of answers, after `n_depth` tokens of the KV cache).
 ///
 /// Prompts that the KV cache held in part have no rows, because the format cannot distinguish them from cold ones.
 ///
-/// `commit` becomes `build_commit`, by which the script distinguishes two sides. Without it the run's own commit is used,
-/// with the suffix `-dirty` if files differed from it; empty if the run has none.
+/// `commit` becomes `build_commit`, by which the script distinguishes two sides. Without it the run's own commit is
+/// used, with the suffix `-dirty` if files differed from it; empty if the run has none.
 pub fn llama_bench_jsonl(runs: &[RunRecord], commit: Option<&str>) -> String {
     let mut lines = String::new();
     for run in runs {

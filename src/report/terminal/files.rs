@@ -5,7 +5,8 @@ use crate::base::layout::{folded_to, whole};
 use crate::report::benchmark::Files;
 use crate::report::words::plain;
 
-/// A line for each model, and one for their comparison. A path that does not fit into `width` columns gets its own line.
+/// A line for each model, and one for their comparison. A path that does not fit into `width` columns gets its own
+/// line.
 pub fn files(files: &[Files], width: u16) -> String {
     let line = |files: &Files| {
         let page = files.markdown.shown();

@@ -60,8 +60,8 @@ pub fn unknown_release(runtime: &Runtime) -> Option<String> {
     ))
 }
 
-/// The figures of a run: label and commit, and for each model its runtime, table, summary, checks and published figures.
-/// Tables have `width` columns, at most 80.
+/// The figures of a run: label and commit, and for each model its runtime, table, summary, checks and published
+/// figures. Tables have `width` columns, at most 80.
 pub fn figures(reports: &[ModelReport], width: u16) -> String {
     let mut text = String::new();
     let run = reports.first().map(|report| report.run);
