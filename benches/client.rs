@@ -1,7 +1,8 @@
-//! What reading a server's stream costs: a scripted server on loopback writes down when it sends, the client when it has read.
+//! The cost of reading a server's stream. A scripted server on loopback records when it sends, and the client when it
+//! has read.
 //!
-//! The goals are 20 microseconds a token and 0.2 ms of TTFT. Beside it, in the same run, a client that only reads bytes from a
-//! socket of the same kind. Run it by name: `cargo bench --bench client`.
+//! The goals are 20 microseconds for each token and 0.2 ms of TTFT. For comparison, the same run includes a client that
+//! only reads bytes from the same kind of socket. Run it by name: `cargo bench --bench client`.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -41,7 +42,8 @@ fn now_ns() -> u64 {
         + u64::try_from(now.tv_nsec).unwrap_or_default()
 }
 
-/// Answers each request with as many tokens as it asks for, paced up to [`TOKENS`] and at once beyond. Each connection has a thread.
+/// Answers each request with the requested number of tokens: up to [`TOKENS`] paced, more at once. Each connection has
+/// a thread.
 fn serve(listener: &TcpListener, sent: &Sender<Sent>) {
     for connection in listener.incoming().map_while(std::result::Result::ok) {
         let sent = sent.clone();
@@ -159,14 +161,14 @@ fn main() -> Result<()> {
         "ms",
     );
     println!("  a stream of {FLOOD} tokens at once: {flood_us:>14.3} us a token");
-    let told = |what: &str, value: f64, goal: f64, unit: &str| {
+    let report = |what: &str, value: f64, goal: f64, unit: &str| {
         println!(
             "goal {what}: at most {goal} {unit}: {}",
             if value <= goal { "met" } else { "missed" }
         );
     };
-    told("reading the stream, a token", flood_us, GOAL_TOKEN_US, "us");
-    told("TTFT", rank(&mut first_ms, 0.5), GOAL_TTFT_MS, "ms");
+    report("reading the stream, a token", flood_us, GOAL_TOKEN_US, "us");
+    report("TTFT", rank(&mut first_ms, 0.5), GOAL_TTFT_MS, "ms");
     Ok(())
 }
 
@@ -179,8 +181,10 @@ fn ask(engine: &mut Server, tokens: usize) -> Result<rkllm_bench::inference::Inf
     Ok(inference)
 }
 
-/// How late each token was stamped, us, and what the client adds to TTFT, ms: from its call until the server had the request, and
-/// from the first token's sending until its stamp.
+/// The delay of each token's stamp, us, and the client's share of TTFT, ms.
+///
+/// That share is the time from its call until the server has the request, and from sending the first token until its
+/// stamp.
 fn paced(engine: &mut Server, sent: &Receiver<Sent>) -> Result<(Vec<f64>, f64)> {
     let inference = ask(engine, TOKENS)?;
     let sent = sent.recv()?;
@@ -192,7 +196,7 @@ fn paced(engine: &mut Server, sent: &Receiver<Sent>) -> Result<(Vec<f64>, f64)> 
     Ok((late, added))
 }
 
-/// The same of a client that does nothing with what it reads.
+/// The same delays for a client that only reads bytes.
 fn bare_reader(socket: &mut TcpStream, sent: &Receiver<Sent>) -> Result<Vec<f64>> {
     let body = format!(r#"{{"max_tokens":{TOKENS}}}"#);
     write!(

@@ -1,7 +1,7 @@
-//! What the reports of a large run cost: 500 answers of 4,000 tokens, in a process of their own, as time and peak
-//! memory and as ratios to reading the record's file into a tree of JSON values.
+//! The cost of the reports of a large run: 500 answers of 4,000 tokens, in a separate process. It prints time and peak
+//! memory, and their ratios to reading the record's file into a tree of JSON values.
 //!
-//! Then what it costs that a record stays after a power cut: its save with syncs, as a ratio to the same without.
+//! It also prints the cost of syncing a record against power cuts, as a ratio to a save without syncs.
 //!
 //! The goal is 3 s and 300 MB. Run it by name: `cargo bench --bench reports`.
 
@@ -21,7 +21,7 @@ const PROMPTS: usize = 5;
 const ANSWERS_A_PROMPT: usize = 100;
 const TOKENS: usize = 4000;
 
-/// A part of the work, done in a process of its own for its peak memory.
+/// A part of the work, run in a separate process to measure its peak memory.
 const PART: &str = "RKLLM_BENCH_REPORTS_PART";
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -105,7 +105,7 @@ fn measured(part: &str, file: &PathBuf) -> Result<(f64, f64)> {
     Ok((seconds.parse()?, bytes.parse::<f64>()? / 1e6))
 }
 
-/// What `rkllm-bench report` does.
+/// The work of `rkllm-bench report`.
 fn reports(file: &Path) -> Result<()> {
     let run = RunRecord::load(file)?;
     let folder = tempfile::tempdir()?;
@@ -128,7 +128,7 @@ fn large_run() -> Result<RunRecord> {
     run.parameters.samples = 1;
     let mut record = run.record()?;
     let model = record.models.first_mut().ok_or("no model")?;
-    // The checks of random text are skipped; these are to be paid for.
+    // Checks are skipped for random weights, but their cost belongs to the figure.
     model.random_weights = false;
     model.prompts.truncate(PROMPTS);
     for prompt in &mut model.prompts {

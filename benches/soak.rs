@@ -1,12 +1,12 @@
-//! A soak: a model is loaded, run and unloaded over and over, first in workers, then in this process, and nothing may grow: neither memory
-//! nor threads nor file descriptors nor child processes.
+//! A soak test: loads, runs and unloads a model repeatedly, first in workers, then in this process. Memory, threads,
+//! file descriptors and child processes must not grow.
 //!
-//! Run it by name, with the seconds that it is to take (10 by default) and a model (the tiny built-in one by default):
-//! `cargo bench --bench soak -- 120`. It ends with 1 when something grew.
+//! Run it by name, with a duration in seconds (default 10) and a model (default: the tiny built-in one):
+//! `cargo bench --bench soak -- 120`. Its exit code is 1 if something grew.
 
 #![expect(
     unsafe_code,
-    reason = "glibc is asked to give back what is free, and what is in use"
+    reason = "glibc returns free memory and reports the allocated bytes"
 )]
 
 use std::fs;
@@ -20,20 +20,21 @@ use rkllm_bench::inference::{FailureKind, LoadSpec};
 use rkllm_bench::inference::{Finish, Input, Request, Sampling, token_ids};
 use rkllm_bench::models;
 
-/// Resident memory that may be added between the first and the last third of the rounds, kB: the heap is in pieces, and pages of
-/// it stay in use for a few bytes each.
+/// Allowed growth of resident memory between the first and the last third of the rounds, kB. Fragmentation keeps partly
+/// used pages resident.
 const ALLOWED_RESIDENT_KB: i64 = 1024;
-/// The same of what is allocated and not freed, which no such pages blur.
+/// Allowed growth of allocated memory, kB, which fragmentation does not affect.
 const ALLOWED_HEAP_KB: i64 = 16;
-/// glibc keeps freed pieces in a cache of each thread, up to 236 kB, and counts them as allocated. It looks for this when a program starts.
+/// Disables glibc's cache of freed chunks: up to 236 kB for each thread, counted as allocated. glibc reads the variable
+/// when a program starts.
 const WITHOUT_CACHE: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0");
-/// Rounds that come first and do not count: allocator, thread pools and files of the runtime reach their size in them.
+/// First rounds, which do not count: allocator, thread pools and files of the runtime reach their size.
 const WARM_UP: usize = 5;
-/// Closed sessions that the guard keeps for late callbacks (`src/ffi/guard.cpp`): so many loads take memory.
+/// Closed sessions that the guard keeps for late callbacks: memory grows during this number of loads.
 const KEPT_SESSIONS: usize = 64;
-/// Fewer rounds than these tell nothing.
+/// Minimum number of rounds for a result.
 const FEWEST: usize = 9;
-/// How long threads and processes that were told to end may take for it.
+/// How long threads and processes may take to end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -63,7 +64,7 @@ impl Held {
         })
     }
 
-    /// As it is once what was told to end has ended.
+    /// The state after ending threads and processes have ended.
     fn settled(wanted: Self) -> Result<Self> {
         let end = Instant::now() + PATIENCE;
         loop {
@@ -76,8 +77,8 @@ impl Held {
     }
 }
 
-/// What is allocated and not freed, in all arenas and in blocks of their own, bytes, as glibc alone tells. It wraps at 4 GB, but
-/// differences are right. (`mallinfo2`, which does not wrap, came with glibc 2.33; boards have older ones.)
+/// Allocated bytes in all arenas and mapped blocks; only glibc reports them. The value wraps at 4 GB, but differences
+/// are right. (`mallinfo2`, which does not wrap, needs glibc 2.33; boards have older versions.)
 fn allocated() -> Option<i32> {
     #[cfg(target_env = "gnu")]
     {
@@ -89,7 +90,7 @@ fn allocated() -> Option<i32> {
     None
 }
 
-/// Resident, once what is free in the heap has been given back: a leak would fill that first.
+/// Resident memory after free heap memory was returned, because a leak would first fill that.
 fn resident_kb() -> Result<i64> {
     // SAFETY: no condition.
     #[cfg(target_env = "gnu")]
@@ -181,10 +182,10 @@ fn killed(engine: &mut dyn Engine, model: &Path) -> Result<()> {
     }
 }
 
-/// Rounds for so long, and what grew in them.
+/// Runs rounds for this time and reports the growth.
 fn soak(name: &str, engine: &mut dyn Engine, is_worker: bool, time: Duration, model: &Path) -> Result<bool> {
     let end = Instant::now() + time;
-    // With room for days: what is noted of the rounds must not grow either.
+    // Reserved for days of rounds, because these notes must not grow either.
     let (mut resident, mut heap) = (Vec::with_capacity(1 << 20), Vec::with_capacity(1 << 20));
     let (mut base, mut allocated_base, mut tokens, mut number) = (Held::now()?, None, 0, 0);
     let mut grown = None;
@@ -229,7 +230,7 @@ struct Seen {
     tokens: usize,
     /// After each round but the first ones, kB.
     resident: Vec<i64>,
-    /// Allocated since the first ones, likewise; empty where that is not told.
+    /// Growth of allocated memory; empty if the C library does not report it.
     heap: Vec<i64>,
     base: Held,
     grown: Option<Held>,
@@ -288,7 +289,7 @@ fn run() -> Result<bool> {
     let place = arguments.next();
     let model = models::select(place.as_deref().map(Path::new), Path::new("."), &[])?.remove(0);
     let half = Duration::from_secs(seconds) / 2;
-    // The runtime tells there of each request that is meant to be refused.
+    // The runtime logs each request that it is meant to refuse.
     rustix::stdio::dup2_stderr(fs::File::create("/dev/null")?)?;
     println!(
         "{} for {seconds} s; what is resident and what is allocated in kB, medians of the first and last third\n\
@@ -303,7 +304,7 @@ fn run() -> Result<bool> {
     Ok(in_workers && in_process)
 }
 
-/// This program from its start; returns only why not.
+/// Restarts this program without the cache; returns only on failure.
 fn again_without_cache() -> std::io::Error {
     match std::env::current_exe() {
         Ok(program) => Command::new(program)

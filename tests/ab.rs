@@ -344,7 +344,7 @@ fn wrong_usage_is_64_before_anything_runs() {
         (&["--base", bench, "--candidate", bench, "--alpha", "5"], "0.05"),
         (
             &["--base", bench, "--candidate", bench, "--allow", "weather"],
-            "there are model",
+            "possible values: model",
         ),
         (
             &["--base", bench, "--candidate", bench, "--per-phase", "decod=3%"],

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use rkllm_bench::ffi::sys;
 
-/// Allocations whose time is kept. One inference makes a few dozen.
+/// Number of allocations whose time is recorded. One inference makes a few dozen.
 const ROOM: usize = 4096;
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
@@ -26,15 +26,15 @@ struct Counting;
 /// What a piece of work did to the heap.
 #[derive(Debug)]
 pub(crate) struct Seen {
-    /// Bytes that live on after it.
+    /// Bytes still allocated after it.
     pub(crate) kept_bytes: usize,
-    /// Bytes that lived at once during it, at most.
+    /// Peak of allocated bytes during it.
     pub(crate) peak_bytes: usize,
     /// When its thread allocated or grew something, `CLOCK_MONOTONIC` nanoseconds.
     pub(crate) stamps_ns: Vec<u64>,
 }
 
-/// Watches what `work` allocates. Bytes are those of all threads, times those of the calling one.
+/// Counts the allocations of `work`: bytes of all threads, times of the calling thread.
 pub(crate) fn watch<T>(work: impl FnOnce() -> T) -> (T, Seen) {
     let before = LIVE.load(Relaxed);
     PEAK.store(before, Relaxed);

@@ -1,4 +1,4 @@
-//! What the harness itself adds to a figure: time a token, error of the stamps, allocations, memory.
+//! The overhead of the harness: time for each token, error of the stamps, allocations, memory.
 //!
 //! The whole path of the crate (guard, session, engine, worker) runs on a runtime that does nothing but call back
 //! (`null_runtime.cpp`), beside a bare C loop on the same runtime. Run it by name:
@@ -8,8 +8,9 @@
 //! cargo bench --bench harness -- 10000     # up to 10,000
 //! ```
 //!
-//! As cargo builds it, it is a driver: it builds itself once more without the host runtime, as the tests do with their
-//! stub of an SDK, and starts that on the null runtime. So it needs no SDK, and on a board gives the board's figures.
+//! The program that cargo builds is a driver. It builds itself again without the host runtime, as the tests do with
+//! their stub of an SDK, and starts that build on the null runtime. So it needs no SDK, and on a board it measures the
+//! board.
 
 #![expect(
     unsafe_code,
@@ -26,7 +27,7 @@ use std::process::{ExitCode, Stdio};
 
 use common::{OURS, command, compile_runtime, messages, program, scratch};
 
-/// Tells the program on the null runtime from its driver.
+/// Set in the program on the null runtime, unset in its driver.
 const PART: &str = "RKLLM_BENCH_HARNESS_PART";
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;

@@ -13,7 +13,7 @@ const TOKENS_A_SIZE: u32 = 2_000_000;
 const FEWEST_RUNS: u32 = 5;
 const MOST_RUNS: u32 = 201;
 
-/// What runs of `tokens` tokens cost; times are medians over the runs, in nanoseconds.
+/// The cost of runs of `tokens` tokens; times are medians over the runs, ns.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) tokens: u32,
@@ -26,7 +26,7 @@ pub(crate) struct Row {
     pub(crate) in_process_ns: f64,
     /// A whole inference in the worker process.
     pub(crate) worker_ns: f64,
-    /// How much later the harness's stamp of a token is than the runtime's own, of all tokens, sorted.
+    /// Delay of the harness's stamps after the runtime's own, for all tokens, sorted.
     pub(crate) errors_ns: Vec<u32>,
     /// The same in the worker process.
     pub(crate) worker_errors_ns: Vec<u32>,
@@ -126,7 +126,7 @@ fn row(tokens: u32, bare_run_ns: BareRun, in_process: &mut InProcess, worker: &m
     })
 }
 
-/// The inference, if it is what the null runtime gives.
+/// The inference, if it matches the null runtime's output.
 fn whole(inference: Inference, tokens: u32) -> Result<Inference> {
     if inference.finish != Finish::Finished || inference.tokens.len() != tokens as usize {
         return Err(format!("not {tokens} tokens and FINISH, but {inference:?}").into());
@@ -134,7 +134,7 @@ fn whole(inference: Inference, tokens: u32) -> Result<Inference> {
     Ok(inference)
 }
 
-/// How much later our stamp is than the runtime's, whose low 31 bits are the token's id.
+/// Delay of the harness's stamp after the runtime's, whose low 31 bits are the token's id.
 fn error_ns(token: &TokenEvent) -> u32 {
     const BITS: u32 = (1 << 31) - 1;
     let ours = u32::try_from(token.at_ns & u64::from(BITS)).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Prints the figures, in 80 columns, and whether they are as they are to be.
+//! Prints the figures in 80 columns, and whether they meet the goals.
 
 #![expect(clippy::print_stdout, reason = "the figures are what it is for")]
 #![expect(
@@ -12,11 +12,11 @@ use rkllm_bench::inference::TokenEvent;
 
 use crate::measure::Row;
 
-/// Most that the harness is to add to a token, ns.
+/// Goal: most time that the harness may add to a token, ns.
 const MOST_ADDED_NS: f64 = 100.0;
-/// Most that 99 of 100 stamps are to be late, ns.
+/// Goal: longest delay of 99 of 100 stamps, ns.
 const MOST_LATE_NS: u32 = 1000;
-/// Most bytes that a recorded token is to take, its text not counted.
+/// Goal: most bytes for a recorded token without its text.
 const MOST_BYTES: usize = 16;
 /// Bytes of an inference beside its tokens: the spare places that a run reserves.
 const SPARE_BYTES: usize = 16 * size_of::<TokenEvent>();

@@ -1,4 +1,4 @@
-//! A bench target: its options, its course, and what criterion is given.
+//! A bench target: its options, its control flow, and its use of criterion.
 
 pub(crate) mod criterion;
 pub(crate) mod harness;

@@ -1,8 +1,8 @@
 //! Flamegraphs: criterion's `--profile-time` runs live inference in this process, under a sampling profiler.
 //!
-//! Nothing is measured here. Each picture is of one prompt and has two frames at its root, `prefill` and `decode`:
-//! what was sampled before and after the first token of a run, on any thread. The runtime's own frames could not tell
-//! them apart, since its worker threads do not know, and since an NPU runtime has no symbols.
+//! Nothing is measured here. Each picture shows one prompt and has two frames at its root: `prefill` has the samples
+//! before the first token of a run, `decode` those after it, on all threads. The runtime's own frames cannot show this
+//! division: its worker threads do not know the phase, and an NPU runtime has no symbols.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -30,7 +30,7 @@ use crate::record::phase;
 use crate::report::criterion_folder::Place;
 use crate::runtime::engine::{Engine as _, InProcess, Moment};
 
-/// Samples a second of CPU time: fine enough for a second's run, and odd, so as not to keep step with a clock.
+/// Samples for each second of CPU time: enough for a run of one second, and odd, to stay out of step with timers.
 const FREQUENCY: i32 = 499;
 
 /// Libraries in which a thread may hold a lock that unwinding its stack would wait for.
@@ -40,7 +40,7 @@ const NOT_UNWOUND: [&str; 4] = ["libc", "libgcc", "pthread", "vdso"];
 /// more; `selects` decides which identifiers run.
 ///
 /// # Errors
-/// [`Error::Profile`] when something could not be run or drawn; the others were.
+/// [`Error::Profile`] when a prompt could not be run or drawn; the other prompts were.
 pub(crate) fn profile(record: &RunRecord, plans: &[Plan], selects: &dyn Fn(&str) -> bool) -> Result<()> {
     // A process started by way of /proc/self/exe has the name "exe".
     let _ = rustix::thread::set_name(c"main");
@@ -49,7 +49,7 @@ pub(crate) fn profile(record: &RunRecord, plans: &[Plan], selects: &dyn Fn(&str)
     let mut failed = 0;
     for (model, plan) in record.models.iter().zip(plans) {
         for (prompt, request) in model.prompts.iter().zip(&plan.requests) {
-            // A run has all phases, so one picture a prompt: under the whole run, or what the filter leaves of it.
+            // A run has all phases, so each prompt gets one picture: at the last phase that the filter selects.
             let phases = phase::planned_phases(&record.parameters, Abilities::of_header())
                 .into_iter()
                 .rev();
@@ -96,7 +96,7 @@ fn run_live(
                     flamegraph.settle(Some(Part::Decode));
                 }
             }
-            // Criterion goes on until time has passed: after a failure it is to believe so.
+            // Criterion goes on until its time has passed. After a failure a long duration ends it.
             if outcome.is_ok() {
                 start.elapsed()
             } else {
@@ -108,7 +108,7 @@ fn run_live(
     outcome
 }
 
-/// The model, loaded for `request`, and telling `flamegraph` how far each run is.
+/// Loads the model for `request`; the engine reports the start and the first token of each run to `flamegraph`.
 fn load(plan: &Plan, request: &Request, flamegraph: &Flamegraph) -> Result<InProcess, Failure> {
     let mut spec = plan.spec.clone();
     spec.max_new_tokens = request.max_new_tokens;
@@ -124,7 +124,7 @@ fn load(plan: &Plan, request: &Request, flamegraph: &Flamegraph) -> Result<InPro
     Ok(engine)
 }
 
-/// The parts of a run that a picture tells apart.
+/// The parts of a run that a picture shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     Prefill,
@@ -161,7 +161,7 @@ struct State {
     note: Option<&'static str>,
 }
 
-/// What was sampled since the start: all of it, and what was assigned to a part.
+/// The samples since the start: all of them, and those assigned to each part.
 struct Sampling {
     guard: ProfilerGuard<'static>,
     all: UnresolvedReport,
@@ -182,7 +182,7 @@ impl Flamegraph {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Assigns what was sampled since the last call to `part`, or to none.
+    /// Assigns the samples since the last call to `part`, or to none.
     fn settle(&self, part: Option<Part>) {
         if let Some(sampling) = &mut self.state().sampling {
             sampling.settle(part);
@@ -217,7 +217,7 @@ impl Sampling {
         self.all = now;
     }
 
-    /// All stacks with the part's name at the root and the thread's after it, and how many of their frames have names.
+    /// All stacks, with the names of part and thread at the root, and how many of their frames have names.
     fn into_report(self) -> (Report, Names) {
         let timing = self.all.timing;
         let mut data = std::collections::HashMap::new();
@@ -225,7 +225,7 @@ impl Sampling {
         for (part, report) in Part::ALL.into_iter().zip(self.parts) {
             for (stack, count) in report.data {
                 let depth = stack.frames.len();
-                // Frames without a name are left out of it.
+                // The conversion drops frames without a name.
                 let mut frames = Frames::from(stack);
                 names.add(depth, &frames, count.unsigned_abs());
                 let thread = std::mem::replace(&mut frames.thread_name, part.name().into());
@@ -237,7 +237,7 @@ impl Sampling {
     }
 }
 
-/// Whether what was sampled can be named.
+/// How many of the sampled frames have names.
 #[derive(Debug, Default)]
 struct Names {
     /// Frames of all samples.
@@ -256,7 +256,7 @@ impl Names {
         self.has_ours = self.has_ours || symbols.any(|symbol| symbol.name().contains("rkllm_bench::"));
     }
 
-    /// What is missing from the picture, and what to do about it.
+    /// What the picture lacks, and what to do about it.
     fn note(&self) -> Option<&'static str> {
         if !self.has_ours {
             Some(
@@ -318,7 +318,7 @@ impl Profiler for Flamegraph {
     }
 }
 
-/// Draws `report` and gives the number of its samples.
+/// Draws `report` and returns the number of its samples.
 fn draw(report: &Report, title: &str, path: &Path) -> Result<isize> {
     let samples = report.data.values().sum();
     if samples == 0 {

@@ -15,13 +15,13 @@ use crate::record::{PromptRecord, RunRecord};
 use crate::report::terminal::unknown_release;
 use crate::report::words::plain;
 
-/// Columns of the bar and of what stands behind it, at most: `0123/4567 59m left`.
+/// Columns of the bar, and most columns of the text after it: `0123/4567 59m left`.
 const BAR: usize = 10;
 const BEHIND: usize = 20;
-/// Columns where nobody knows how many there are.
+/// Assumed width of a terminal whose width is unknown.
 const UNKNOWN: u16 = 80;
 
-/// Where bars are drawn: stderr, unless that is no terminal or shows no styles. A bar is drawn with escape sequences too.
+/// Where bars are drawn: stderr, unless it is no terminal or has no styles. A bar needs escape sequences too.
 fn target() -> ProgressDrawTarget {
     if has_styles() {
         ProgressDrawTarget::stderr()
@@ -34,7 +34,7 @@ fn target() -> ProgressDrawTarget {
 #[derive(Debug)]
 pub(crate) struct Progress {
     bar: ProgressBar,
-    /// Whether the user was warned of a runtime that is not known: once a run is enough.
+    /// Whether the user was warned of an unknown runtime: one warning for each run is enough.
     has_warned: bool,
 }
 
@@ -53,13 +53,13 @@ impl Progress {
             has_warned: false,
         };
         progress.show(UNKNOWN, "", "begins");
-        // Draws nothing where stderr is no terminal. Between inferences the clock of the bar goes on without a call.
+        // Keeps the bar's clock going between calls. Draws nothing if stderr is no terminal.
         progress.bar.enable_steady_tick(Duration::from_secs(1));
         progress
     }
 
-    /// Shows whose inference it is and how far it got. What no line has room for is not cut: the names stand above
-    /// then, folded.
+    /// Shows the model, the prompt and the state of an inference. If they do not fit on one line, the names are folded
+    /// above the bar and not cut.
     fn show(&self, columns: u16, whose: &str, state: &str) {
         let (whose, state) = (&for_terminal(whose), for_terminal(state));
         let room = usize::from(columns).saturating_sub(1 + BAR + 1 + BEHIND);
@@ -83,7 +83,7 @@ impl Progress {
 }
 
 impl Progress {
-    /// Shows what is waited for.
+    /// Shows the reason for waiting.
     pub(crate) fn waits(&self, why: &str) {
         self.show(columns(), &format!("settling: {why}"), "");
     }
@@ -103,12 +103,12 @@ fn columns() -> u16 {
     console::columns(std::io::stderr()).unwrap_or(UNKNOWN)
 }
 
-/// The names of a model and a prompt, neither of which is folded.
+/// The names of a model and a prompt; neither is folded.
 fn whose(model: &str, prompt: &str) -> String {
     format!("{} {}", whole(&plain(model)), whole(&plain(prompt)))
 }
 
-/// How far an inference got: which it is, and the latest decode rate.
+/// The number of the inference, and the latest decode rate.
 fn state(round: Round, prompt: &PromptRecord) -> String {
     let round = match round {
         Round::WarmUp(_) => "warm-up".to_owned(),
@@ -179,7 +179,7 @@ impl Drop for Working {
 #[derive(Debug)]
 pub(crate) struct Repeats {
     bar: ProgressBar,
-    /// What is repeated: pair, run.
+    /// The repeated unit: pair, run.
     what: &'static str,
     repetitions: Repetitions,
 }

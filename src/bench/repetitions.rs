@@ -1,20 +1,20 @@
-//! How much is measured: a number of processes, a time, or whichever ends first; and how a time is given.
+//! A limit on repeated processes: a number, a time budget, or whichever ends first. Also parses durations.
 
 use std::time::Duration;
 
-/// Fewest that are begun whatever the time: a single one shows no variation.
+/// Minimum number of repetitions, whatever the budget: a single one shows no variation.
 pub(crate) const LEAST: usize = 2;
 
-/// How much is measured. Of a number and a time, whichever ends first.
+/// A limit on repetitions. With both a number and a budget, whichever ends first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Repetitions {
-    /// So many; absent: as many as the time allows.
+    /// This number; absent: as many as fit into the budget.
     pub(crate) count: Option<usize>,
-    /// So long, and no longer but for the first [`LEAST`]; absent: as long as it takes.
+    /// Time limit, which the first [`LEAST`] may exceed; absent: none.
     pub(crate) budget: Option<Duration>,
 }
 
-/// Why nothing more is begun.
+/// Why no further repetition starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     /// All were made.
@@ -24,10 +24,10 @@ pub(crate) enum End {
 }
 
 impl Repetitions {
-    /// Whether, after `done` in `elapsed`, nothing more is begun.
+    /// Whether, after `done` repetitions in `elapsed`, no further one starts.
     ///
-    /// By number and time alone, never by the figures: who looks at a verdict after each pair and stops at the first that
-    /// shows something will find a change where there is none many times more often than alpha says.
+    /// Number and time decide, never the figures. Stopping at the first verdict that shows a change would report
+    /// changes that do not exist many times more often than alpha.
     pub(crate) fn end(&self, done: usize, elapsed: Duration) -> Option<End> {
         if self.count.is_some_and(|count| done >= count) {
             Some(End::Count)
@@ -42,7 +42,7 @@ impl Repetitions {
         }
     }
 
-    /// How many there will be in all, by the time that those so far took; absent before the first.
+    /// Expected total number, from the time of those done; absent before the first.
     pub(crate) fn expected(&self, done: usize, elapsed: Duration) -> Option<usize> {
         let of_budget = self.budget.filter(|_| done > 0).map(|budget| {
             let fit = budget.as_nanos() / mean(done, elapsed).as_nanos().max(1);
@@ -51,7 +51,7 @@ impl Repetitions {
         [self.count, of_budget].into_iter().flatten().min()
     }
 
-    /// The time that is left, likewise; absent before the first.
+    /// Expected remaining time; absent before the first.
     pub(crate) fn left(&self, done: usize, elapsed: Duration) -> Option<Duration> {
         let further = self.expected(done, elapsed)?.saturating_sub(done);
         let further = u32::try_from(further).unwrap_or(u32::MAX);
@@ -59,14 +59,14 @@ impl Repetitions {
     }
 }
 
-/// The mean time of one; of none, nothing.
+/// The mean time of one repetition; zero before the first.
 pub(crate) fn mean(done: usize, elapsed: Duration) -> Duration {
     elapsed / u32::try_from(done).unwrap_or(u32::MAX).max(1)
 }
 
-/// A length of time on the command line.
+/// Parses a duration on the command line.
 pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
-    let meant = "a time is meant, such as 90s, 10m or 1h30m";
+    let meant = "expected a duration such as 90s, 10m or 1h30m";
     let time: jiff::SignedDuration = text.parse().map_err(|error| format!("{meant}: {error}"))?;
     match Duration::try_from(time) {
         Ok(time) if !time.is_zero() => Ok(time),

@@ -1,4 +1,4 @@
-//! What a calibration shows, for people.
+//! A calibration's result, for people.
 
 use std::collections::BTreeMap;
 
@@ -11,9 +11,9 @@ use crate::analysis::metrics::Measure;
 use crate::analysis::summary::Disturbance;
 use crate::base::layout::{folded_to, list, whole};
 
-/// Runs a side that have a column.
+/// Numbers of runs a side with a column each.
 const COLUMNS: [usize; 4] = [1, 3, 5, 10];
-const TITLE: &str = "deviation between processes and within one, and the smallest bound that is decided with so many \
+const TITLE: &str = "deviation between processes and within one, and the smallest bound that is decided with this number of \
     runs a side, %";
 
 /// The tables: for each metric its bound, its deviations, and the smallest bounds that are decided, in percent.
@@ -29,7 +29,7 @@ fn heading(metric: &Fitness) -> (&str, &str) {
     (&metric.metric.model, &metric.metric.suite)
 }
 
-/// Metrics of one model and suite under their common name.
+/// The metrics of one model and suite, under their common name.
 fn of_suite(metrics: &[Fitness], width: u16) -> String {
     let columns = ["metric", "bound", "between", "within"].map(str::to_owned);
     let header = columns
@@ -63,7 +63,7 @@ fn name(metric: &Fitness) -> String {
     }
 }
 
-/// A bound in percent; past what a gate could use, only that it is.
+/// A bound in percent; `>100` if a gate could not use it.
 fn bound(ratio: f64) -> String {
     if ratio > 1.0 {
         ">100".to_owned()
@@ -72,7 +72,7 @@ fn bound(ratio: f64) -> String {
     }
 }
 
-/// Whether the metrics are fit to be gated, with how many runs, or at which bounds they would be.
+/// Whether the metrics are fit for a gate, and with how many runs, or else at which bounds they would be.
 pub(crate) fn verdict(metrics: &[Fitness], limits: &Limits, disturbance: &Disturbance, width: u16) -> String {
     let asked = format!("--max-regression {}%", percent(limits.max_regression));
     let first = if disturbance.is_most() {
@@ -102,7 +102,7 @@ fn against_noise() -> String {
     format!("{}, or {}", conditions::against_noise(), conditions::in_turns())
 }
 
-/// A metric that is not decided, and the bound with which it would be.
+/// An undecided metric, and the bound that would be decided.
 fn item(metric: &Fitness) -> String {
     let would = match metric.decidable(MOST_RUNS).and_then(bound_above) {
         Some(bound) => format!("{} % would be decided", percent(bound)),
@@ -115,8 +115,8 @@ fn item(metric: &Fitness) -> String {
     )
 }
 
-/// The flags with which all metrics are decided, and what no sane bound decides is left out; absent where that would
-/// leave none.
+/// The flags with which all metrics are decided. They leave out metrics that no sensible bound decides; absent if none
+/// would be left.
 fn flags_that_do(metrics: &[Fitness], limits: &Limits) -> Option<String> {
     let mut bounds = BTreeMap::<Measure, Option<f64>>::new();
     for metric in metrics.iter().filter(|metric| !metric.is_decided(MOST_RUNS)) {

@@ -1,4 +1,4 @@
-//! What disturbed samples, and what watching cost: one wording for all reports.
+//! Disturbances of samples and the cost of the sampler, in the same words for all reports.
 
 use super::numbers::percent;
 use super::words::plain;
@@ -27,13 +27,13 @@ pub(super) fn marked(summary: &Summary) -> String {
     }
 }
 
-/// What marks mean for the figures, a line each.
+/// The meaning of each mark for the figures, one line each.
 pub(super) fn meanings(summary: &Summary) -> impl Iterator<Item = String> {
     let meaning = |marked: &Marked| Some(format!("{}: {}", marked.mark, plain(marked.meaning.as_ref()?)));
     summary.marked.iter().filter_map(meaning)
 }
 
-/// The disturbances that the machine did not show; absent where it showed all of them during all samples.
+/// The disturbances that the machine cannot report; absent if it reported all of them during all samples.
 fn unseen(summary: &Summary) -> Option<String> {
     let all = summary.requests.successful;
     let kinds = summary.unseen.iter().map(|unseen| match unseen.samples {
@@ -48,7 +48,7 @@ fn hold_the_clocks() -> String {
     format!("hold the clocks (`{}`)", hint::tool_as_root(&["pin"]))
 }
 
-/// What makes processes differ less.
+/// How to make processes differ less.
 pub(super) fn against_noise() -> String {
     format!(
         "what helps against noise: stop other programs, {}",
@@ -56,7 +56,7 @@ pub(super) fn against_noise() -> String {
     )
 }
 
-/// The comparison that noise of the machine disturbs least.
+/// Advice on the comparison that noise of the machine disturbs least.
 pub(super) fn in_turns() -> String {
     format!(
         "compare two builds in turns (`{}`)",
@@ -64,7 +64,7 @@ pub(super) fn in_turns() -> String {
     )
 }
 
-/// What to do where most samples were disturbed.
+/// What to do if most samples were disturbed.
 pub(super) fn advice(disturbance: &Disturbance) -> String {
     let pin = hold_the_clocks();
     let remedies = disturbance.kinds.iter().filter_map(|kind| match kind.as_str() {
@@ -83,7 +83,7 @@ pub(super) fn advice(disturbance: &Disturbance) -> String {
     )
 }
 
-/// What the sampler took; absent where none ran.
+/// The sampler's cost; absent if none ran.
 pub(super) fn sampler(sampler: Option<&SamplerRecord>) -> Option<String> {
     let sampler = sampler?;
     let cost = sampler.cost_percent()?;

@@ -1,11 +1,11 @@
-//! What reports show of a model: made once, shown by several.
+//! The content of a model's reports, computed once for all formats.
 
 use crate::analysis::checks::{self, Outcome};
 use crate::analysis::reference::{self, Finding};
 use crate::analysis::summary::Summary;
 use crate::record::{ModelRecord, PromptRecord, RunRecord};
 
-/// One model of a run, with what follows from its record.
+/// One model of a run, with the results derived from its record.
 #[derive(Debug, Clone)]
 pub struct ModelReport<'a> {
     /// The run.
@@ -14,9 +14,9 @@ pub struct ModelReport<'a> {
     pub model: &'a ModelRecord,
     /// Over all its prompts.
     pub summary: Summary,
-    /// What the checks of each prompt found, in the order of the prompts.
+    /// The checks' findings for each prompt, in the order of the prompts.
     pub outcomes: Vec<Vec<Outcome>>,
-    /// What published figures say.
+    /// The comparison with published figures.
     pub findings: Vec<Finding>,
 }
 

@@ -1,4 +1,4 @@
-//! Where criterion keeps what: the names of its groups and folders.
+//! The names of criterion's groups and folders.
 
 use std::path::PathBuf;
 
@@ -34,17 +34,17 @@ impl Place {
     }
 }
 
-/// Whether criterion keeps a character in a folder's name (criterion 0.8, `make_filename_safe`), as far as it may: it keeps
-/// control characters too.
+/// Whether a character stays in a folder's name, as in criterion 0.8 (`make_filename_safe`). Criterion also keeps
+/// control characters, which this crate replaces.
 fn is_kept(c: char) -> bool {
     !is_active(c) && !['?', '"', '/', '\\', '*', '<', '>', ':', '|', '^'].contains(&c)
 }
 
 /// Criterion's group for a model and a suite: `<model>/<suite>`.
 ///
-/// Criterion turns it into a folder's name: it writes `_` for `/` and cuts off what is past 64 bytes. A name that could then be
-/// another's, or lead elsewhere, ends in a digest of the whole instead; so does one whose suite has a `_` of its own (`a_b/c`
-/// and `a/b_c`).
+/// Criterion makes a folder's name of it: it replaces `/` by `_` and truncates to 64 bytes. If the result could be
+/// ambiguous or lead to another folder, the name ends in a digest of the whole instead. This includes suites with a `_`
+/// in their name (`a_b/c` and `a/b_c`).
 fn group_name(model: &str, suite: &str) -> String {
     let whole = format!("{model}/{suite}");
     let is_short = whole.len() <= MOST_OF_A_FOLDER && !suite.contains('_');

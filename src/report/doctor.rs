@@ -12,12 +12,12 @@ use crate::machine::doctor::{Fitness, Item, Verdict};
 
 /// Version of the JSON document's shape.
 const SCHEMA_VERSION: u32 = 2;
-/// What tells this JSON from others.
+/// Identifies this kind of JSON document.
 const KIND: &str = "rkllm-bench doctor";
 /// Faults that one line names.
 const MOST_NAMED: usize = 4;
 
-/// The verdict alone, without a line's end.
+/// Only the verdict, without a newline.
 pub fn line(items: &[Item]) -> String {
     let (word, why) = match Fitness::of(items) {
         Fitness::Fit => return "board: fit to measure".to_owned(),
@@ -26,7 +26,7 @@ pub fn line(items: &[Item]) -> String {
     };
     let found: Vec<String> = with(items, why).map(|item| clip(&item.found)).collect();
     if found.is_empty() {
-        return format!("board: {word}: nothing was looked at");
+        return format!("board: {word}: nothing was examined");
     }
     let more = match found.len().saturating_sub(MOST_NAMED) {
         0 => String::new(),
@@ -40,8 +40,8 @@ pub fn line(items: &[Item]) -> String {
     )
 }
 
-/// All findings, the gravest first, and the commands that fix what is bad. Lines have `width` columns, but for
-/// commands, which are to be copied.
+/// All findings, the most serious first, and the commands that fix them. Lines have `width` columns, except commands,
+/// which stay in one piece for copying.
 pub fn text(board: &Board, items: &[Item], width: u16) -> String {
     let fit = Fitness::of(items).name();
     let known = [board.name.as_ref().or(board.cpu.as_ref()), board.soc.as_ref()];
@@ -65,7 +65,7 @@ pub fn text(board: &Board, items: &[Item], width: u16) -> String {
         .flat_map(|command| command.split(" && "))
         .collect();
     if !commands.is_empty() {
-        text += "\nwhat mends it, line by line:\n";
+        text += "\ncommands that fix this:\n";
     }
     for (index, command) in commands.iter().enumerate() {
         if !commands[..index].contains(command) {
@@ -82,11 +82,11 @@ pub fn text(board: &Board, items: &[Item], width: u16) -> String {
 /// The same as a JSON document, with the board as it was read.
 ///
 /// # Panics
-/// Never: the document has string keys and finite numbers alone.
+/// Never: the document has only string keys and finite numbers.
 pub fn json(board: &Board, items: &[Item]) -> String {
     #[derive(Serialize)]
     struct Content<'a> {
-        /// Absent where that is not known.
+        /// Absent if unknown.
         fit: Option<bool>,
         fitness: Fitness,
         items: &'a [Item],
@@ -110,7 +110,7 @@ fn with(items: &[Item], verdict: Verdict) -> impl Iterator<Item = &Item> {
     items.iter().filter(move |item| item.verdict == verdict)
 }
 
-/// A line or more for each item, what was found in a column of its own.
+/// One or more lines for each item, with the findings in their own column.
 fn rows(items: &[&Item], width: u16) -> String {
     let widest = |text: fn(&Item) -> &str| items.iter().map(|item| text(item).len()).max().unwrap_or(0);
     let verdicts = widest(|item| item.verdict.name());
@@ -158,7 +158,7 @@ mod tests {
             line(&examined(&unseen).1),
             "board: cannot tell: driver version unknown (rkllm-bench doctor)"
         );
-        assert_eq!(line(&[]), "board: cannot tell: nothing was looked at");
+        assert_eq!(line(&[]), "board: cannot tell: nothing was examined");
         let many = vec![Item::new("x", Verdict::Bad, "x"); 6];
         assert_eq!(
             line(&many),

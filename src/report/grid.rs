@@ -1,4 +1,4 @@
-//! Tables that never break a cell: where one does not fit, its layout changes.
+//! Tables that never break a cell. A table that does not fit uses another layout.
 
 use std::ops::Range;
 
@@ -7,9 +7,9 @@ use textwrap::core::display_width;
 
 use crate::base::layout::{folded_within, unglued, whole};
 
-/// Columns between two cells: the usual number, then the one that makes more tables fit.
+/// Columns between two cells: the usual number, then a smaller one that makes more tables fit.
 const GAPS: [u16; 2] = [2, 1];
-/// What stands below a name is indented by so much.
+/// Indentation of lines below a name.
 const INDENT: usize = 2;
 
 /// A table whose first column names its rows. Cells may have several lines.
@@ -21,7 +21,7 @@ pub(crate) struct Grid {
 }
 
 impl Grid {
-    /// Without rows. The columns of `right` are aligned to the right.
+    /// A table without rows. The columns of `right` are aligned to the right.
     pub(crate) fn new<T: Into<String>>(header: impl IntoIterator<Item = T>, right: Range<usize>) -> Self {
         Self {
             header: header.into_iter().map(Into::into).collect(),
@@ -35,9 +35,11 @@ impl Grid {
         self.rows.push(cells.into_iter().collect());
     }
 
-    /// The first of these layouts that has at most `width` columns: a line a row; the name on a line of its own above
-    /// the other cells; the name, and each cell below it with its column's name. The last may hold a word that is
-    /// wider.
+    /// The first of these layouts that has at most `width` columns:
+    ///
+    /// 1. one line for each row;
+    /// 2. the name on its own line above the other cells;
+    /// 3. the name, and below it each cell with its column's name. A single word may still be wider.
     pub(crate) fn fitted(&self, width: u16) -> String {
         let layouts = [Self::beside, Self::below];
         let fitting = layouts
@@ -48,15 +50,15 @@ impl Grid {
         unglued(&text)
     }
 
-    /// A line a row, and the columns that it takes.
+    /// One line for each row, and the width of the widest.
     fn beside(&self, gap: u16) -> (String, usize) {
         let lines = drawn(&self.header, &self.rows, &self.right, gap);
         let widest = widest(lines.iter());
         (lines.join("\n") + "\n", widest)
     }
 
-    /// The name on a line of its own, once for neighbours of one name; and the columns of what is below. A longer name
-    /// stands as it is in any layout.
+    /// The name on its own line, once for neighbouring rows with the same name; and the width of the widest other line.
+    /// A longer name is not broken in any layout.
     fn below(&self, gap: u16) -> (String, usize) {
         let cells = |row: &[String]| row.get(1..).unwrap_or_default().to_vec();
         let right = self.right.start.saturating_sub(1)..self.right.end.saturating_sub(1);
@@ -80,7 +82,7 @@ impl Grid {
         (text, INDENT + widest(drawn.iter()))
     }
 
-    /// The name, once for neighbours of one name, and each cell with its column's name.
+    /// The name, once for neighbouring rows with the same name, and each cell with its column's name.
     fn stacked(&self, width: u16) -> String {
         let mut text = String::new();
         let mut above = None;
@@ -111,7 +113,7 @@ fn on_one_line(cell: &str) -> String {
     cell.lines().collect::<Vec<_>>().join(" ")
 }
 
-/// Lines that a row takes.
+/// Number of lines of a row.
 fn height(cells: &[String]) -> usize {
     let lines = cells.iter().map(|cell| cell.lines().count());
     lines.max().unwrap_or(0).max(1)
@@ -121,7 +123,7 @@ fn widest<'a>(lines: impl Iterator<Item = &'a String>) -> usize {
     lines.map(|line| display_width(line)).max().unwrap_or(0)
 }
 
-/// The lines of a table that is as wide as it is.
+/// The lines of a table at its natural width.
 fn drawn(header: &[String], rows: &[Vec<String>], right: &Range<usize>, gap: u16) -> Vec<String> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);

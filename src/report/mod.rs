@@ -1,5 +1,4 @@
-//! What a person reads: text from run records, from a verdict, or from what the doctor found. Nothing here measures or
-//! decides.
+//! Output for people: text from run records, verdicts and the doctor's findings. Nothing here measures or decides.
 
 pub mod benchmark;
 pub(crate) mod calibration;

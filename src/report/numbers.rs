@@ -1,6 +1,6 @@
 //! Numbers as all reports write them.
 
-/// A value in four digits; more where it has more before the point.
+/// A value with four digits, or with all digits before the point if those are more.
 pub(super) fn value(value: f64) -> String {
     let decimals = match value.abs() {
         size if !size.is_finite() => return "-".into(),
@@ -12,16 +12,16 @@ pub(super) fn value(value: f64) -> String {
     format!("{value:.decimals$}")
 }
 
-/// A ratio in percent without digits that say nothing: `5`, `0.5`.
+/// A ratio in percent without trailing zeros: `5`, `0.5`.
 pub(super) fn percent(ratio: f64) -> String {
     let text = format!("{:.2}", ratio * 100.0);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// Widest bound that is proposed, as a ratio: past it a gate would let pass what everybody would notice.
+/// Widest bound that is proposed, as a ratio: beyond it a gate would pass changes that everybody notices.
 const WIDEST_BOUND: f64 = 0.5;
 
-/// The next bound above `ratio` that a person would type, as a ratio; absent where none makes sense.
+/// The next round bound above `ratio`, as a ratio; absent if none makes sense.
 pub(super) fn bound_above(ratio: f64) -> Option<f64> {
     let step = match ratio {
         ratio if ratio < 0.1 => 0.005,

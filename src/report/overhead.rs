@@ -1,4 +1,4 @@
-//! What a server adds to its runtime, for people and as JSON.
+//! The overhead that a server adds to its runtime, for people and as JSON.
 
 use crate::analysis::overhead::{Cost, OfPrompt, Overhead};
 use crate::base::layout::{self, whole};
@@ -9,7 +9,7 @@ use crate::report::words::plain;
 /// Version of the JSON document.
 const SCHEMA_VERSION: u32 = 1;
 
-/// Two tables, at most `width` columns wide: the first token, and each after it.
+/// Two tables of at most `width` columns: the first token, and each further token.
 pub(crate) fn text(overhead: &Overhead, width: u16) -> String {
     let ttft = table("TTFT, ms", overhead, |prompt| prompt.ttft, overhead.ttft, width);
     let per_token = table(

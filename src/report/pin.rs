@@ -11,7 +11,7 @@ use crate::machine::pin::apply::Held;
 use crate::machine::pin::plan::{Missing, Plan};
 
 /// Stands above whatever users see of it.
-const EXPERIMENTAL: &str = "experimental: nobody has tried this on a board\n";
+const EXPERIMENTAL: &str = "experimental: not yet tried on a board\n";
 
 /// The writes that a plan would make.
 pub(crate) fn plan(plan: &Plan) -> String {
@@ -46,14 +46,14 @@ pub(crate) fn outcome(held: &[Held], absent: &[Missing]) -> String {
     text + &missing(absent)
 }
 
-/// The clocks that cannot be held; nothing where there are none.
+/// The clocks that cannot be held; empty without any.
 pub(crate) fn missing(missing: &[Missing]) -> String {
     missing.iter().fold(String::new(), |text, clock| {
         text + &format!("{}: CANNOT BE HELD: {}\n", clock.what, plain(&clock.why))
     })
 }
 
-/// That the clocks were given back, or what of them was not.
+/// Reports whether the clocks were restored, and which were not.
 pub(crate) fn given_back(faults: &[String], state: &Path) -> String {
     if faults.is_empty() {
         return "the clocks are as they were found\n".to_owned();
@@ -64,7 +64,7 @@ pub(crate) fn given_back(faults: &[String], state: &Path) -> String {
     }
     let _ = writeln!(
         text,
-        "{} remembers them: try `{}` again; a reboot gives them back too",
+        "{} records them: run `{}` again; a reboot resets them too",
         plain(&state.shown().to_string()),
         hint::tool_as_root(&["unpin"])
     );
@@ -82,8 +82,8 @@ mod tests {
         let faults = ["/a: x was refused: \u{1b}[31m".to_owned(), "/b: |`<b>".to_owned()];
         assert_eq!(
             given_back(&faults, path),
-            "2 values NOT GIVEN BACK:\n  /a: x was refused: \u{fffd}[31m\n  /b: |`<b>\n/run/rkllm-bench/pin.json remembers them: \
-             try `sudo rkllm-bench unpin` again; a reboot gives them back too\n"
+            "2 values NOT GIVEN BACK:\n  /a: x was refused: \u{fffd}[31m\n  /b: |`<b>\n/run/rkllm-bench/pin.json records them: \
+             run `sudo rkllm-bench unpin` again; a reboot resets them too\n"
         );
     }
 
@@ -100,7 +100,7 @@ mod tests {
         };
         assert_eq!(
             outcome(&[clock(&[]), clock(&["/f: refused"])], &[absent]),
-            "experimental: nobody has tried this on a board\nDDR: held at 2112 MHz\nDDR: NOT HELD at 2112 MHz\n  /f: refused\n\
+            "experimental: not yet tried on a board\nDDR: held at 2112 MHz\nDDR: NOT HELD at 2112 MHz\n  /f: refused\n\
              NPU: CANNOT BE HELD: no node\n"
         );
     }

@@ -1,4 +1,4 @@
-//! Published figures beside a run's, as text and as Markdown.
+//! Comparison of a run with published figures, as text and as Markdown.
 
 use super::grid::Grid;
 use super::markup::{code, prose};
@@ -71,12 +71,12 @@ fn not_measured_as_text(name: &str, row: &Row, width: u16) -> String {
     folded_to(width, &format!("{name}: {what}: {}", whole(&command)))
 }
 
-/// What is missing, and the command that measures it.
+/// The missing measurement, and the command that makes it.
 fn not_measured(row: &Row) -> [String; 2] {
     let (prompt, new) = (row.prompt_tokens, row.new_tokens);
     [
         format!(
-            "{row} is published for {prompt} prompt tokens and {new} new ones, of which this run has no sample"
+            "{row} is published for {prompt} prompt tokens and {new} new ones; this run has no such sample"
         ),
         format!("cargo bench --bench table -- --prompt-tokens {prompt} --new-tokens {new}"),
     ]

@@ -10,10 +10,10 @@ use crate::record::run_folder::Entry;
 
 /// Version of the JSON document's shape.
 const SCHEMA_VERSION: u32 = 1;
-/// What tells this JSON from others.
+/// Identifies this kind of JSON document.
 const KIND: &str = "rkllm-bench runs";
 
-/// A heading for each suite with its models, and a line for each of its runs, in so many columns.
+/// A heading for each suite with its models, and a line for each of its runs, in `width` columns.
 pub(crate) fn text(entries: &[Entry], width: u16) -> String {
     let mut text = String::new();
     for (index, first) in entries.iter().enumerate() {
@@ -32,7 +32,7 @@ pub(crate) fn text(entries: &[Entry], width: u16) -> String {
     text
 }
 
-/// The suite, and the models beside it or, where there is no room, a line each.
+/// The suite, and its models on the same line or, if they do not fit, on one line each.
 fn heading(entry: &Entry, width: u16) -> String {
     let suite = plain(&entry.suite);
     let models: Vec<String> = entry.models.iter().map(|model| plain(model)).collect();
@@ -43,13 +43,13 @@ fn heading(entry: &Entry, width: u16) -> String {
     format!("{suite}:\n    {}\n", models.join("\n    "))
 }
 
-/// Why the run is passed over.
+/// Why comparisons skip the run.
 fn remark(entry: &Entry) -> String {
     let Some(unfit) = entry.unfit else {
         return String::new();
     };
     let filter = entry.filter.as_deref().map_or_else(String::new, |filter| {
-        // The beginning says enough where a line has no room for all.
+        // A line has room only for the beginning.
         let shown: String = plain(filter).chars().take(12).collect();
         let cut = if shown.len() < filter.len() { "…" } else { "" };
         format!(" ({shown}{cut})")
@@ -70,7 +70,7 @@ pub(crate) fn json(entries: &[Entry]) -> String {
         samples: usize,
         status: Status,
         filter: Option<&'a str>,
-        /// Why no comparison takes it; null: it is taken.
+        /// Why comparisons skip it; null: they use it.
         passed_over: Option<String>,
     }
     #[derive(Serialize)]

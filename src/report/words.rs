@@ -3,8 +3,8 @@
 use crate::base::foreign::is_active;
 use crate::record::Status;
 
-/// `text` on one line and without what a terminal would obey, XML cannot hold or would turn round the text behind it:
-/// names and messages come from files and from the runtime.
+/// `text` on one line, without terminal escapes, characters that XML forbids, and marks that reverse the text
+/// direction. Names and messages come from files and from the runtime, so they may contain any of these.
 pub(crate) fn plain(text: &str) -> String {
     let plain = |c: char| match c {
         '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}' => ' ',
@@ -19,7 +19,7 @@ pub(super) fn plain_lines(text: &str) -> String {
     text.lines().map(plain).collect::<Vec<_>>().join("\n")
 }
 
-/// That a run did not come to its end; nothing of one that did.
+/// A sentence about a run that did not finish; absent for a complete run.
 pub(super) const fn unfinished(status: Status) -> Option<&'static str> {
     match status {
         Status::Complete => None,

@@ -3,7 +3,6 @@
 use crate::base::number::Long as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -12,38 +11,27 @@ use crate::inference::{Runtime, RuntimeIdentity, ServerIdentity};
 use crate::machine::board::{Board, Clock, mhz};
 use crate::record::{ModelRecord, RunRecord};
 
-/// A group of facts about a run, named as `--allow` takes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// A part of a run's setup that must be equal on both sides of a comparison; the value of `--allow`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Aspect {
-    /// The model's file.
+    /// The model's file
     Model,
-    /// The suite's prompts.
+    /// The suite's prompts
     Suite,
-    /// The parameters of inferences.
+    /// The parameters of the inferences, such as threads and context window
     Parameters,
-    /// The library behind the C API.
+    /// The library behind the C API
     Runtime,
-    /// The NPU driver.
+    /// The NPU driver
     Driver,
-    /// Board, processor and platform.
+    /// Board, processor and platform
     Soc,
-    /// Governors, limits and fixed frequencies of CPU, NPU and DDR.
+    /// Governors and frequency limits of CPU, NPU and DDR
     Frequencies,
 }
 
 impl Aspect {
-    /// All values.
-    pub const ALL: [Self; 7] = [
-        Self::Model,
-        Self::Suite,
-        Self::Parameters,
-        Self::Runtime,
-        Self::Driver,
-        Self::Soc,
-        Self::Frequencies,
-    ];
-
     /// Its name.
     pub const fn name(self) -> &'static str {
         match self {
@@ -58,19 +46,7 @@ impl Aspect {
     }
 }
 
-impl FromStr for Aspect {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|aspect| aspect.name() == text);
-        found.ok_or_else(|| {
-            let names = Self::ALL.map(Self::name).join(", ");
-            format!("there is no such difference; there are {names}")
-        })
-    }
-}
-
-/// A fact in which the runs of a comparison differ.
+/// Something in which the runs of a comparison differ.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
     /// What it belongs to.

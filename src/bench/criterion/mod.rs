@@ -1,4 +1,4 @@
-//! Criterion: the process that runs it, what it is given, and what it says.
+//! Criterion: the process that runs it, the replay of recorded samples, and its output.
 
 pub(crate) mod process;
 pub(crate) mod replay;

@@ -1,5 +1,5 @@
-//! Criterion's process. Criterion reads the process's arguments itself and rejects what it does not know, so it gets a
-//! process of its own with its own arguments, and a file that says what to do.
+//! Criterion's process. Criterion reads the process's arguments itself and rejects options that it does not know. So it
+//! runs in a separate process with its own arguments and a file with its task.
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -27,18 +27,18 @@ use crate::measure::recorder::Plan;
 use crate::record::RunRecord;
 use crate::runtime::engine::die_with;
 
-/// Names the file that says what criterion's process is to do.
+/// Path of the file with the task of criterion's process.
 const TASK_VARIABLE: &str = "RKLLM_BENCH_CRITERION_TASK";
-/// Holds the id of the process that started criterion's, which ends with it.
+/// Id of the parent process, with which criterion's process ends.
 const PARENT_VARIABLE: &str = "RKLLM_BENCH_CRITERION_PARENT";
-/// How often a wait looks whether the user asked to stop.
+/// How often a wait checks whether the user asked to stop.
 const TICK: Duration = Duration::from_millis(20);
-/// How long what it printed last may take to come, once it has ended: as good as no time, unless the machine is busy.
+/// How long to wait for the rest of its output after its end. That takes almost no time unless the machine is busy.
 const DRAIN: Duration = Duration::from_secs(5);
-/// The same once the user asked to stop.
+/// The same after the user asked to stop.
 const SHORT_DRAIN: Duration = Duration::from_millis(300);
 
-/// What criterion's process is to do.
+/// The task of criterion's process.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Task {
     /// Replay what was recorded.
@@ -56,7 +56,7 @@ impl Task {
         Self::Replay { record, quick }
     }
 
-    /// The task of this process, when it is criterion's.
+    /// The task of this process; absent if it is not criterion's process.
     pub(crate) fn of_this_process() -> Option<Result<Self>> {
         let path = std::env::var_os(TASK_VARIABLE)?;
         Some(Self::load(Path::new(&path)))
@@ -93,9 +93,9 @@ impl Task {
 pub(crate) enum Ended {
     /// With success.
     Well,
-    /// Otherwise; why is said.
+    /// With an error, which was printed.
     Badly,
-    /// By this signal to us.
+    /// Because this program received this signal.
     Stopped(u8),
 }
 
@@ -109,7 +109,7 @@ impl Ended {
     }
 }
 
-/// Runs criterion's process on `task`. What it prints is passed on line by line, or kept and given back.
+/// Runs criterion's process on `task`. Its output is printed line by line, or returned.
 pub(crate) fn start(options: &Options, task: &Task, output: Output) -> Result<(Ended, String)> {
     let failed =
         |what: &str, error: std::io::Error| Error::Worker(format!("criterion's process, {what}: {error}"));
@@ -125,7 +125,7 @@ pub(crate) fn start(options: &Options, task: &Task, output: Output) -> Result<(E
         .env(TASK_VARIABLE, &file)
         .env(PARENT_VARIABLE, std::process::id().to_string())
         .env("CRITERION_HOME", paths::criterion_home())
-        // Its output goes through this process: criterion would panic when the reader leaves.
+        // Its output goes through this process, because criterion panics on a closed pipe.
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         // A Ctrl-C in the terminal is for this process, which ends the other one.
@@ -154,8 +154,9 @@ fn write_task(path: &Path, task: &Task) -> std::io::Result<()> {
     writer.flush()
 }
 
-/// Waits for criterion's process, whose output is read meanwhile, and ends it when the user wants to stop. Without a deadline:
-/// its statistics take as long as the samples and the number of resamples ask for.
+/// Waits for criterion's process, reads its output meanwhile, and ends it when the user asks to stop.
+///
+/// There is no deadline: the time of its statistics depends on the samples and the number of resamples.
 fn wait(child: &mut Child, output: Output) -> std::io::Result<(ExitStatus, String)> {
     let lines = lines_of(child);
     let mut kept = String::new();
@@ -163,7 +164,7 @@ fn wait(child: &mut Child, output: Output) -> std::io::Result<(ExitStatus, Strin
         match lines.recv_timeout(TICK) {
             Ok(line) => output.take(&line, &mut kept),
             Err(RecvTimeoutError::Timeout) => {}
-            // It may live on without its output.
+            // The process may outlive its output.
             Err(RecvTimeoutError::Disconnected) => std::thread::sleep(TICK),
         }
         if let Some(status) = child.try_wait()? {
@@ -173,7 +174,7 @@ fn wait(child: &mut Child, output: Output) -> std::io::Result<(ExitStatus, Strin
             break child::kill_group(child).ok_or_else(|| child::undead(child))?;
         }
     };
-    // What it started, such as gnuplot, may hold its pipes for longer than it lives.
+    // Its children, such as gnuplot, may keep its pipes open after its end.
     let end = Instant::now() + if signals::is_stopped() { SHORT_DRAIN } else { DRAIN };
     while let Ok(line) = lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
         output.take(&line, &mut kept);
@@ -192,7 +193,7 @@ fn lines_of(child: &mut Child) -> Receiver<Line> {
     let (sender, lines) = channel();
     if let Some(stdout) = child.stdout.take() {
         let sender = sender.clone();
-        // A receiver that has gone wants no more lines.
+        // Without a receiver the lines are dropped.
         std::thread::spawn(move || each_line(stdout, |line| drop(sender.send(Line::Out(line.into())))));
     }
     if let Some(stderr) = child.stderr.take() {
@@ -201,12 +202,12 @@ fn lines_of(child: &mut Child) -> Receiver<Line> {
     lines
 }
 
-/// What becomes of criterion's stdout.
+/// What happens to criterion's stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Output {
-    /// It is printed as it comes, without empty lines and what only says that criterion is at work.
+    /// It is printed at once, without empty lines and status lines.
     PassedOn,
-    /// It is kept. Its messages are passed on as they come.
+    /// It is returned. Messages on stderr are printed at once.
     Kept,
 }
 
@@ -232,8 +233,8 @@ fn pass_on_message(line: &str) {
     }
 }
 
-/// Whether a line only says what criterion is at. Where it says how long it warms up and how often it iterates, that is
-/// what the replay has it believe.
+/// Whether a line only reports criterion's status. Its warm-up times and iteration counts are those of the replay, not
+/// of the model.
 fn is_status(line: &str) -> bool {
     line.starts_with("Benchmarking ") || line == "Gnuplot not found, using plotters backend"
 }

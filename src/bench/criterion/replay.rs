@@ -1,8 +1,8 @@
-//! Gives criterion what was recorded.
+//! Replays recorded durations to criterion.
 //!
-//! One inference feeds several phases, and criterion takes one number a run, so nothing is measured here: each
-//! benchmark replays its recorded durations through `iter_custom`. Criterion divides by the iteration counts that it
-//! chose itself, so what it stores is the recording, to the nanosecond.
+//! One inference yields several phases, but criterion takes one number from each run. So nothing is measured here:
+//! each benchmark replays its recorded durations through `iter_custom`, multiplied by criterion's iteration count.
+//! Criterion divides by that count, so it stores the recorded durations to the nanosecond.
 
 use std::time::Duration;
 
@@ -15,35 +15,34 @@ use crate::record::phase::{MIN_SAMPLES, Phase, durations, identifier, phases, pl
 use crate::record::{ModelRecord, PromptRecord, RunRecord};
 use crate::report::criterion_folder::Place;
 
-/// Resamples of criterion's bootstrap; its own default of 100,000 takes seconds a benchmark.
+/// Resamples of criterion's bootstrap. Its own default of 100,000 takes seconds for each benchmark.
 const RESAMPLES: usize = 10_000;
 
 /// Criterion estimates the time of an iteration from the warm-up's wall time. The first call sleeps this long, beyond
 /// the warm-up time, so that one call ends the warm-up and the estimate is steady.
 const WARM_UP_SLEEP: Duration = Duration::from_millis(2);
 const WARM_UP_TIME: Duration = Duration::from_millis(1);
-/// Measurement time a sample. Many times the sleep: criterion warns when it believes that less than two iterations
-/// fit, and a sleep on a busy machine can take much longer than asked.
+/// Measurement time for each sample: many times the sleep. Criterion warns if it estimates that fewer than two
+/// iterations fit, and a sleep on a busy machine can take much longer than requested.
 const TIME_PER_SAMPLE: Duration = Duration::from_millis(100);
 
-/// Criterion with our unit, set up from this process's arguments.
+/// Criterion with tokens per second as its rate, configured by this process's arguments.
 pub(crate) fn criterion() -> Criterion<TokenTime> {
     Criterion::default()
         .with_measurement(TokenTime)
         .nresamples(RESAMPLES)
         .configure_from_args()
-        // A group's name may be a digest, so the filter is ours to apply.
+        // A group's name may be a digest, so this crate applies the filter.
         .with_benchmark_filter(BenchmarkFilter::AcceptAll)
 }
 
-/// Replays the benchmarks of a record that `selects` takes by their identifiers into criterion, which reads this process's
-/// arguments. `quick` is whether those ask for its quick mode.
+/// Replays the benchmarks of a record whose identifiers `selects` accepts. Criterion reads this process's arguments;
+/// `quick` is whether they include its quick mode.
 ///
-/// `begins` gets the identifier of each benchmark before criterion does: criterion cuts long ones off where it prints
-/// them.
+/// `begins` gets the full identifier of each benchmark first, because criterion cuts long ones in its output.
 ///
-/// Each benchmark is a group object of its own, though the groups' names repeat: criterion would draw the benchmarks of an object
-/// in one picture, whatever their phases are, and their rates over the number of tokens. `report::pages` draws instead.
+/// Each benchmark gets its own group object, though the groups' names repeat. For one object criterion would draw all
+/// phases in one picture, and their rates over the number of tokens. `report::pages` draws the charts instead.
 pub(crate) fn replay(record: &RunRecord, quick: bool, selects: &dyn Fn(&str) -> bool, begins: &dyn Fn(&str)) {
     let mut criterion = criterion();
     for benchmark in benchmarks(record, selects) {
@@ -78,7 +77,7 @@ pub(crate) struct Benchmark<'a> {
     pub(crate) prompt: &'a PromptRecord,
 }
 
-/// The benchmarks of a record whose identifiers `selects` takes, in criterion's order.
+/// The benchmarks of a record whose identifiers `selects` accepts, in criterion's order.
 pub(crate) fn benchmarks<'a>(record: &'a RunRecord, selects: &dyn Fn(&str) -> bool) -> Vec<Benchmark<'a>> {
     let mut found = Vec::new();
     for model in &record.models {
@@ -124,8 +123,9 @@ pub(crate) fn replay_benchmark(
     });
 }
 
-/// Answers criterion's calls: one of warm-up, then one a sample. Its quick mode has no warm-up, and ends with the
-/// first call from the second on that leaves the measurement time behind.
+/// Answers criterion's calls: one for the warm-up, then one for each sample.
+///
+/// Its quick mode has no warm-up. It ends with the first call, from the second on, that exceeds the measurement time.
 struct Calls<'a> {
     durations: &'a [Duration],
     quick: bool,
@@ -152,7 +152,7 @@ impl Calls<'_> {
     }
 }
 
-/// Wall time whose rates are tokens a second.
+/// Wall time, with rates in tokens per second.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct TokenTime;
 

@@ -1,4 +1,4 @@
-//! Criterion's part of a run: what it is given, whether it kept its results, and what it says.
+//! Criterion's part of a run: its input, whether it saved its results, and its output.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -20,23 +20,23 @@ use crate::record::phase::{MIN_SAMPLES, QUICK_SAMPLES};
 use crate::report::criterion_folder;
 use crate::report::{pages, terminal};
 
-/// Level of criterion's intervals unless the user says otherwise.
+/// Default confidence level of criterion's intervals.
 const CONFIDENCE_LEVEL: f64 = 0.95;
 
-/// What came of criterion's part.
+/// The outcome of criterion's part.
 #[derive(Debug)]
 pub(crate) struct Statistics {
     pub(crate) ended: Ended,
-    /// What it says, for people.
+    /// Its output, for people.
     pub(crate) text: String,
     /// The lines that name its report and the charts; empty where there are none.
     pub(crate) page: String,
-    /// An error where it did not keep its results.
+    /// An error if it did not save its results.
     pub(crate) kept: Result<()>,
 }
 
 impl Statistics {
-    /// Has criterion replay `record`, unless the record is all that is wanted.
+    /// Starts criterion's replay of `record`, except with `--record-only`.
     pub(crate) fn of_run(options: &Options, record: &RunRecord, selects: &dyn Fn(&str) -> bool) -> Self {
         let of_none = |ended, kept| Self {
             ended,
@@ -53,7 +53,7 @@ impl Statistics {
     fn of_replay(options: &Options, record: &RunRecord, selects: &dyn Fn(&str) -> bool) -> Result<Self> {
         let replayed = replayable(record, fewest(options));
         if options.mode() == Mode::Test {
-            let task = Task::replay(replayed, options.quick);
+            let task = Task::replay(replayed, options.criterion.quick);
             let (ended, _) = process::start(options, &task, Output::PassedOn)?;
             return Ok(Self {
                 ended,
@@ -63,13 +63,13 @@ impl Statistics {
             });
         }
         let start = now_of(&paths::criterion_home());
-        let task = Task::replay(replayed, options.quick);
+        let task = Task::replay(replayed, options.criterion.quick);
         let (ended, output) = with_progress(options, &task)?;
         let caution = terminal::caution(record);
         let mut statistics = Self::new(options, ended, text(options, &output, caution.as_deref()), record);
-        // Under cargo-criterion, which keeps them instead, criterion prints nothing.
+        // Under cargo-criterion, which stores the results instead, criterion prints nothing.
         let others_keep = is_port_named() && verdicts::raw(&output).is_empty();
-        let keeps = !options.discard_baseline && !others_keep;
+        let keeps = !options.criterion.discard_baseline && !others_keep;
         if let (Task::Replay { record, .. }, Ended::Well, true) = (&task, ended, keeps) {
             let kept = check_kept(record, selects, start).and_then(|()| sync_saved(options, record, selects));
             statistics.kept = kept.and(statistics.kept);
@@ -77,7 +77,7 @@ impl Statistics {
         Ok(statistics)
     }
 
-    /// Has criterion compare results that were saved before.
+    /// Starts criterion's comparison of saved results.
     pub(crate) fn of_saved(options: &Options, record: &RunRecord) -> Result<Self> {
         let (ended, output) = with_progress(options, &Task::replay(record.clone(), false))?;
         let mut statistics = Self::new(options, ended, text(options, &output, None), record);
@@ -102,7 +102,7 @@ impl Statistics {
                 }
                 Err(error) => statistics.kept = Err(error),
             }
-            if !options.noplot {
+            if !options.criterion.noplot {
                 let index = home.join("report/index.html");
                 let line = format!("report: {}\n", index.shown());
                 statistics.page += &line;
@@ -121,28 +121,31 @@ fn with_progress(options: &Options, task: &Task) -> Result<(Ended, String)> {
     process::start(options, task, Output::Kept)
 }
 
-/// What of criterion's output is shown: its verdicts, or its own text where the user wants that.
+/// The part of criterion's output that is shown: its verdicts, or its own text with `--verbose`.
 fn text(options: &Options, output: &str, caution: Option<&str>) -> String {
-    let is_bencher = options.output_format.as_deref() == Some("bencher");
+    let is_bencher = options.criterion.output_format.as_deref() == Some("bencher");
     let compared = verdicts::compared(output);
-    if options.verbose || is_bencher || (options.quiet && options.load_baseline.is_some()) {
+    if options.criterion.verbose
+        || is_bencher
+        || (options.criterion.quiet && options.criterion.load_baseline.is_some())
+    {
         let caution = caution.filter(|_| compared.iter().any(|benchmark| benchmark.change.is_some()));
         let caution = caution.map(|line| format!("{line}\n")).unwrap_or_default();
         caution + &verdicts::raw(output)
-    } else if options.quiet || compared.is_empty() {
+    } else if options.criterion.quiet || compared.is_empty() {
         String::new()
     } else {
-        let level = options.confidence_level.unwrap_or(CONFIDENCE_LEVEL);
+        let level = options.criterion.confidence_level.unwrap_or(CONFIDENCE_LEVEL);
         terminal::changes(&compared, &against(options), level, caution, width())
     }
 }
 
-/// What criterion compares with. What is saved under a name is compared with what was there before.
+/// The results that criterion compares with. With `--save-baseline` they are the earlier results of that name.
 fn against(options: &Options) -> String {
     let named = [
-        &options.baseline,
-        &options.baseline_lenient,
-        &options.save_baseline,
+        &options.criterion.baseline,
+        &options.criterion.baseline_lenient,
+        &options.criterion.save_baseline,
     ];
     match named.into_iter().flatten().find(|name| *name != "base") {
         Some(name) => format!("baseline {name}"),
@@ -171,7 +174,7 @@ fn benchmarks(record: &RunRecord, selects: &dyn Fn(&str) -> bool) -> Vec<(String
         .collect()
 }
 
-/// The time by the clock that gives files in `folder` their times: a file server's may lag or lead.
+/// The time by the clock that stamps files in `folder`; the clock of a file server may differ from this machine's.
 fn now_of(folder: &Path) -> SystemTime {
     let of_file = || -> std::io::Result<SystemTime> {
         std::fs::create_dir_all(folder)?;
@@ -179,11 +182,11 @@ fn now_of(folder: &Path) -> SystemTime {
         file.write_all(b"now")?;
         file.metadata()?.modified()
     };
-    // Where no file can be made, criterion's are missed in any case. The kernel's clock for files ticks a few times slower.
+    // If no file can be created, criterion's files are missing too. The kernel's file clock ticks a few times slower.
     of_file().unwrap_or_else(|_| SystemTime::now() - Duration::from_millis(50))
 }
 
-/// Whether criterion kept its results: it goes on past files that it cannot write.
+/// Whether criterion saved its results: it ignores failures to write files.
 fn check_kept(record: &RunRecord, selects: &dyn Fn(&str) -> bool, start: SystemTime) -> Result<()> {
     for (id, folder) in benchmarks(record, selects) {
         let path = folder.join("new/estimates.json");
@@ -199,9 +202,9 @@ fn check_kept(record: &RunRecord, selects: &dyn Fn(&str) -> bool, start: SystemT
     Ok(())
 }
 
-/// Stores what criterion saved under a name that the user gave: it syncs nothing.
+/// Syncs the results of `--save-baseline` to storage, because criterion syncs nothing.
 fn sync_saved(options: &Options, record: &RunRecord, selects: &dyn Fn(&str) -> bool) -> Result<()> {
-    let Some(name) = &options.save_baseline else {
+    let Some(name) = &options.criterion.save_baseline else {
         return Ok(());
     };
     let home = paths::criterion_home();
@@ -210,19 +213,19 @@ fn sync_saved(options: &Options, record: &RunRecord, selects: &dyn Fn(&str) -> b
         .try_for_each(|(_, folder)| atomic::sync_files(&folder.join(name), &home))
 }
 
-/// Criterion would notice a missing baseline only after everything has been measured.
+/// Rejects a missing baseline now, because criterion notices it only after the measurement.
 pub(crate) fn check_baselines(
     options: &Options,
     record: &RunRecord,
     selects: &dyn Fn(&str) -> bool,
 ) -> Result<()> {
     let home = paths::criterion_home();
-    let compared = options.baseline.as_ref().map(|name| {
+    let compared = options.criterion.baseline.as_ref().map(|name| {
         let remedy =
             format!("save one with --save-baseline {name}, or compare where there is one with --baseline-lenient {name}");
         (name, "estimates.json", remedy)
     });
-    let loaded = options.load_baseline.as_ref();
+    let loaded = options.criterion.load_baseline.as_ref();
     let loaded = loaded.map(|name| (name, "sample.json", "--save-baseline saves one".to_owned()));
     for (name, file, remedy) in compared.into_iter().chain(loaded) {
         let all = benchmarks(record, selects);
@@ -239,16 +242,16 @@ pub(crate) fn check_baselines(
     Ok(())
 }
 
-/// Samples of a prompt from which on criterion can do something with them.
+/// Minimum number of samples of a prompt that criterion accepts.
 fn fewest(options: &Options) -> usize {
     match options.mode() {
         Mode::Test => 1,
-        _ if options.quick => QUICK_SAMPLES,
+        _ if options.criterion.quick => QUICK_SAMPLES,
         _ => MIN_SAMPLES,
     }
 }
 
-/// What criterion can replay: prompts with at least `fewest` samples.
+/// The part of a record that criterion can replay: prompts with at least `fewest` samples.
 fn replayable(record: &RunRecord, fewest: usize) -> RunRecord {
     let mut record = record.clone();
     for model in &mut record.models {

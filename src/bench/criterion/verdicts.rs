@@ -1,8 +1,8 @@
-//! Criterion's verdicts, from what its process prints (criterion 0.8). They are in none of the files that it keeps.
+//! Criterion's verdicts, parsed from its output (criterion 0.8). It writes them to none of its files.
 
 use crate::report::terminal::{Change, Compared, Verdict};
 
-/// Begins the line that names a benchmark before criterion prints anything of it. No other line has the character.
+/// First character of the line that names a benchmark before criterion's output about it. No other line has it.
 const BEGINNING: char = '\u{1e}';
 
 /// The line that names a benchmark.
@@ -27,12 +27,12 @@ pub(crate) fn raw(output: &str) -> String {
     }
 }
 
-/// What criterion says of each benchmark of which it printed something.
+/// Criterion's verdict on each benchmark in its output.
 pub(crate) fn compared(output: &str) -> Vec<Compared> {
     output.split(BEGINNING).skip(1).filter_map(of_benchmark).collect()
 }
 
-/// From the benchmark's name to what was printed of it.
+/// The output about each benchmark, by its name.
 fn of_benchmark(text: &str) -> Option<Compared> {
     let (id, printed) = text.split_once('\n')?;
     let (times, _) = printed.lines().find_map(bracketed)?;
@@ -47,7 +47,7 @@ fn of_benchmark(text: &str) -> Option<Compared> {
     })
 }
 
-/// A benchmark's change; absent too where a line is not understood: rather no verdict than a wrong one.
+/// A benchmark's change; absent if a line cannot be parsed, since no verdict is better than a wrong one.
 fn change(printed: &str) -> Option<Change> {
     let (ratios, p) = printed
         .lines()
@@ -68,7 +68,7 @@ fn change(printed: &str) -> Option<Change> {
     })
 }
 
-/// What is in a line's last brackets, and behind them.
+/// The text in a line's last brackets, and the text after them.
 fn bracketed(line: &str) -> Option<(&str, &str)> {
     line.rsplit_once('[')?.1.split_once(']')
 }

@@ -1,11 +1,11 @@
 //! A bench target from its start to its exit code.
 //!
-//! One executable plays three parts, told apart by how it is started: the parent, which reads the options, records
-//! and reports; the worker, which runs the model; and criterion's process, which replays the record or runs the model
-//! under the profiler.
+//! One executable has three roles, depending on how it is started. The parent reads the options, records and reports.
+//! The worker runs the model. Criterion's process replays the record or runs the model under the profiler.
 
 mod saving;
 mod server;
+mod suite;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use clap::Parser as _;
 
 use self::saving::{RecordFile, Saving};
+use self::suite::suite_of;
 use crate::analysis::concurrency::{Level, levels};
 use crate::base::console::{self, print, say};
 use crate::base::error::{Error, Result};
@@ -29,7 +30,6 @@ use crate::bench::criterion::{process, statistics};
 use crate::bench::options::{Mode, Options};
 use crate::bench::progress::Progress;
 use crate::inputs::models;
-use crate::inputs::prompts::{Suite, Sweep};
 use crate::measure::run::Run;
 use crate::measure::settle::Settler;
 use crate::measure::turns::Participant;
@@ -41,14 +41,14 @@ use crate::report::terminal::{self, TimeSpent};
 use crate::report::{ModelReport, benchmark};
 use crate::runtime::engine::serve_if_worker;
 
-/// The body of a bench target's `main`; [`main!`](crate::main) calls it. `suite` names a suite that comes with
-/// rkllm-bench, or a JSON file relative to `base`, the folder of the target's package.
+/// The body of a bench target's `main`; [`main!`](crate::main) calls it. `suite` names a built-in suite, or
+/// a JSON file relative to `base`, the folder of the target's package.
 pub fn bench_main(suite: &str, base: &str) -> ExitCode {
     start(&Subject::Runtime { suite }, base)
 }
 
-/// The body of the bench target `server`'s `main`; [`server_main!`](crate::server_main!) calls it. `base` is the folder of the
-/// target's package.
+/// The body of the `main` of the bench target `server`; [`server_main!`](crate::server_main!) calls it. `base` is the
+/// folder of the target's package.
 pub fn server_main(base: &str) -> ExitCode {
     start(&Subject::Server, base)
 }
@@ -71,7 +71,7 @@ fn start(subject: &Subject, base: &str) -> ExitCode {
             .and_then(|()| paths::check_surroundings().map(|()| Options::try_parse()))
         {
             Ok(Ok(options)) => {
-                console::set_colour(options.color);
+                console::set_colour(options.criterion.color);
                 parent(&options, subject, Path::new(base))
             }
             Ok(Err(error)) => return console::finish(exit::of_arguments(&error)),
@@ -86,8 +86,8 @@ fn parent(options: &Options, subject: &Subject, package: &Path) -> Result<ExitCo
     if format != Format::Text {
         console::reserve_stdout();
     }
-    // A copied executable runs where the folder it was built in does not exist. Nobody knows then what it was built
-    // from: the folder that it runs in may be another checkout.
+    // The build folder of a copied executable does not exist. The source revision is then unknown, because the current
+    // folder may be another checkout.
     let package = Some(package).filter(|folder| folder.is_dir());
     let base = package.unwrap_or(".".as_ref());
     let mut runs = match (subject, options.server.target()?) {
@@ -106,12 +106,12 @@ fn parent(options: &Options, subject: &Subject, package: &Path) -> Result<ExitCo
         }
     };
     for run in &mut runs {
-        run.label.clone_from(&options.label);
+        run.label.clone_from(&options.run.label);
         run.package = package.map(Path::to_owned);
     }
     let mut measured = Vec::new();
     let outcome = all_runs(options, &runs, &mut measured);
-    // A run that was stopped has no result; its record has what there is.
+    // A stopped run has no result; its record has the samples until then.
     if !measured.is_empty()
         && measured.iter().all(RunRecord::is_complete)
         && let Some(document) = format.render(&measured)
@@ -121,7 +121,7 @@ fn parent(options: &Options, subject: &Subject, package: &Path) -> Result<ExitCo
     outcome
 }
 
-/// The exit code of the runs that were asked for; what was measured is added to `measured`. A stop ends all of them.
+/// Makes the requested runs, adds their records to `measured`, and returns the worst exit code. A stop ends all runs.
 fn all_runs(options: &Options, runs: &[Run], measured: &mut Vec<RunRecord>) -> Result<ExitCode> {
     let mut worst = ExitCode::SUCCESS;
     for (done, run) in runs.iter().enumerate() {
@@ -144,16 +144,16 @@ fn all_runs(options: &Options, runs: &[Run], measured: &mut Vec<RunRecord>) -> R
     Ok(worst)
 }
 
-/// What is said of runs that a stop kept from being started.
+/// The message about runs that did not start because of a stop.
 fn of_not_started(runs: &[Run]) -> String {
     let names: Vec<&str> = runs.iter().map(|run| run.suite.name.as_str()).collect();
     format!("stopped; not started: {}", names.join(", "))
 }
 
-/// How long a test waits for another run. nextest starts each test in a process of its own, several at once.
+/// How long a test waits for another run. nextest runs several tests at once, each in its own process.
 const TEST_PATIENCE: Duration = Duration::from_mins(10);
 
-/// Its exit code; what was measured, if anything was, is added to `measured`.
+/// Makes one run, adds its record to `measured` if it measured anything, and returns its exit code.
 fn one_run(options: &Options, run: &Run, measured: &mut Vec<RunRecord>) -> Result<ExitCode> {
     let mode = options.mode();
     let selects = options.selects()?;
@@ -175,7 +175,7 @@ fn one_run(options: &Options, run: &Run, measured: &mut Vec<RunRecord>) -> Resul
     let locks = lock::take_all(patience);
     if signals::is_stopped() {
         say("stopped; nothing was recorded");
-        return Ok(ExitCode::SUCCESS); // the signal's code comes at the end
+        return Ok(ExitCode::SUCCESS); // the caller returns the signal's code
     }
     let _locks = locks?;
     match mode {
@@ -198,15 +198,15 @@ fn one_run(options: &Options, run: &Run, measured: &mut Vec<RunRecord>) -> Resul
     }
 }
 
-/// The end of a run that has nothing to do. cargo test hands one filter to all test targets, most of which it is not
-/// meant for; whoever starts a benchmark means it.
+/// The end of a run without matching benchmarks. For `cargo bench` this is an error. `cargo test` passes one filter to
+/// all test targets, most of which have no match.
 fn nothing_matches(options: &Options, run: &Run) -> Result<ExitCode> {
     let suite = &run.suite.name;
     let message = format!(
         "{suite}: no identifier <model>/{suite}/<phase>/<prompt> matches the filter {:?}; --list shows them",
         options.filter.as_deref().unwrap_or_default()
     );
-    if options.is_of_cargo_test() || options.ignored {
+    if options.is_of_cargo_test() || options.cargo.ignored {
         say(message);
         Ok(ExitCode::SUCCESS)
     } else {
@@ -214,13 +214,13 @@ fn nothing_matches(options: &Options, run: &Run) -> Result<ExitCode> {
     }
 }
 
-/// The run that was asked for.
+/// The requested run.
 fn set_up(options: &Options, suite: &str, base: &Path) -> Result<Run> {
     let parameters = options.parameters()?;
     let suite = suite_of(options, suite, base)?;
     let place = options.models_place();
-    let built_in_alone = place.is_none() && options.model.is_empty();
-    let found = models::select_and_tell(place.as_deref(), base, &options.model)?;
+    let built_in_alone = place.is_none() && options.run.model.is_empty();
+    let found = models::select_and_tell(place.as_deref(), base, &options.run.model)?;
     for skipped in &found.skipped {
         say(format_args!("skipped {skipped}"));
     }
@@ -233,39 +233,12 @@ fn set_up(options: &Options, suite: &str, base: &Path) -> Result<Run> {
     }
     Ok(Run {
         parameters,
-        trust_sdk_version: options.trust_sdk_version.clone(),
+        trust_sdk_version: options.run.trust_sdk_version.clone(),
         ..Run::new(suite, models)
     })
 }
 
-/// The suite that was asked for, with the lengths that the command line gives.
-fn suite_of(options: &Options, suite: &str, base: &Path) -> Result<Suite> {
-    let mut suite = match &options.prompts {
-        Some(file) => Suite::from_file(&paths::given(file), suite)?,
-        None if suite == "table" => Suite::table(&options.sweep()),
-        None => Suite::find(suite, base)?,
-    };
-    // The lengths of a sweep are its own, but for a test.
-    let own_lengths = suite.sweep && options.mode() != Mode::Test;
-    if let Some(tokens) = options.new_tokens_of_all().filter(|_| !own_lengths) {
-        suite.set_max_new_tokens(tokens);
-    }
-    if own_lengths && options.max_new_tokens.is_some() {
-        say(format_args!(
-            "{}: --max-new-tokens has no effect here; --new-tokens gives a sweep its lengths",
-            suite.name
-        ));
-    }
-    if !suite.sweep && options.sweep() != Sweep::default() {
-        say(format_args!(
-            "{}: --prompt-tokens, --new-tokens and --depth are for the suite table and have no effect here",
-            suite.name
-        ));
-    }
-    Ok(suite)
-}
-
-/// Records, replays unless the record is all that is wanted, and reports.
+/// Records, replays to criterion except with `--record-only`, and reports.
 fn measure(
     options: &Options,
     run: &Run,
@@ -294,7 +267,7 @@ fn measure(
     file.save(record);
     let by_now = verdict_on_board(run, record);
     if options.mode() == Mode::Bench && by_now != verdict {
-        say(format_args!("with what loading told, {by_now}"));
+        say(format_args!("after loading, {by_now}"));
     }
     if record.status == Status::Changed && signals::stop_signal().is_none() {
         return changed_early(record, file);
@@ -310,7 +283,7 @@ fn measure(
     conclude(options, record, file, selects, start, waited)
 }
 
-/// Shows what was recorded, gives it to criterion unless the record is all that is wanted, and says where things are.
+/// Shows the recorded figures, gives them to criterion except with `--record-only`, and prints the paths of all files.
 fn conclude(
     options: &Options,
     record: &RunRecord,
@@ -320,7 +293,7 @@ fn conclude(
     waited: TimeSpent,
 ) -> Result<ExitCode> {
     let measures = options.mode() == Mode::Bench;
-    // The result comes before criterion's part, which takes a while and may be stopped.
+    // The result comes before criterion's part, because that takes a while and may be stopped.
     let reports = if measures {
         let models = report::models(record);
         print(&format!("\n{}", terminal::figures(&models, console::width())));
@@ -364,12 +337,12 @@ fn conclude(
     }
 }
 
-/// Whether the machine is fit to measure on; the record has the findings, and the board that they rest on.
+/// Whether the machine is fit to measure on, from the doctor's findings in the record.
 fn verdict_on_board(run: &Run, record: &RunRecord) -> String {
     if run.is_here() {
         report::doctor::line(&record.doctor)
     } else {
-        "board: the server's is not seen from here".into()
+        "board: unknown; the server runs on another machine".into()
     }
 }
 
@@ -387,7 +360,7 @@ fn stopped_early(file: RecordFile, part: Participant) -> Result<ExitCode> {
     }
 }
 
-/// The end of a run of two models: nothing is made of it but its record.
+/// The end of a run whose model file changed: only its record is written.
 fn changed_early(record: &RunRecord, file: RecordFile) -> Result<ExitCode> {
     say(format_args!(
         "\n{}\nrecord: {}",
@@ -400,7 +373,7 @@ fn changed_early(record: &RunRecord, file: RecordFile) -> Result<ExitCode> {
     }
 }
 
-/// The reports for people, unless the record is all that is wanted.
+/// Writes the reports for people, except with `--record-only`.
 fn write_reports(options: &Options, models: &[ModelReport]) -> Result<Vec<benchmark::Files>> {
     if options.records_only() {
         return Ok(Vec::new());

@@ -11,8 +11,7 @@ use crate::measure::turns::Participant;
 use crate::record::RunRecord;
 use crate::record::keeper::Keeper;
 
-/// Where the record goes. A failure to write is told once and kept for the end: what is measured goes on being
-/// measured and shown.
+/// The record's file. A failure to write is reported once and returned at the end; measuring goes on meanwhile.
 pub(super) struct RecordFile {
     keeper: Keeper,
     trouble: Option<Error>,
@@ -30,13 +29,13 @@ impl RecordFile {
         self.keeper.path()
     }
 
-    /// Writes the whole record, so that it stays: at the start and at the end.
+    /// Writes and syncs the whole record: at the start and at the end.
     pub(super) fn save(&mut self, record: &RunRecord) {
         let saved = self.keeper.save(record);
         self.note(saved);
     }
 
-    /// Writes what is new since the last call.
+    /// Appends everything new since the last call.
     fn add(&mut self, record: &RunRecord) {
         let added = self.keeper.add(record);
         self.note(added);
@@ -54,15 +53,16 @@ impl RecordFile {
         }
     }
 
-    /// What kept the record from being written.
+    /// The first error that occurred while the record was written.
     pub(super) fn trouble(self) -> Option<Error> {
         self.trouble
     }
 }
 
-/// Writes each inference down once it is made, so that nothing measured is lost, waits for this process's turn before each, and
-/// passes all on to the progress bar. Before a further model it waits for
-/// the board, where that is wanted.
+/// Writes each inference to the record as soon as it is made, so that no sample is lost.
+///
+/// It waits for this process's turn before each inference, and passes every event on to the progress bar. With
+/// `--settle` it waits for the board before each further model.
 pub(super) struct Saving<'a> {
     pub(super) file: &'a mut RecordFile,
     pub(super) progress: Progress,

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::suite::suite_of;
 use crate::base::error::{Error, Result};
 use crate::base::suggest;
 use crate::bench::options::{Mode, Options};
@@ -9,11 +10,11 @@ use crate::inputs::models::{self, Model};
 use crate::measure::run::Run;
 use crate::runtime::engine::server::{Models, Server, Target};
 
-/// The runs that were asked for: one, or one for each number of clients.
+/// The requested runs: one, or one for each number of clients.
 pub(super) fn set_up(options: &Options, target: Target, base: &Path) -> Result<Vec<Run>> {
     refuse_what_is_the_servers(options)?;
     let parameters = options.parameters()?;
-    let suite = super::suite_of(options, &options.server.suite, base)?;
+    let suite = suite_of(options, &options.server.suite, base)?;
     let run = Run {
         parameters,
         ..Run::new(suite, models_of(options, &target)?)
@@ -27,15 +28,15 @@ pub(super) fn set_up(options: &Options, target: Target, base: &Path) -> Result<V
         .collect())
 }
 
-/// A record must not claim what had no effect.
+/// Rejects options that only the server's own process could apply, because a record must not claim them.
 fn refuse_what_is_the_servers(options: &Options) -> Result<()> {
     let given = [
-        ("--models", options.models.is_some()),
-        ("--threads", options.threads.is_some()),
-        ("--cpu-mask", options.cpu_mask.is_some()),
-        ("--embed-flash", options.embed_flash.is_some()),
-        ("--base-domain-id", options.base_domain_id.is_some()),
-        ("--in-process", options.in_process),
+        ("--models", options.run.models.is_some()),
+        ("--threads", options.run.threads.is_some()),
+        ("--cpu-mask", options.run.cpu_mask.is_some()),
+        ("--embed-flash", options.run.embed_flash.is_some()),
+        ("--base-domain-id", options.run.base_domain_id.is_some()),
+        ("--in-process", options.run.in_process),
     ];
     if let Some((flag, _)) = given.iter().find(|(_, given)| *given) {
         return Err(Error::BadParameter(format!(
@@ -48,7 +49,7 @@ fn refuse_what_is_the_servers(options: &Options) -> Result<()> {
                 .into(),
         ));
     }
-    if !options.server.concurrency.is_empty() && options.settle.is_some() {
+    if !options.server.concurrency.is_empty() && options.run.settle.is_some() {
         return Err(Error::BadParameter(
             "--settle with --concurrency: the clients' runs follow each other at once; leave one of the two out".into(),
         ));
@@ -56,13 +57,13 @@ fn refuse_what_is_the_servers(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// The models that were asked for, else the one that is loaded, else the only one.
+/// The requested models, else the one that is loaded, else the only one.
 fn models_of(options: &Options, target: &Target) -> Result<Vec<Model>> {
     let listed = Server::new(target.clone())?.models();
-    if !options.model.is_empty() {
-        // A server that has no list is asked for the model by its name, and answers then.
+    if !options.run.model.is_empty() {
+        // A server may answer requests for a model by name without listing its models.
         let listed = listed.unwrap_or_default();
-        let names = options.model.iter();
+        let names = options.run.model.iter();
         return names
             .map(|name| models::named_on_server(name, &listed.available))
             .collect::<Result<_>>()

@@ -53,9 +53,8 @@ pub(super) struct Arguments {
     max_regression: Percent,
     #[command(flatten)]
     judging: Judging,
-    /// Permit a difference that you are testing: suite, parameters, driver, soc or frequencies; model and runtime may
-    /// always differ
-    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    /// Permit these differences too, because they are what you are testing; model and runtime always may differ
+    #[arg(long, value_enum, value_name = "WHAT", value_delimiter = ',')]
     allow: Vec<Aspect>,
     /// Format of the verdict on stdout
     #[arg(long, value_enum, default_value_t)]

@@ -34,8 +34,8 @@ pub(super) struct Arguments {
     max_regression: Percent,
     #[command(flatten)]
     judging: Judging,
-    /// Permit a difference that you are testing: model, suite, parameters, runtime, driver, soc or frequencies
-    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    /// Permit these differences, because they are what you are testing
+    #[arg(long, value_enum, value_name = "WHAT", value_delimiter = ',')]
     allow: Vec<Aspect>,
     /// Format of the verdict
     #[arg(long, value_enum, default_value_t)]

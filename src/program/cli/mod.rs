@@ -32,7 +32,7 @@ use crate::runtime::engine::serve_if_worker;
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXIT_CODES, max_term_width = 100)]
 struct Arguments {
-    /// When to use colours; auto uses them on a terminal, unless the environment turns them off
+    /// When to use colours; `auto` depends on the terminal and the environment (docs/reference.md, Colours)
     #[arg(long, value_name = "WHEN", value_enum, default_value_t, global = true)]
     color: ColorChoice,
     #[command(subcommand)]

@@ -1,4 +1,4 @@
-//! The answers to one prompt: each different one in full.
+//! The answers to one prompt: each distinct one in full.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use crate::analysis::thinking::{self, Thinking};
 use crate::record::PromptRecord;
 use crate::report::markup::fenced;
 
-/// The first answer, and folded away the others that differ from those before them.
+/// The first answer; other distinct answers are collapsed.
 pub(super) fn markdown(prompt: &PromptRecord) -> String {
     let mut different: Vec<Answer> = Vec::new();
     for (index, sample) in prompt.samples.iter().enumerate() {
@@ -47,7 +47,7 @@ pub(super) fn markdown(prompt: &PromptRecord) -> String {
     page
 }
 
-/// One text, and the samples that gave it, counted from 1.
+/// One text, and the numbers of its samples, from 1.
 struct Answer<'a> {
     text: &'a str,
     samples: Vec<usize>,
@@ -63,7 +63,7 @@ impl Answer<'_> {
     }
 }
 
-/// A text with its thinking folded away.
+/// A text with its thinking collapsed.
 fn body(text: &str) -> String {
     let Thinking { thought, said } = thinking::split(text);
     let mut page = String::new();

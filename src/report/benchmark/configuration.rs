@@ -1,4 +1,4 @@
-//! The settings of a run, as its record has them: whatever is in there is shown.
+//! All settings of a run's record.
 
 use std::fmt::Write as _;
 
@@ -62,11 +62,12 @@ fn start(start: &CacheStart) -> String {
 }
 
 fn value(value: &impl Serialize) -> Value {
-    // What has no JSON is no setting: all of these have.
+    // Every setting can be serialised.
     serde_json::to_value(value).unwrap_or_default()
 }
 
-/// One row a number, text or list of such; objects give their fields' names. What is absent or empty has no row.
+/// One row for each number, text or list of these; objects contribute their fields' names. Absent and empty values have
+/// no row.
 fn flatten(name: &str, value: &Value, rows: &mut Vec<(String, String)>) {
     match value {
         Value::Null => {}

@@ -23,20 +23,20 @@ use crate::record::{
 };
 use crate::report::ModelReport;
 
-/// Version of what stands below `rkllm_bench`.
+/// Version of the object `rkllm_bench`.
 const SCHEMA_VERSION: u32 = 1;
 
-/// How `summary` and `detailed_results` have what is unknown.
+/// How `summary` and `detailed_results` represent unknown values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Unknown {
     /// As `null`.
     #[default]
     Null,
-    /// As 0, and texts as empty: for readers that compute with each value. `rkllm_bench.nulls_as_zero` says so.
+    /// As 0, and texts as empty, for readers that compute with each value. `rkllm_bench.nulls_as_zero` is then set.
     Zero,
 }
 
-/// Writes the report of one model of a run; what is unknown is `null`.
+/// Writes the report of one model of a run; unknown values are `null`.
 ///
 /// # Errors
 /// The writer's.
@@ -153,8 +153,8 @@ impl<'a> OldSummary<'a> {
     }
 }
 
-/// All inferences of a model, prompt after prompt: samples, then what was rejected, then what was lost. Made one by one
-/// while they are written.
+/// All inferences of a model, prompt by prompt: samples, then rejected and failed ones. Each is made when it is
+/// written.
 struct Results<'a>(&'a ModelRecord, Unknown);
 
 impl<'a> Serialize for Results<'a> {
@@ -215,7 +215,7 @@ impl<'a> DetailedResult<'a> {
         }
     }
 
-    /// Not the message of an error: there it is that there was none.
+    /// Not an error message: it states that there was no error.
     fn with_zeroes(mut self) -> Self {
         for number in [
             &mut self.ttft_ms,
@@ -240,7 +240,7 @@ impl<'a> DetailedResult<'a> {
         self
     }
 
-    /// Its times are not to be used, so they are absent.
+    /// Its times must not be used, so they are absent.
     fn of_rejected(prompt: &'a PromptRecord, rejected: &'a Rejected) -> Self {
         Self {
             error_message: Some(format!("rejected: {}", rejected.reason)),
@@ -307,7 +307,7 @@ impl<'a> DetailedResult<'a> {
     }
 }
 
-/// When each token came, ms after the call, to the microsecond; on one line, since there are thousands.
+/// Time of each token, ms after the call, to the microsecond; on one line, because there are thousands.
 struct TokenTimes<'a>(&'a Inference);
 
 impl Serialize for TokenTimes<'_> {
@@ -323,7 +323,7 @@ impl Serialize for TokenTimes<'_> {
     }
 }
 
-/// What the scripts before this program did not have.
+/// Fields that this program's predecessors, the scripts, did not have.
 #[derive(Serialize)]
 struct Ours<'a> {
     schema_version: u32,

@@ -1,5 +1,5 @@
-//! What a run leaves for people, a JSON file and a page of Markdown for each model: both in the shape and under the
-//! names of the scripts before this program, so that what was written for those goes on reading them.
+//! Reports of a run: a JSON file and a page of Markdown for each model. Their shape and names are those of the scripts
+//! that preceded this program, so that tools for those scripts can still read them.
 
 mod answers;
 mod configuration;
@@ -23,11 +23,12 @@ pub use markdown::markdown;
 /// The files about one model, or about all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Files {
-    /// The model's name; absent: all models of the run beside each other.
+    /// The model's name; absent for the comparison of all models of the run.
     pub model: Option<String>,
     /// The page.
     pub markdown: PathBuf,
-    /// The same for programs: of a model by `docs/report.schema.json`, of all as `rkllm-bench compare` has it.
+    /// The same for programs: `docs/report.schema.json` describes a model's, and the comparison is that of `rkllm-bench
+    /// compare`.
     pub json: PathBuf,
 }
 
@@ -41,7 +42,7 @@ impl Files {
     }
 }
 
-/// The files that [`write`] makes of a run in `folder`, whether they are there or not.
+/// The files that [`write`] makes for a run in `folder`, whether they exist or not.
 pub(crate) fn files_of(run: &RunRecord, folder: &Path) -> Vec<PathBuf> {
     let of_models = run.models.iter().map(|model| file_name(run, model));
     of_models
@@ -53,8 +54,8 @@ pub(crate) fn files_of(run: &RunRecord, folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Writes the reports of a run into `folder`, in place of what was written of the same run before: of each model, and,
-/// where there are several, of all beside each other.
+/// Writes the reports of a run into `folder` and replaces earlier ones of the same run: one for each model and, if
+/// there are several, a comparison.
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io).
@@ -62,7 +63,7 @@ pub fn write(reports: &[ModelReport], folder: &Path) -> Result<Vec<Files>> {
     write_with(reports, Unknown::Null, folder)
 }
 
-/// As [`write()`]; `unknown` is how the JSON files have what is unknown.
+/// Like [`write()`]; `unknown` is how the JSON files represent unknown values.
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io).
@@ -109,7 +110,7 @@ fn write_model(report: &ModelReport, unknown: Unknown, folder: &Path) -> Result<
     Ok(files)
 }
 
-/// `benchmark_YYYYMMDD_model_suite_nonce`, with a nonce for each model of each run, and always the same one.
+/// `benchmark_YYYYMMDD_model_suite_nonce`. The nonce is fixed for each model of each run.
 fn file_name(run: &RunRecord, model: &ModelRecord) -> String {
     let digest = Sha256::digest(format!("{}/{}", run.run_id, model.name));
     format!(

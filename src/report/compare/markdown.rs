@@ -1,11 +1,11 @@
-//! Models beside each other as GitHub's Markdown.
+//! A comparison of models as GitHub's Markdown.
 
-use super::{LEGEND, factor, figure, id};
+use super::cells::{LEGEND, factor, figure, id};
 use crate::analysis::compare::{Cell, Comparison, Row, SuiteTable};
 use crate::report::markup::{code, prose};
 use crate::report::words::counted;
 
-/// The comparison as Markdown: a table a suite with a column a subject.
+/// The comparison as Markdown: a table for each suite with a column for each subject.
 pub fn markdown(comparison: &Comparison) -> String {
     let mut lines = vec!["## Comparison".to_owned(), String::new()];
     let subjects = comparison.subjects.iter();
@@ -60,7 +60,7 @@ fn line(row: &Row) -> String {
     format!("| {} | {} | {} |", code(&id(row)), row.unit, cells.join(" | "))
 }
 
-/// Value and ratio; the mark of the best as an entity, since two in one line could be read as emphasis.
+/// Value and ratio. The mark of the best is an entity, because two asterisks in one line could mean emphasis.
 fn both(cell: &Cell) -> String {
     let ratio = cell.ratio.as_ref().map(|ratio| format!(" {}", factor(ratio)));
     prose(&(figure(cell) + &ratio.unwrap_or_default()))

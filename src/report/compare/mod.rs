@@ -1,24 +1,20 @@
-//! The formats of models and runs beside each other. Each is a pure function.
+//! The formats of a comparison of models and runs. Each is a pure function.
 
+mod cells;
 mod markdown;
 mod text;
 
 pub use markdown::markdown;
 pub use text::text;
 
-use super::numbers::value;
-use crate::analysis::compare::{Cell, Comparison, Ratio, Row};
+use crate::analysis::compare::Comparison;
 use crate::base::csv_text;
 use crate::base::layout::{WIDTH, document};
 
-/// The version of the JSON format. It rises with each change that a reader of the old one would stumble over.
+/// The version of the JSON format. It rises with each change that is incompatible with readers.
 const SCHEMA_VERSION: u32 = 1;
-/// What tells this JSON from a run record and from a verdict.
+/// Identifies this kind of JSON document.
 const KIND: &str = "rkllm-bench model comparison";
-/// How the best is marked.
-const BEST: &str = "*";
-const LEGEND: &str = "each figure is the geometric mean; behind x the ratio to the first subject that has the suite, with its 95 % \
-    interval, each taken by itself; * is the best, and what cannot be told from it";
 
 /// A format; the value of `--format`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -30,12 +26,12 @@ pub enum Format {
     Markdown,
     /// A row for each metric and subject.
     Csv,
-    /// All of it, for programs.
+    /// The whole comparison, for programs.
     Json,
 }
 
 impl Format {
-    /// The comparison in this format, with a line's end at its end.
+    /// The comparison in this format, with a newline at its end.
     pub fn render(self, comparison: &Comparison) -> String {
         self.render_within(comparison, WIDTH)
     }
@@ -58,7 +54,7 @@ pub fn json(comparison: &Comparison) -> String {
     document(KIND, SCHEMA_VERSION, comparison)
 }
 
-/// A row for each metric and subject that has it. Texts that a spreadsheet would compute get an apostrophe before them.
+/// A row for each metric and subject that has it. Texts that a spreadsheet would evaluate start with an apostrophe.
 pub fn csv(comparison: &Comparison) -> String {
     let header = [
         "suite",
@@ -103,37 +99,6 @@ pub fn csv(comparison: &Comparison) -> String {
         }
     }
     csv_text::table(header, rows)
-}
-
-/// The row's name within its suite.
-fn id(row: &Row) -> String {
-    match &row.prompt {
-        Some(prompt) => format!("{}/{prompt}", row.measure.name()),
-        None => row.measure.name().to_owned(),
-    }
-}
-
-/// A value with the mark of the best: `12.50 *`.
-fn figure(cell: &Cell) -> String {
-    let mark = if cell.best {
-        format!(" {BEST}")
-    } else {
-        String::new()
-    };
-    format!("{}{mark}", value(cell.value))
-}
-
-/// A ratio with its interval: `x0.874 [0.861, 0.887]`.
-fn factor(ratio: &Ratio) -> String {
-    match ratio.interval {
-        Some(interval) => format!(
-            "x{} [{}, {}]",
-            value(ratio.estimate),
-            value(interval.lower),
-            value(interval.upper)
-        ),
-        None => format!("x{}", value(ratio.estimate)),
-    }
 }
 
 #[cfg(test)]

@@ -76,8 +76,8 @@ fn a_ratio_stands_below_its_value() {
         .take(2)
         .map(|line| line.split_whitespace().collect())
         .collect();
-    // sqrt(50 * 51) and twice that. Logarithms are ln(51 / 50) apart on both sides: error ln(51 / 50) / sqrt(2), two degrees
-    // of freedom, t 4.302653, so 2 times or by exp(0.060249).
+    // sqrt(50 * 51) and twice that. Logarithms are ln(51 / 50) apart on both sides: error ln(51 / 50) / sqrt(2), two
+    // degrees of freedom, t 4.302653, so 2 times or by exp(0.060249).
     assert_eq!(lines[0], ["ttft/a", "ms", "50.50", "*", "101.0"]);
     assert_eq!(lines[1], ["x2.000", "[1.883,", "2.124]"], "{text}");
 }

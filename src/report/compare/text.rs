@@ -1,6 +1,6 @@
-//! Models beside each other for a terminal, without colours.
+//! A comparison of models for a terminal, without colours.
 
-use super::{LEGEND, factor, figure, id};
+use super::cells::{LEGEND, factor, figure, id};
 use crate::analysis::compare::{Comparison, SuiteTable};
 use crate::base::layout::{WIDTH, folded_to, list, whole};
 use crate::report::grid::Grid;
@@ -14,8 +14,10 @@ pub fn text(comparison: &Comparison) -> String {
     text_within(comparison, WIDTH)
 }
 
-/// The comparison as lines of at most `width` columns. Subjects have numbers, so that their names may be of any length;
-/// more than fit are folded into several tables, each with the first one.
+/// The comparison as lines of at most `width` columns.
+///
+/// The tables number the subjects, so that names may have any length. If not all subjects fit, several tables follow
+/// each other, each with the first subject.
 pub(crate) fn text_within(comparison: &Comparison, width: u16) -> String {
     let subjects: Vec<String> = comparison
         .subjects

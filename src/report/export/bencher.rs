@@ -1,4 +1,5 @@
-//! Bencher Metric Format: by benchmark, by measure, a value with bounds (bencher.dev/docs/reference/bencher-metric-format).
+//! Bencher Metric Format: a value with bounds for each benchmark and measure
+//! (bencher.dev/docs/reference/bencher-metric-format).
 
 use std::collections::BTreeMap;
 
@@ -20,8 +21,8 @@ struct Metric {
     upper_value: Option<f64>,
 }
 
-/// All metrics. Benchmarks are `model/suite` and `model/suite/prompt`; a measure's name carries its unit, for which the
-/// format has no field.
+/// All metrics. Benchmarks are `model/suite` and `model/suite/prompt`. A measure's name includes its unit, because the
+/// format has no field for it.
 #[expect(
     clippy::expect_used,
     clippy::missing_panics_doc,
@@ -46,7 +47,7 @@ fn benchmark(summary: &Summary) -> String {
     shortened(name)
 }
 
-/// Bencher takes 1,024 bytes; a longer name is cut and told from its like by a digest.
+/// Bencher accepts names of 1,024 bytes; a longer name is truncated and ends in a digest.
 fn shortened(name: String) -> String {
     use sha2::{Digest as _, Sha256};
     const LONGEST: usize = 1024;

@@ -1,4 +1,4 @@
-//! One row a sample.
+//! One row for each sample.
 
 use crate::base::csv_text::{self, cell, number};
 use crate::base::number::{BYTES_PER_MB, Float as _, NS_PER_MS, NS_PER_S, ms};
@@ -28,8 +28,8 @@ const HEADER: [&str; 21] = [
     "git_clean",
 ];
 
-/// All samples, those of given-up prompts too; warm-up, rejected and failed inferences are in the record alone. Absent
-/// values are empty. Texts that a spreadsheet would compute get an apostrophe before them.
+/// All samples, also of given-up prompts. Only the record has warm-up, rejected and failed inferences. Absent values
+/// are empty. Texts that a spreadsheet would evaluate start with an apostrophe.
 pub fn csv(runs: &[RunRecord]) -> String {
     let mut rows = Vec::new();
     for run in runs {

@@ -1,5 +1,6 @@
-//! The array that github-action-benchmark reads for its tool `customSmallerIsBetter`: entries of `name`, `unit`, `value`, and
-//! optionally `range` and `extra` (its src/extract.ts, `BenchmarkResult`). A file has one direction, so rates become times.
+//! The array that github-action-benchmark reads with `tool: customSmallerIsBetter`. Its entries have `name`, `unit`,
+//! `value`, and optionally `range` and `extra` (its src/extract.ts, `BenchmarkResult`). In one file smaller is always
+//! better, so rates become times.
 
 use serde::Serialize;
 
@@ -32,7 +33,7 @@ pub fn github_action_benchmark(runs: &[RunRecord]) -> String {
 }
 
 fn entry(summary: &Summary) -> Entry {
-    // The deviation is that of logarithms, and a reciprocal has the same.
+    // A reciprocal has the same deviation of logarithms.
     let (value, unit) = match summary.metric.measure.worse() {
         Worse::Lower => (MS_PER_S / summary.value, "ms/token"),
         Worse::Higher => (summary.value, summary.metric.measure.unit()),

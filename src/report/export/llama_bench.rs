@@ -1,7 +1,7 @@
 //! Rows as `llama-bench -o jsonl` writes them, for llama.cpp's scripts/compare-llama-bench.py.
 //!
-//! That script demands keys that only llama.cpp can fill; those are empty texts, since it joins on equality, of which null
-//! is none. Keys that it does not demand and that we cannot fill are left out.
+//! The script requires keys that only llama.cpp can fill. They are empty strings, because the script joins on equality
+//! and null equals nothing. Optional keys without a value are left out.
 
 use crate::base::number::{self, Float as _, NS_PER_S};
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::base::stats::{mean, variance};
 use crate::record::{ModelRecord, PromptRecord, RunRecord, Sample};
 
-/// Keys that the script demands and that an RKLLM runtime has nothing for.
+/// Required keys for which an RKLLM runtime has no value.
 const EMPTY: [&str; 18] = [
     "gpu_info",
     "n_cpu_moe",
@@ -33,13 +33,13 @@ const EMPTY: [&str; 18] = [
     "fit_min_ctx",
 ];
 
-/// Two kinds of rows a prompt: prefill (`n_prompt`, by the TTFT) and decode (`n_gen` steps after the first token,
-/// one row for each length of answers, behind `n_depth` tokens of the KV cache).
+/// Two kinds of rows for each prompt: prefill (`n_prompt`, from the TTFT) and decode (`n_gen` steps after the first
+/// token, one row for each length of answers, after `n_depth` tokens of the KV cache).
 ///
-/// Prompts whose KV cache held a part of them have none: the format cannot say so, and their rows would pass for cold ones.
+/// Prompts that the KV cache held in part have no rows, because the format cannot distinguish them from cold ones.
 ///
-/// `commit` becomes `build_commit`, by which the script distinguishes two sides; without one the run's own, with
-/// `-dirty` behind it where files differed from it; empty where the run has none.
+/// `commit` becomes `build_commit`, by which the script distinguishes two sides. Without it the run's own commit is
+/// used, with the suffix `-dirty` if files differed from it; empty if the run has none.
 pub fn llama_bench_jsonl(runs: &[RunRecord], commit: Option<&str>) -> String {
     let mut lines = String::new();
     for run in runs {
@@ -70,14 +70,14 @@ fn is_told(prompt: &PromptRecord) -> bool {
     prompt.given_up.is_none() && prompt.cache_start.is_cold()
 }
 
-/// What all rows of a model in a run have.
+/// The values that all rows of a model in a run share.
 fn head(run: &RunRecord, model: &ModelRecord, commit: String) -> Map<String, Value> {
     let mut head = Map::new();
     let mut set = |key: &str, value: Value| head.insert(key.to_owned(), value);
     for key in EMPTY {
         set(key, json!(""));
     }
-    // No layer is on a GPU; the script wants a number.
+    // No layer is on a GPU; the script requires a number.
     set("n_gpu_layers", json!(0));
     set("build_commit", Value::String(commit));
     set("cpu_info", json!(run.board.cpu.as_deref().unwrap_or_default()));
@@ -98,7 +98,7 @@ fn head(run: &RunRecord, model: &ModelRecord, commit: String) -> Map<String, Val
     head
 }
 
-/// One row: so many tokens, each sample's nanoseconds for them.
+/// One row: a number of tokens, and each sample's nanoseconds for them.
 struct Test {
     n_prompt: u32,
     n_gen: u32,
@@ -121,7 +121,7 @@ impl Test {
             ("samples_ns", json!(self.samples_ns)),
             ("samples_ts", json!(rates)),
         ];
-        // As llama-bench, which writes 0 for one sample, would; absent is the truth.
+        // Absent for one sample, because the deviation is unknown. llama-bench writes 0.
         let several = (ns.len() > 1).then(|| {
             [
                 ("stddev_ns", json!(whole(deviation(&ns)))),
@@ -133,7 +133,7 @@ impl Test {
     }
 }
 
-/// Absent where the prompt's tokens are unknown, or what their computation took.
+/// Absent if the prompt's tokens or their computation time are unknown.
 fn prefill(prompt: &PromptRecord) -> Option<Test> {
     let samples = prompt.samples.iter();
     let samples_ns: Vec<u64> = samples

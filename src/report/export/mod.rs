@@ -1,4 +1,5 @@
-//! Figures in the formats of other programs. Each is a pure function of run records; docs/exports.md has who reads them.
+//! Figures in the formats of other programs. Each is a pure function of run records. docs/exports.md names the programs
+//! that read them.
 
 mod bencher;
 mod csv;
@@ -23,19 +24,19 @@ pub enum Target {
     GithubActionBenchmark,
     /// Bencher Metric Format, for `bencher run --adapter json`
     Bencher,
-    /// As `llama-bench -o jsonl` writes, for llama.cpp's compare-llama-bench.py
+    /// Rows of `llama-bench -o jsonl`, for llama.cpp's compare-llama-bench.py
     LlamaBenchJsonl,
-    /// One row a sample
+    /// One row for each sample
     Csv,
 }
 
 impl Target {
-    /// Whether it puts the runs of a suite together into one figure.
+    /// Whether it combines the runs of a suite into one figure.
     pub const fn aggregates(self) -> bool {
         matches!(self, Self::GithubActionBenchmark | Self::Bencher)
     }
 
-    /// The runs in this format, with a line's end at its end. `commit` is what [`llama_bench_jsonl`] takes.
+    /// The runs in this format, with a newline at its end. [`llama_bench_jsonl`] uses `commit`.
     pub fn render(self, runs: &[RunRecord], commit: Option<&str>) -> String {
         match self {
             Self::GithubActionBenchmark => github_action_benchmark(runs),
@@ -51,14 +52,14 @@ struct Summary {
     metric: Metric,
     /// Geometric mean over samples and runs.
     value: f64,
-    /// Standard deviation of the logarithms: between runs where there are several, else between the samples of the one;
+    /// Standard deviation of the logarithms: between runs if there are several, else between the samples of one run;
     /// absent for a single value.
     deviation: Option<f64>,
     runs: usize,
     samples: usize,
 }
 
-/// The metrics of each model and suite, over the prompts that all its runs have samples of.
+/// The metrics of each model and suite, over the prompts with samples in all its runs.
 fn summaries(runs: &[RunRecord]) -> Vec<Summary> {
     let mut scopes = BTreeMap::<(&str, &str), Prompts>::new();
     for run in runs {

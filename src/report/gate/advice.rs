@@ -1,4 +1,4 @@
-//! What would help where the gate cannot tell: nothing that nobody would do.
+//! What would help if the gate cannot decide. Only practical advice is given.
 
 use crate::base::number;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,12 +9,12 @@ use crate::report::conditions;
 use crate::report::numbers::{bound_above, percent};
 use crate::report::words::counted;
 
-/// Most further runs, or pairs, that are proposed.
+/// Most further runs or pairs that the advice proposes.
 const MOST_FURTHER: usize = 100;
-/// Most time that they may take, in seconds.
+/// Most time that they may take, seconds.
 const MOST_SECONDS: f64 = 3600.0;
 
-/// What to do first where most samples of a side were disturbed: more runs would be disturbed too.
+/// The first advice if most samples of a side were disturbed, since more runs would be disturbed too.
 pub(super) fn disturbed(comparison: &Comparison) -> Vec<String> {
     let most = comparison
         .disturbed
@@ -24,14 +24,15 @@ pub(super) fn disturbed(comparison: &Comparison) -> Vec<String> {
         .collect()
 }
 
-/// Whether `further` runs, or pairs, of so many seconds each are no more than somebody would make.
+/// Whether `further` runs or pairs of this many seconds each are practical.
 pub(crate) fn is_feasible(further: usize, seconds: Option<f64>) -> bool {
     let all = u32::try_from(further).map_or(f64::INFINITY, f64::from) * seconds.unwrap_or(0.0);
     further <= MOST_FURTHER && all <= MOST_SECONDS
 }
 
-/// One line for each measure that has metrics which the gate cannot tell of, for bounds are given by measure; and what
-/// helps against noise. Where most samples were disturbed, neither runs nor bounds against noise.
+/// One line for each measure with undecided metrics, because bounds apply to measures, and advice against noise.
+///
+/// If most samples were disturbed, there is no advice on runs or bounds.
 pub(super) fn lines(comparison: &Comparison) -> Vec<String> {
     let mut by_measure = BTreeMap::<Measure, Vec<&Judged>>::new();
     let mut unknown = Vec::new();
@@ -69,7 +70,7 @@ pub(super) fn lines(comparison: &Comparison) -> Vec<String> {
     lines
 }
 
-/// Where there is no second run to see the variation between processes by.
+/// Advice for metrics whose variation between processes is unknown, because there is no second run.
 fn of_unknown(count: usize, design: Design) -> String {
     let what = match design {
         Design::Paired { .. } => "take further pairs (--pairs)",
@@ -83,7 +84,7 @@ fn of_unknown(count: usize, design: Design) -> String {
     )
 }
 
-/// How many more runs would decide all of `metrics`; absent where nobody would make so many.
+/// How many more runs would decide all of `metrics`; absent if the number is not practical.
 fn runs(metrics: &[&Judged], comparison: &Comparison) -> Option<String> {
     let more = metrics.iter().map(|judged| match judged.verdict {
         Verdict::CannotTell { more } => more,
@@ -126,8 +127,8 @@ fn most(counts: Vec<usize>) -> usize {
     counts.into_iter().max().unwrap_or(0)
 }
 
-/// Runs a side that would narrow the interval until the bound lies outside of it, were the estimate to stay; absent
-/// where no number would do.
+/// Runs a side that would narrow the interval until it excludes the bound, if the estimate stays the same; absent if no
+/// number is enough.
 fn a_side(judged: &Judged, sides: [usize; 2]) -> Option<usize> {
     let worse_by = judged.worse_by?;
     let (lower, upper) = (worse_by.lower.ln_1p(), worse_by.upper.ln_1p());
@@ -163,7 +164,7 @@ fn against_noise(design: Design) -> String {
     format!("{}, take a wider bound{turns}", conditions::against_noise())
 }
 
-/// The smallest bound that the intervals of all `metrics` lie below, or that the measure is not to be gated.
+/// The smallest bound above the intervals of all `metrics`, or the advice to leave the measure out.
 fn bound(metrics: &[&Judged], limits: &Limits) -> String {
     let upper = metrics
         .iter()

@@ -15,7 +15,7 @@ const NAME: &str = "rkllm-bench gate";
 
 /// The verdict as `JUnit` XML.
 ///
-/// What regressed is a failure; what it cannot tell of, what is absent and sides that are not comparable are errors.
+/// Regressions are failures. Undecided and absent metrics and sides that are not comparable are errors.
 #[expect(
     clippy::expect_used,
     clippy::missing_panics_doc,
@@ -71,7 +71,7 @@ fn of_absent(absent: &Absent) -> TestCase {
     TestCase::new(plain(&absent.id), status)
 }
 
-/// What is wrong with the whole, where no metric shows it: a report without a single failure is taken for a pass.
+/// A problem of the whole comparison that no metric shows. A report without any failure would count as a pass.
 fn of_whole(comparison: &Comparison) -> Option<TestSuite> {
     let (name, kind) = match comparison.overall {
         Overall::NotComparable => ("comparable", "not_comparable"),
@@ -94,7 +94,7 @@ fn failing(kind: NonSuccessKind, ty: &str, message: &str) -> TestCaseStatus {
     status
 }
 
-/// How the runs were taken and what the experiment was.
+/// Adds the design of the comparison and the permitted differences.
 fn with_properties(mut suite: TestSuite, comparison: &Comparison) -> TestSuite {
     suite.add_property(Property::new("runs", words::design(comparison.design)));
     for difference in words::experiment(comparison) {

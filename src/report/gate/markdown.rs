@@ -1,22 +1,23 @@
 //! The verdict as GitHub's Markdown, for a comment on a pull request.
 
-use super::{Parts, advice, figures, words};
+use super::parts::Parts;
+use super::{advice, figures, words};
 use crate::analysis::gate::{Absent, Comparison, Difference, Judged, Overall};
 use crate::report::markup::{code, prose};
 use crate::report::numbers::percent;
 use crate::report::words::counted;
 
-/// GitHub takes a comment of 65,536 characters; the rest is for a heading that a workflow puts before the verdict. Counted
-/// in bytes, of which there are no fewer.
+/// Longest verdict, bytes. GitHub accepts comments of 65,536 characters, which are never more than the bytes. The rest
+/// is for a heading that a workflow may add.
 const LONGEST: usize = 65_000;
-/// The most that one list takes, in bytes, so that no list can crowd out the table.
+/// Longest list, bytes, so that no list can crowd out the table.
 const LONGEST_LIST: usize = 6_000;
-/// Set aside for what stands around rows: the line that says what was left out, and the fold's tags.
+/// Bytes reserved around the rows: for the line that counts omitted rows, and for the tags of the fold.
 const FRAME: usize = 500;
 const HEADER: &str =
     "| metric | baseline → candidate | worse by | bound | verdict |\n| --- | ---: | ---: | ---: | --- |\n";
 
-/// The verdict as Markdown of at most 65,000 bytes; what does not fit is left out, which a line says.
+/// The verdict as Markdown of at most 65,000 bytes. A line counts the rows that did not fit.
 pub fn markdown(comparison: &Comparison) -> String {
     let mut page = format!(
         "## {} {}\n\n{}\n",
@@ -61,7 +62,7 @@ fn table(metrics: &[&Judged], limit: usize) -> String {
     format!("\n{HEADER}{}", fitting(&rows, limit, "metric"))
 }
 
-/// The same, folded.
+/// The same, collapsed.
 fn folded(metrics: &[&Judged], limit: usize) -> String {
     if metrics.is_empty() {
         return String::new();
@@ -123,7 +124,7 @@ fn list(title: &str, items: Vec<String>) -> String {
     format!("\n**{title}**\n\n{}", fitting(&items, LONGEST_LIST, "entry"))
 }
 
-/// As many of the first `lines` as `limit` bytes hold, and a paragraph that counts the others.
+/// The first `lines` that fit into `limit` bytes, and a paragraph that counts the others.
 fn fitting(lines: &[String], limit: usize, what: &str) -> String {
     let mut text = String::new();
     for (index, line) in lines.iter().enumerate() {

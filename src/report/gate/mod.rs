@@ -1,9 +1,10 @@
-//! The formats of a gate's verdict. Each is a pure function: the same comparison gives the same text to the last byte.
+//! The formats of a gate's verdict. Each is a pure function: the same comparison always gives the same bytes.
 
 pub(crate) mod advice;
 mod figures;
 mod junit;
 mod markdown;
+mod parts;
 mod text;
 mod words;
 
@@ -11,12 +12,12 @@ pub use junit::junit;
 pub use markdown::markdown;
 pub use text::text;
 
-use crate::analysis::gate::{Comparison, Judged, Verdict};
+use crate::analysis::gate::Comparison;
 use crate::base::layout::{WIDTH, document};
 
-/// The version of the JSON format. It rises with each change that a reader of the old one would stumble over.
+/// The version of the JSON format. It rises with each change that is incompatible with readers.
 const SCHEMA_VERSION: u32 = 1;
-/// What tells this JSON from a run record.
+/// Identifies this kind of JSON document.
 const KIND: &str = "rkllm-bench comparison";
 
 /// A format of the verdict; the value of `--format`.
@@ -27,14 +28,14 @@ pub enum Format {
     Text,
     /// For a comment on a pull request.
     Markdown,
-    /// All of it, for programs.
+    /// The whole verdict, for programs.
     Json,
-    /// For what shows test results: a test case a metric.
+    /// For tools that show test results: a test case for each metric.
     Junit,
 }
 
 impl Format {
-    /// The verdict in this format, with a line's end at its end.
+    /// The verdict in this format, with a newline at its end.
     pub fn render(self, comparison: &Comparison) -> String {
         self.render_within(comparison, WIDTH)
     }
@@ -55,35 +56,6 @@ impl Format {
 /// Numbers that are not finite are `null`.
 pub fn json(comparison: &Comparison) -> String {
     document(KIND, SCHEMA_VERSION, comparison)
-}
-
-/// The metrics by what a reader looks for.
-struct Parts<'a> {
-    /// Regressed, then those that it cannot tell of, then improved.
-    noteworthy: Vec<&'a Judged>,
-    /// Equivalent or not worse.
-    rest: Vec<&'a Judged>,
-}
-
-impl<'a> Parts<'a> {
-    fn of(comparison: &'a Comparison) -> Self {
-        let (mut noteworthy, rest): (Vec<_>, Vec<_>) = comparison
-            .metrics
-            .iter()
-            .partition(|judged| rank(judged).is_some());
-        // Stable: within a rank the metrics stay in their order.
-        noteworthy.sort_by_key(|judged| rank(judged));
-        Self { noteworthy, rest }
-    }
-}
-
-const fn rank(judged: &Judged) -> Option<u8> {
-    match judged.verdict {
-        Verdict::Regressed => Some(0),
-        Verdict::CannotTell { .. } => Some(1),
-        Verdict::Improved => Some(2),
-        Verdict::Equivalent | Verdict::NotWorse => None,
-    }
 }
 
 #[cfg(test)]

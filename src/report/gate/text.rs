@@ -1,15 +1,16 @@
 //! The verdict for a terminal.
 //!
-//! Without colours, and never wider than 80 columns, so that a log, a pipe and a terminal show the same.
+//! It has no colours and at most 80 columns, so that a log, a pipe and a terminal show the same.
 
-use super::{Parts, advice, figures, words};
+use super::parts::Parts;
+use super::{advice, figures, words};
 use crate::analysis::gate::{Absent, Comparison, Difference, Judged};
 use crate::base::layout::{WIDTH, folded_to, list, whole};
 use crate::report::grid::Grid;
 use crate::report::numbers::percent;
 use crate::report::words::{counted, plain};
 
-/// From this number of metrics on those that say nothing new are only counted.
+/// With more metrics than this, those that are equivalent or not worse are only counted.
 const LONG_TABLE: usize = 30;
 
 /// The verdict as lines of at most 80 columns.
@@ -52,7 +53,7 @@ fn absent(absent: &Absent) -> String {
     format!("{}: {}", whole(&plain(&absent.id)), plain(&absent.reason))
 }
 
-/// The metrics, those that a reader looks for first, under their model and suite.
+/// The metrics under their model and suite, the most important first.
 fn tables(comparison: &Comparison, width: u16) -> Vec<String> {
     let Parts { noteworthy, rest } = Parts::of(comparison);
     let is_long = comparison.metrics.len() > LONG_TABLE;

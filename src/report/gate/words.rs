@@ -5,7 +5,7 @@ use crate::analysis::gate::{Comparison, Design, Difference, Judged, Overall, Ver
 use crate::report::numbers::{percent, value};
 use crate::report::words::{counted, plain};
 
-/// The verdict on the whole in one sentence, of counts and fixed words alone.
+/// The overall verdict in one sentence, which has only counts and fixed words.
 pub(super) fn verdict(comparison: &Comparison) -> String {
     let name = comparison.overall.name();
     match comparison.overall {
@@ -50,7 +50,7 @@ fn no_regression(comparison: &Comparison) -> String {
     )
 }
 
-/// What was found beside the gravest.
+/// Further findings besides the most serious one.
 fn also(comparison: &Comparison) -> String {
     let absent = match comparison.overall {
         Overall::Absent => 0,
@@ -69,7 +69,7 @@ fn also(comparison: &Comparison) -> String {
     }
 }
 
-/// What the candidate lacks, by its kind: a suite's identifier begins with `*`, a prompt's has one inside.
+/// The number of absent suites, prompts and metrics. A suite's identifier begins with `*`, a prompt's contains one.
 fn lacking(comparison: &Comparison) -> String {
     let kind = |id: &str| match id {
         id if id.starts_with("*/") => "suite",
@@ -150,7 +150,7 @@ pub(super) fn values(judged: &Judged) -> String {
     )
 }
 
-/// What differs, with both sides' values.
+/// A difference, with the values of both sides.
 pub(super) fn difference(difference: &Difference) -> String {
     let side = |values: &[String]| {
         let values: Vec<String> = values.iter().map(|value| shortened(value)).collect();
@@ -164,7 +164,7 @@ pub(super) fn difference(difference: &Difference) -> String {
     )
 }
 
-/// The differences that were not named as the experiment.
+/// The differences that `--allow` does not permit.
 pub(super) fn blocking(comparison: &Comparison) -> impl Iterator<Item = &Difference> {
     comparison
         .differences
@@ -172,7 +172,7 @@ pub(super) fn blocking(comparison: &Comparison) -> impl Iterator<Item = &Differe
         .filter(|difference| !difference.allowed)
 }
 
-/// The differences that are the experiment.
+/// The differences that `--allow` permits.
 pub(super) fn experiment(comparison: &Comparison) -> impl Iterator<Item = &Difference> {
     comparison
         .differences
@@ -180,7 +180,7 @@ pub(super) fn experiment(comparison: &Comparison) -> impl Iterator<Item = &Diffe
         .filter(|difference| difference.allowed)
 }
 
-/// A digest by its beginning, anything else as it is.
+/// The first digits of a digest; any other value unchanged.
 fn shortened(value: &str) -> String {
     const SHA256_DIGITS: usize = 64;
     const SHOWN_DIGITS: usize = 12;

@@ -1,4 +1,4 @@
-//! The chart of one phase of a model: its prompts beside each other, or over the sizes of a sweep.
+//! The chart of one phase of a model: one row for each prompt, or lines over the sizes of a sweep.
 //!
 //! A point is the figure of the printed table, and is labelled with it: `figures::median` of the samples' values.
 
@@ -24,10 +24,10 @@ const WIDTH: u32 = 800;
 /// Radius of the point of a median; that of a sample is `SAMPLE`.
 const MEDIAN: i32 = 4;
 const SAMPLE: i32 = 2;
-/// Pixels of a character of a label, at the widest.
+/// Width of the widest character of a label, pixels.
 const CHARACTER: u32 = 8;
 
-/// The chart of a phase; absent where no prompt has a figure of it.
+/// The chart of a phase; absent if no prompt has a figure for it.
 pub(super) fn of_phase(record: &RunRecord, model: &ModelRecord, phase: Phase) -> Option<String> {
     let measure = measure_of(phase);
     let has_it = |prompt: &&PromptRecord| {
@@ -49,11 +49,11 @@ pub(super) fn of_phase(record: &RunRecord, model: &ModelRecord, phase: Phase) ->
     } else {
         prompts(&mut svg, &title, &points)
     };
-    // Into a string nothing fails.
+    // Writing into a string cannot fail.
     drawn.is_ok().then_some(svg)
 }
 
-/// A rate where the phase has one, else a time.
+/// A rate if the phase has one, else a time.
 const fn measure_of(phase: Phase) -> Measure {
     match phase {
         Phase::Ttft => Measure::Ttft,

@@ -1,4 +1,4 @@
-//! The index: a table for each group of benchmarks on the disk, ours or another bench target's.
+//! The index: a table for each group of benchmarks on the disk, also those of other bench targets.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::html::{escape, href, page};
 use crate::record::phase::Phase;
 
-/// What criterion writes of a benchmark beside its samples (`benchmark.json`, criterion 0.8).
+/// Criterion's description of a benchmark, beside its samples (`benchmark.json`, criterion 0.8).
 #[derive(Debug, Deserialize)]
 struct Benchmark {
     group_id: String,
@@ -26,9 +26,9 @@ pub(super) struct Group {
     id: String,
     /// Below criterion's home.
     pub(super) folder: PathBuf,
-    /// The page of the whole group, where there is one.
+    /// The page of the whole group, if it exists.
     page: Option<PathBuf>,
-    /// The page of each benchmark, where there is one.
+    /// The page of each benchmark, if it exists.
     cells: BTreeMap<Cell, Option<PathBuf>>,
 }
 
@@ -65,7 +65,7 @@ pub(super) fn groups(home: &Path) -> Vec<Group> {
     groups.into_values().collect()
 }
 
-/// The files that say what criterion keeps in a folder, as deep as criterion makes folders.
+/// Criterion's descriptions of benchmarks below a folder, as deep as criterion nests folders.
 fn files(home: &Path) -> Vec<PathBuf> {
     let home = glob::Pattern::escape(&home.to_string_lossy());
     let patterns = ["*", "*/*", "*/*/*"].map(|depth| format!("{home}/{depth}/new/benchmark.json"));
@@ -105,7 +105,7 @@ impl Group {
         for row in rows {
             let cell = |column: &&str| {
                 let page = self.cells.get(&(row.to_owned(), (*column).to_owned()));
-                // A function without a parameter, or the other way round, is named by the one that it has.
+                // A benchmark without function or parameter is named by the other one.
                 let name = [*column, row].into_iter().filter(|part| !part.is_empty());
                 let name = name.collect::<Vec<_>>().join("/");
                 page.map_or_else(
@@ -129,7 +129,7 @@ fn link(name: &str, base: &str, page: Option<&Path>) -> String {
     )
 }
 
-/// By the numbers in names: `p64` before `p128`.
+/// Natural order, by the numbers in names: `p64` before `p128`.
 fn by_numbers(a: &str, b: &str) -> Ordering {
     fn parts(name: &str) -> Vec<(u64, &str)> {
         let is_digit = |c: char| c.is_ascii_digit();

@@ -1,8 +1,8 @@
-//! What stands beside criterion's pages of single benchmarks, in criterion's folder: the index, a page for each model
-//! and suite, and a chart for each phase.
+//! Pages in criterion's folder, beside its pages of single benchmarks: the index, a page for each model and suite, and
+//! a chart for each phase.
 //!
-//! Criterion's own index puts a group's cells under other headings where a benchmark of the group is missing, and its summaries
-//! draw all phases of a group in one picture. Those pages are replaced.
+//! They replace criterion's own. Its index puts cells under wrong headings if a benchmark of a group is missing, and
+//! its summaries draw all phases of a group in one picture.
 
 mod chart;
 mod html;
@@ -18,11 +18,11 @@ use crate::report::criterion_folder;
 
 use self::html::{escape, href, page};
 
-/// Writes the index of all benchmarks below `home`, criterion's folder, and the pages and charts of the record's models.
-/// Gives the pages of the models. Writes nothing where criterion wrote no index (`--noplot`).
+/// Writes the index of all benchmarks below `home`, criterion's folder, and the pages and charts of the record's
+/// models. Returns the paths of the models' pages. Writes nothing if criterion wrote no index (`--noplot`).
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) for what cannot be read or written.
+/// [`Error::Io`](crate::Error::Io) if a file cannot be read or written.
 pub(crate) fn write(home: &Path, record: &RunRecord) -> Result<Vec<PathBuf>> {
     let index = home.join("report/index.html");
     if !index.is_file() {

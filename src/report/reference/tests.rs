@@ -71,7 +71,7 @@ fn what_cannot_be_compared_says_why() {
 published figures (Rockchip rknn-llm 1.3.0, benchmark.md)
 
 Qwen2-0.5B-w8a8-rk3588: Qwen2 0.5B w8a8 on RK3588 is published for 128 prompt
-tokens and 64 new ones, of which this run has no sample:
+tokens and 64 new ones; this run has no such sample:
 cargo bench --bench table -- --prompt-tokens 128 --new-tokens 64
 
 llama: no figures; nothing is published for llama-3.2 3B

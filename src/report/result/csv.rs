@@ -1,6 +1,6 @@
-//! The result as CSV: one row a prompt.
+//! The result as CSV: one row for each prompt.
 
-use super::{RuntimeParts, bytes, failed, is_of_models, new_tokens, npu_cores, quantization};
+use super::facts::{RuntimeParts, bytes, failed, is_of_models, new_tokens, npu_cores, quantization};
 use crate::analysis::figures::Figures;
 use crate::base::csv_text::{self, cell, number};
 use crate::record::{ModelRecord, PromptRecord, RunRecord};

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{RuntimeParts, bytes, failed, is_of_models, new_tokens, npu_cores, quantization};
+use super::facts::{RuntimeParts, bytes, failed, is_of_models, new_tokens, npu_cores, quantization};
 use crate::analysis::concurrency::{Level, levels};
 use crate::analysis::figures::Figures;
 use crate::analysis::summary::Summary;
@@ -12,10 +12,10 @@ use crate::record::{Git, ModelRecord, Parameters, PromptRecord, RunRecord, Statu
 
 /// Version of the document's shape.
 const SCHEMA_VERSION: u32 = 1;
-/// What tells this JSON from others.
+/// Identifies this kind of JSON document.
 const KIND: &str = "rkllm-bench result";
 
-/// All runs. What is unknown is `null`.
+/// All runs; unknown values are `null`.
 pub(super) fn json(runs: &[RunRecord]) -> String {
     #[derive(Serialize)]
     struct Content<'a> {

@@ -1,6 +1,6 @@
-//! The result as a Markdown table, to be pasted into a forum or an issue.
+//! The result as a Markdown table, to paste into a forum or an issue.
 
-use super::{RuntimeParts, bytes, is_of_models, new_tokens, npu_cores, quantization};
+use super::facts::{RuntimeParts, bytes, is_of_models, new_tokens, npu_cores, quantization};
 use crate::analysis::figures::Figures;
 use crate::analysis::summary::{Spread, Summary};
 use crate::base::number::Float as _;
@@ -30,7 +30,7 @@ const HEADER: [(&str, bool); COLUMNS] = [
     ("run", false),
 ];
 
-/// One row a model, over all its prompts; of a sweep, whose prompts stand for their sizes, one row a size.
+/// One row for each model, over all its prompts; for a sweep, one row for each prompt, since prompts are its sizes.
 pub(super) fn markdown(runs: &[RunRecord]) -> String {
     let mut rows: Vec<[String; COLUMNS]> = Vec::new();
     for run in runs {
@@ -91,8 +91,7 @@ fn of_prompt(run: &RunRecord, model: &ModelRecord, prompt: &PromptRecord) -> [St
     row(run, model, measured)
 }
 
-/// How many samples heat, a lower clock or another process disturbed: the figures are then not those of the model
-/// alone.
+/// Number of samples that heat, a lower clock or another process disturbed.
 fn disturbed(prompts: &[PromptRecord]) -> String {
     let samples = prompts.iter().flat_map(|prompt| &prompt.samples);
     match samples
@@ -104,7 +103,7 @@ fn disturbed(prompts: &[PromptRecord]) -> String {
     }
 }
 
-/// How many prompts lack samples: the figures are then of fewer prompts than another model's.
+/// Number of prompts that lack samples. The figures then cover fewer prompts than those of another model.
 fn incomplete(model: &ModelRecord) -> String {
     let is_lacking = |prompt: &&PromptRecord| prompt.samples.is_empty() || prompt.given_up.is_some();
     match model.prompts.iter().filter(is_lacking).count() {
@@ -142,20 +141,20 @@ fn row(run: &RunRecord, model: &ModelRecord, measured: Measured) -> [String; COL
     ]
 }
 
-/// The machine that the models ran on; absent where that is another one, or nothing names it.
+/// The machine that the models ran on; absent for a remote server, or if it has no name.
 fn machine(run: &RunRecord) -> Option<String> {
     let board = &run.board;
     let named = board.name.as_deref().or(board.cpu.as_deref());
     joined(&[named, board.soc.as_deref()], ", ").filter(|_| is_of_models(run))
 }
 
-/// The parts that are known.
+/// The known parts, joined.
 fn joined(parts: &[Option<&str>], between: &str) -> Option<String> {
     let known: Vec<&str> = parts.iter().copied().flatten().collect();
     (!known.is_empty()).then(|| known.join(between))
 }
 
-/// Which run it was: its day, label and commit.
+/// Day, label and commit of a run.
 fn which(run: &RunRecord) -> String {
     let day: String = run.started_at.chars().take(10).collect();
     let revision = run.git.as_ref().map(|git| {
@@ -166,7 +165,7 @@ fn which(run: &RunRecord) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// The file's size in the unit that suits it, 1024 to the next.
+/// The file's size in MiB or GiB.
 fn size(model: &ModelRecord) -> String {
     let Some(bytes) = bytes(model) else {
         return "-".into();
@@ -179,7 +178,7 @@ fn size(model: &ModelRecord) -> String {
     }
 }
 
-/// Tokens of the prompts, and new ones: each as one number or as the least and the most.
+/// Prompt tokens and new tokens, each as one number or as minimum and maximum.
 fn tokens(prompts: &[PromptRecord]) -> String {
     let read = prompts.iter().map(|prompt| prompt.prompt_tokens);
     let read: Option<Vec<usize>> = read.map(|tokens| usize::try_from(tokens?).ok()).collect();
@@ -196,7 +195,7 @@ fn span(counts: &[usize]) -> String {
     }
 }
 
-/// The table, its columns as wide as what is in them, so that it can be read as text too.
+/// The table, with padded columns so that it is also readable as plain text.
 fn table(rows: &[[String; COLUMNS]]) -> String {
     let width = |text: &str| text.chars().count();
     let widths: [usize; COLUMNS] = std::array::from_fn(|column| {

@@ -1,15 +1,15 @@
-//! The result of runs for programs and for forums: one document of all runs of a process.
+//! The result on stdout, for programs and forums: one document for all runs of a process.
 //!
 //! `docs/reports.md` describes the formats, `docs/result.schema.json` each field of the JSON.
 
 mod csv;
+mod facts;
 mod json;
 mod markdown;
 
-use crate::inference::Runtime;
-use crate::record::{ModelRecord, PromptRecord, RunRecord};
+use crate::record::RunRecord;
 
-/// What stdout gets; the value of `--format`.
+/// The format of the result on stdout; the value of `--format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(crate) enum Format {
     /// Tables for people
@@ -17,14 +17,14 @@ pub(crate) enum Format {
     Text,
     /// One JSON document
     Json,
-    /// One row a prompt
+    /// One row for each prompt
     Csv,
-    /// A Markdown table with one row a model, to be pasted into a forum
+    /// A Markdown table with one row for each model, to paste into a forum
     Md,
 }
 
 impl Format {
-    /// The document, with a line's end at its end; absent for the text, which is shown piece by piece.
+    /// The document, with a newline at its end; absent for the text, which is printed piece by piece.
     pub(crate) fn render(self, runs: &[RunRecord]) -> Option<String> {
         match self {
             Self::Text => None,
@@ -33,63 +33,6 @@ impl Format {
             Self::Md => Some(markdown::markdown(runs)),
         }
     }
-}
-
-/// What ran a model, in parts; each is absent where it is unknown.
-#[derive(Debug, Clone, Copy, Default, serde::Serialize)]
-struct RuntimeParts<'a> {
-    name: Option<&'a str>,
-    version: Option<&'a str>,
-    driver: Option<&'a str>,
-    platform: Option<&'a str>,
-}
-
-impl<'a> RuntimeParts<'a> {
-    fn of(model: &'a ModelRecord) -> Self {
-        let runtime = model.loaded.as_ref().map(|loaded| &loaded.runtime);
-        let line = runtime.and_then(Runtime::version_line);
-        Self {
-            name: runtime.map(Runtime::name),
-            version: line.map(|line| line.runtime.as_str()),
-            driver: line.and_then(|line| line.driver.as_deref()),
-            platform: line.and_then(|line| line.platform.as_deref()),
-        }
-    }
-}
-
-/// Whether the record's machine is the one that the models ran on: of a server elsewhere it is the client's.
-fn is_of_models(run: &RunRecord) -> bool {
-    run.parameters.server.is_none() || !run.doctor.is_empty()
-}
-
-/// How the weights are quantised, by the model's name.
-fn quantization(model: &ModelRecord) -> Option<String> {
-    let parts = model.name_parts();
-    parts.dtype.or(parts.gguf_type)
-}
-
-/// NPU cores that the model was converted for: by the runtime, else by its name.
-fn npu_cores(model: &ModelRecord) -> Option<u8> {
-    let loaded = model.loaded.as_ref().and_then(|loaded| loaded.npu_cores);
-    loaded.or_else(|| model.name_parts().npu_cores)
-}
-
-/// Size of the model's file; absent where a server has it.
-fn bytes(model: &ModelRecord) -> Option<u64> {
-    Some(model.bytes).filter(|bytes| *bytes > 0)
-}
-
-/// New tokens of the shortest and the longest sample; absent without a sample, or where a count is unknown.
-fn new_tokens(prompt: &PromptRecord) -> Option<(usize, usize)> {
-    let samples = prompt.samples.iter();
-    let counts = samples.map(|sample| sample.inference.token_count().tokens);
-    let counts = counts.collect::<Option<Vec<_>>>()?;
-    counts.iter().min().copied().zip(counts.iter().max().copied())
-}
-
-/// Inferences of a prompt that gave no sample.
-fn failed(prompt: &PromptRecord) -> usize {
-    prompt.rejected.len() + prompt.failures.len()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What criterion says of a change since an earlier run.
+//! Criterion's verdicts on changes since an earlier run.
 
 use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr as _;
@@ -16,7 +16,7 @@ pub struct Compared {
     pub id: String,
     /// The estimated time with its unit.
     pub time: String,
-    /// Absent where there was nothing to compare with.
+    /// Absent without an earlier run.
     pub change: Option<Change>,
 }
 
@@ -27,27 +27,27 @@ pub struct Change {
     pub percent: f64,
     /// Ends of its confidence interval.
     pub interval: [f64; 2],
-    /// The probability of a difference as large as this one where nothing changed.
+    /// The probability of a difference at least this large if nothing changed.
     pub p: f64,
     /// Criterion's words.
     pub verdict: Verdict,
 }
 
-/// What criterion makes of a change.
+/// Criterion's verdict on a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Faster.
     Improved,
     /// Slower.
     Regressed,
-    /// Other than before, but not by as much as the noise threshold.
+    /// Different, but by less than the noise threshold.
     WithinNoise,
-    /// Not told from chance.
+    /// Not distinguishable from chance.
     NotDetected,
 }
 
 impl Verdict {
-    /// What a line of criterion's output says (criterion 0.8).
+    /// The verdict in a line of criterion's output (criterion 0.8).
     pub(crate) fn of_line(line: &str) -> Option<Self> {
         match line.trim() {
             "Performance has improved." => Some(Self::Improved),
@@ -69,8 +69,10 @@ impl Verdict {
     }
 }
 
-/// Criterion's verdict on each benchmark, below a heading for each model and suite. `against` says what they are
-/// compared with, `level` at which level the intervals are, `caution` why the verdicts may say nothing.
+/// Criterion's verdict on each benchmark, below a heading for each model and suite.
+///
+/// `against` names the earlier results, `level` is the confidence level of the intervals, and `caution` is why the
+/// verdicts may be meaningless.
 pub fn changes(
     compared: &[Compared],
     against: &str,
@@ -101,7 +103,7 @@ pub fn changes(
     text
 }
 
-/// Why a change may say nothing: how many samples of a run were disturbed.
+/// Why a change may be meaningless: how many samples of a run were disturbed.
 pub fn caution(run: &RunRecord) -> Option<String> {
     let prompts = run.models.iter().flat_map(|model| &model.prompts);
     let samples: Vec<_> = prompts.flat_map(|prompt| &prompt.samples).collect();
@@ -127,12 +129,12 @@ fn parts(id: &str) -> (&str, &str) {
     (&id[..end], id[end..].trim_start_matches('/'))
 }
 
-/// A line for each benchmark of a group. A name that leaves the figures no room has a line of its own.
+/// A line for each benchmark of a group. A name that is too long for its line gets a separate one.
 fn rows(members: &[&Compared], width: u16) -> String {
     let cells: Vec<[String; 5]> = members.iter().map(|member| cells(member)).collect();
     let widest = |column: usize| cells.iter().map(|row| row[column].width()).max().unwrap_or(0);
     let [time, percent, interval, p] = [1, 2, 3, 4].map(widest);
-    // Between the columns are two blanks; the verdict's is the last one.
+    // Two spaces separate the columns; the verdict is the last.
     let figures = time + percent + interval + p + 4 * 2 + "no earlier run".len();
     let room = usize::from(width).saturating_sub(2 + 2 + figures);
     let fitting = cells

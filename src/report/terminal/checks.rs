@@ -1,4 +1,4 @@
-//! What the checks of a model's answers found.
+//! Results of the checks on a model's answers.
 
 use anstyle::{AnsiColor, Style};
 
@@ -8,7 +8,7 @@ use crate::base::layout::{list, whole};
 use crate::report::content::ModelReport;
 use crate::report::words::plain;
 
-/// The counts, and each check that failed; of checks that do not apply anywhere nothing.
+/// The counts, and each failed check; empty if no check applies.
 pub(super) fn text(report: &ModelReport, width: u16) -> String {
     let count = |verdict| {
         let all = report.outcomes.iter().flatten();

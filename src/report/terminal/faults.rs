@@ -3,7 +3,7 @@
 use crate::record::{Faults, RunRecord};
 use crate::report::words::{plain_lines, unfinished};
 
-/// What went wrong, each cause once, and counted; that a run did not come to its end goes first.
+/// The failures, each cause once with its count; an unfinished run comes first.
 pub fn faults(record: &RunRecord) -> String {
     let mut lines: Vec<String> = unfinished(record.status).map(str::to_owned).into_iter().collect();
     for model in &record.models {

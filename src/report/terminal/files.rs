@@ -1,12 +1,12 @@
-//! Where the reports are.
+//! The paths of the reports.
 
 use crate::base::foreign::Shown as _;
 use crate::base::layout::{folded_to, whole};
 use crate::report::benchmark::Files;
 use crate::report::words::plain;
 
-/// A line for each model, and one for their comparison; the page's path stands alone where a line of `width` columns
-/// has no room for it.
+/// A line for each model, and one for their comparison. A path that does not fit into `width` columns gets its own
+/// line.
 pub fn files(files: &[Files], width: u16) -> String {
     let line = |files: &Files| {
         let page = files.markdown.shown();

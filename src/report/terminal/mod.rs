@@ -1,4 +1,4 @@
-//! What `cargo bench` prints at its end.
+//! The output at the end of `cargo bench`.
 
 mod change;
 mod checks;
@@ -22,7 +22,7 @@ use crate::record::RunRecord;
 use crate::report::words::plain;
 use crate::report::{ModelReport, conditions, reference};
 
-/// One line about the runtime that made the figures.
+/// One line about the runtime that was measured.
 pub fn runtime_line(runtime: &Runtime) -> String {
     let runtime = match runtime {
         Runtime::Library(library) => library,
@@ -49,7 +49,7 @@ pub fn runtime_line(runtime: &Runtime) -> String {
     )
 }
 
-/// The warning about a runtime of a release that is not known; absent for any other.
+/// The warning about a runtime of an unknown release; absent for known ones.
 pub fn unknown_release(runtime: &Runtime) -> Option<String> {
     let runtime = runtime.library()?;
     let trial = runtime.trial.as_ref()?;
@@ -60,8 +60,8 @@ pub fn unknown_release(runtime: &Runtime) -> Option<String> {
     ))
 }
 
-/// The figures of a run: its label and commit, for each model its runtime, its table, its summary and its checks, and
-/// published figures beside them. Tables have `width` columns, 80 at most.
+/// The figures of a run: label and commit, and for each model its runtime, table, summary, checks and published
+/// figures. Tables have `width` columns, at most 80.
 pub fn figures(reports: &[ModelReport], width: u16) -> String {
     let mut text = String::new();
     let run = reports.first().map(|report| report.run);
@@ -100,15 +100,15 @@ pub fn figures(reports: &[ModelReport], width: u16) -> String {
     text
 }
 
-/// What is known of runtime 1.3.0 with models of these toolkits (noc7c9/rkllm-eos-repro, logs of both versions): it reads
-/// the end token in another integer type than they wrote it.
+/// A known fault of runtime 1.3.0 with models of these toolkits: it reads the end token with another integer type than
+/// they wrote. Source: noc7c9/rkllm-eos-repro, logs of both versions.
 fn end_token_note(loaded: &Loaded) -> Option<String> {
     let runtime = &loaded.runtime.version_line()?.runtime;
     let toolkit = loaded.toolkit.as_deref()?;
     (runtime == "1.3.0" && ["1.2.2", "1.2.3"].contains(&toolkit)).then(|| {
         format!(
-            "note: runtime 1.3.0 is known to miss the end token of models that toolkit {toolkit} converted; answers that are to \
-             end by themselves then go on to the limit"
+            "note: runtime 1.3.0 is known to miss the end token of models that toolkit {toolkit} converted; their answers \
+             then continue to the limit"
         )
     })
 }

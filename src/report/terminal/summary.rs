@@ -6,7 +6,7 @@ use crate::base::layout::folded_to;
 use crate::report::conditions;
 use crate::report::grid::Grid;
 
-/// Counts, and how the figures spread over all samples.
+/// Counts, and the spread of the figures over all samples.
 pub(super) fn text(summary: &Summary, width: u16) -> String {
     let header = ["over all prompts", "average", "median", "minimum", "maximum"];
     let mut table = Grid::new(header, 1..5);

@@ -1,4 +1,4 @@
-//! The table of one model: a line a prompt.
+//! The table of one model: a line for each prompt.
 
 use crate::analysis::figures::{Figures, Interval};
 use crate::base::layout::{folded_to, whole};
@@ -7,7 +7,7 @@ use crate::report::grid::Grid;
 use crate::report::numbers::value;
 use crate::report::words::{counted, plain};
 
-/// What stands above the table: the model, and what its figures are.
+/// The line above the table: the model, and the kind of its figures.
 pub(super) fn title(model: &ModelRecord) -> String {
     let counts = || model.prompts.iter().map(|prompt| prompt.samples.len());
     let samples = match (counts().min().unwrap_or(0), counts().max().unwrap_or(0)) {
@@ -17,7 +17,7 @@ pub(super) fn title(model: &ModelRecord) -> String {
     format!("{}: medians of {samples} a prompt", whole(&plain(&model.name)))
 }
 
-/// Medians over the samples of each prompt; gap and memory are the greatest of all.
+/// Medians over the samples of each prompt; gap and memory are maxima.
 pub(super) fn table(model: &ModelRecord, width: u16) -> String {
     let mut note = if model.random_weights {
         folded_to(width, "random weights: the speed is real, the text means nothing")

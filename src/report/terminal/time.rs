@@ -10,22 +10,22 @@ use crate::record::RunRecord;
 pub struct TimeSpent {
     /// Loading models.
     pub load: Duration,
-    /// Warm-up inferences and those that did not become samples.
+    /// Warm-up inferences and those that yielded no sample.
     pub warm_up: Duration,
     /// Samples.
     pub samples: Duration,
     /// Criterion's statistics, plots and pages.
     pub criterion: Duration,
-    /// Waiting for this process's turns; zero where none are taken.
+    /// Waiting for this process's turns; zero without turns.
     pub waiting: Duration,
-    /// Waiting until the board was as at the start; zero where that was not asked for.
+    /// Waiting until the board was as at the start; zero without `--settle`.
     pub settling: Duration,
     /// From the first to the last moment.
     pub all: Duration,
 }
 
 impl TimeSpent {
-    /// Adds up what a record says of its inferences.
+    /// Sums the times of a record's inferences.
     pub fn of_record(record: &RunRecord, criterion: Duration, all: Duration) -> Self {
         let mut spent = Self {
             criterion,
@@ -54,7 +54,7 @@ fn span(inference: &Inference) -> (u64, u64) {
     (inference.call_ns, inference.return_ns)
 }
 
-/// The time in which at least one of `spans` was going on: several clients have theirs at once.
+/// The time during which at least one of `spans` was running, since several clients run at once.
 fn covered(mut spans: Vec<(u64, u64)>) -> Duration {
     spans.sort_unstable();
     let (mut covered, mut end) = (0, 0);

@@ -55,7 +55,8 @@ fn assert_values(found: &Value, expected: &Value) {
 fn the_summary_has_each_figure_under_its_name() {
     let document = json_of(&skewed());
     assert_valid(&document);
-    // Totals are TTFT and nine gaps: 29, 58 and 126 ms. Rates are 1000, 500 and 250, and 5000, 2500 and 10000 / 9 tok/s.
+    // Totals are TTFT and nine gaps: 29, 58 and 126 ms. Rates are 1000, 500 and 250, and 5000, 2500 and 10000 / 9
+    // tok/s.
     let expected = json!({
         "total_requests": 3,
         "successful_requests": 3,

@@ -7,7 +7,7 @@ mod text;
 
 use super::*;
 use crate::analysis::gate::{
-    Absent, Aspect, Design, Difference, Estimate, Limits, Overall, compare, compare_pairs,
+    Absent, Aspect, Design, Difference, Estimate, Judged, Limits, Overall, Verdict, compare, compare_pairs,
 };
 use crate::analysis::metrics::{Measure, Metric};
 use crate::record::{RunRecord, fixtures};
