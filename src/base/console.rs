@@ -1,20 +1,18 @@
 //! All printing except progress bars. Nothing foreign in a text acts on the terminal: [`for_terminal`].
 //!
 //! A reader that has left, as `head` does, is no error: measuring goes on. Any other failure to write to stdout is
-//! kept until the program's end, where [`finish`] reports it: a result that nobody can read is not a success.
+//! kept until the program's end, where [`exit::finish`](crate::base::exit::finish) reports it: a result that nobody can read is not a success.
 //!
 //! Text may have styles. One rule decides whether they are shown: `--color`, else the terminal and the environment, as
 //! anstream has it (`NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE`, `TERM`, `CI`).
 
 use std::io::{BufRead as _, BufReader, IsTerminal as _, Read, Write};
 use std::os::fd::AsFd;
-use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use anstream::ColorChoice;
 
-use crate::base::exit;
 use crate::base::foreign::{for_terminal, is_harmless};
 use crate::base::layout::WIDTH;
 use crate::base::layout::message;
@@ -112,15 +110,9 @@ fn note(outcome: std::io::Result<()>) {
     }
 }
 
-/// The exit code of a program that would end with `code`: another one where stdout did not take all that was printed.
-/// Each `main` ends with it.
-pub(crate) fn finish(code: ExitCode) -> ExitCode {
-    let trouble = TROUBLE.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let Some(error) = trouble else {
-        return code;
-    };
-    say(format_args!("error: stdout: {error}; the output is incomplete"));
-    exit::of_lost_output(code)
+/// Takes the first failure to write to stdout, if there was one.
+pub(crate) fn take_trouble() -> Option<std::io::Error> {
+    TROUBLE.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// Fixes whether styles are shown; without this call, and with `auto`, the terminal and the environment decide.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::base::console;
 use crate::base::error::{Error, Result};
-use crate::base::signals;
+use crate::base::signals::{self, SIGNAL};
 
 /// A bench target: something failed.
 pub(crate) const FAILED: u8 = 1;
@@ -12,9 +12,6 @@ pub(crate) const FAILED: u8 = 1;
 pub(crate) const USAGE: u8 = 64;
 /// An error inside rkllm-bench or its surroundings (`EX_SOFTWARE`).
 pub(crate) const INTERNAL: u8 = 70;
-/// Stopped by a signal: this plus its number.
-pub(crate) const SIGNAL: u8 = 128;
-
 /// The code for an error that ends the program.
 pub(crate) fn of_error(error: &Error) -> u8 {
     match error {
@@ -35,7 +32,17 @@ pub(crate) fn of_outcome(outcome: Result<ExitCode>) -> ExitCode {
         ExitCode::from(of_error(&error))
     });
     let stopped = signals::stop_signal().map(|signal| ExitCode::from(SIGNAL + signal));
-    console::finish(stopped.unwrap_or(code))
+    finish(stopped.unwrap_or(code))
+}
+
+/// The exit code of a program that would end with `code`: another one where stdout did not take all that was printed.
+/// Each `main` ends with it.
+pub(crate) fn finish(code: ExitCode) -> ExitCode {
+    let Some(error) = console::take_trouble() else {
+        return code;
+    };
+    console::say(format_args!("error: stdout: {error}; the output is incomplete"));
+    of_lost_output(code)
 }
 
 /// Prints what clap has to say, a mistake or the help that was asked for, and gives the code for it.
@@ -50,7 +57,7 @@ pub(crate) fn of_arguments(error: &clap::Error) -> ExitCode {
 
 /// The code for a program whose output was lost and that would have ended with `code`. A verdict that nobody could read
 /// counts for nothing; what kept the program from giving one, and a stop by the user, do.
-pub(crate) fn of_lost_output(code: ExitCode) -> ExitCode {
+fn of_lost_output(code: ExitCode) -> ExitCode {
     let kept = [USAGE, SIGNAL + 1, SIGNAL + 2, SIGNAL + 15].map(ExitCode::from);
     if kept.contains(&code) {
         code

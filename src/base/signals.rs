@@ -19,8 +19,9 @@ use signal_hook::low_level;
 
 use crate::base::console;
 use crate::base::error::{Error, Result};
-use crate::base::exit;
 
+/// Exit code of a program that a signal stopped: this plus the signal's number.
+pub(crate) const SIGNAL: u8 = 128;
 /// How long a program that was asked to stop may take before it is ended.
 const GRACE: Duration = Duration::from_millis(700);
 /// How often a wait looks.
@@ -61,7 +62,7 @@ fn start() -> std::io::Result<Stop> {
     let stop = Stop::default();
     let heeded = heeded();
     for signal in heeded.iter().copied() {
-        let code = 128 + signal;
+        let code = i32::from(SIGNAL) + signal;
         signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&stop.is_late))?;
         let number = usize::try_from(signal).unwrap_or_default();
         signal_hook::flag::register_usize(signal, Arc::clone(&stop.signal), number)?;
@@ -171,7 +172,7 @@ fn end_late(stop: &Stop, signals: &mut Signals) {
     let text = within(SAVING, last_words)
         .unwrap_or_else(|| format!("\nstopped; the last was not saved within {} s", SAVING.as_secs()));
     within(SAYING, move || console::say(text));
-    let code = i32::from(exit::SIGNAL) + i32::try_from(signal).unwrap_or_default();
+    let code = i32::from(SIGNAL) + i32::try_from(signal).unwrap_or_default();
     // Without destructors: other threads are at work, those of the runtime too.
     low_level::exit(code);
 }

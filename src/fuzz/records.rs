@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::properties::records::{baseline, record};
 use super::{edits, hold_reader};
+use crate::inference::{Api, ServerIdentity};
 use crate::inference::{Input, Pieces, RuntimeStats, Stream, Unread, Usage};
 use crate::inputs::prompts::Check;
 use crate::machine::board::Board;
@@ -12,7 +13,6 @@ use crate::machine::sampler::{ClockRange, Conditions, SamplerRecord};
 use crate::record::baseline::Baseline;
 use crate::record::ledger::{Mark, Rejection};
 use crate::record::{Rejected, RunRecord, ServerParameters, fixtures};
-use crate::inference::{Api, ServerIdentity};
 use crate::runtime::engine::{Runtime, scripted};
 
 const WORDS: &[&str] = &[

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Input;
+use super::input::Input;
 
 /// What a prompt is to find in the KV cache, and how it is to have come there.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -72,51 +72,4 @@ pub struct CacheSetUp {
     pub prefix_tokens: u32,
     /// Positions in the KV cache after it was emptied and before the prefix came; absent where it cannot be asked.
     pub cleared_to: Option<u32>,
-}
-
-impl Input {
-    /// Whether `prefix` is a beginning of it that leaves something to compute.
-    pub fn goes_on_from(&self, prefix: &Self) -> bool {
-        match (self, prefix) {
-            (Self::Text(text), Self::Text(prefix)) => is_proper(text.as_bytes(), prefix.as_bytes()),
-            (Self::Tokens(ids), Self::Tokens(prefix)) => is_proper(ids, prefix),
-            _ => false,
-        }
-    }
-
-    /// How many tokens it has; unknown for text.
-    pub fn token_count(&self) -> Option<u32> {
-        match self {
-            Self::Text(_) => None,
-            Self::Tokens(ids) => u32::try_from(ids.len()).ok(),
-        }
-    }
-}
-
-fn is_proper<T: PartialEq>(whole: &[T], prefix: &[T]) -> bool {
-    !prefix.is_empty() && prefix.len() < whole.len() && whole.starts_with(prefix)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_prefix_is_neither_empty_nor_the_whole_nor_of_another_kind() {
-        let text = |text: &str| Input::Text(text.into());
-        let ids = |ids: &[i32]| Input::Tokens(ids.into());
-        for (whole, prefix, is) in [
-            (text("Read this."), text("Read"), true),
-            (text("Read this."), text("Read this."), false),
-            (text("Read this."), text(""), false),
-            (text("Read this."), text("read"), false),
-            (ids(&[1, 2, 3]), ids(&[1, 2]), true),
-            (ids(&[1, 2, 3]), ids(&[1, 2, 3]), false),
-            (ids(&[1, 2, 3]), ids(&[]), false),
-            (ids(&[1, 2, 3]), ids(&[2]), false),
-            (ids(&[1, 2, 3]), text("1"), false),
-        ] {
-            assert_eq!(whole.goes_on_from(&prefix), is, "{whole:?} {prefix:?}");
-        }
-    }
 }

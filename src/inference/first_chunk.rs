@@ -1,7 +1,8 @@
 //! A first chunk that belongs to the answer before: some servers keep the last token of an answer in their queue and send
 //! it first in the next one. The prefill then lies between the first chunk and the second.
 
-use super::{Inference, TokenEvent};
+use super::outcome::Inference;
+use super::tokens::TokenEvent;
 
 /// Fewest chunks by which a stream's pace is known.
 const FEWEST_CHUNKS: usize = 5;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::outcome::Inference;
-use super::stream::{CountRule, TokenCount};
+use super::token_count::{CountRule, TokenCount};
 use super::tokens::TokenEvent;
 use crate::base::number::{Float as _, Long as _};
 

@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::runtime::Abilities;
+use super::abilities::Abilities;
 
 /// Which of a server's pages text is sent to. Token ids always go to the completions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]

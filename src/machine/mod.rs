@@ -2,5 +2,6 @@
 
 pub mod board;
 pub mod doctor;
+mod memory;
 pub(crate) mod pin;
 pub mod sampler;

@@ -1,5 +1,7 @@
 //! Control over a family of tests.
 
+use super::moments::float;
+
 /// Holm's step-down: p-values adjusted so that rejecting those up to `alpha` makes one false rejection or more with
 /// probability `alpha` at most, whatever the dependence between the tests (Holm, 1979).
 pub(crate) fn holm(p_values: &[f64]) -> Vec<f64> {
@@ -8,7 +10,7 @@ pub(crate) fn holm(p_values: &[f64]) -> Vec<f64> {
     let mut adjusted = vec![0.0; p_values.len()];
     let mut highest = 0.0_f64;
     for (rank, index) in order.into_iter().enumerate() {
-        let factor = super::float(p_values.len() - rank);
+        let factor = float(p_values.len() - rank);
         highest = highest.max((p_values[index] * factor).min(1.0));
         adjusted[index] = highest;
     }

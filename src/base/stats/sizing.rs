@@ -1,6 +1,8 @@
 //! How many runs a comparison needs.
 
-use super::{LEAST_DEVIATION, Variation, float, t_quantile};
+use super::moments::{LEAST_DEVIATION, float};
+use super::students_t::t_quantile;
+use super::unpaired::Variation;
 
 /// Share of the comparisons of an unchanged candidate that are to end with a verdict.
 const POWER: f64 = 0.90;

@@ -1,6 +1,7 @@
 //! Two sides of fresh processes that were not taken in pairs.
 
-use super::{Change, LEAST_DEVIATION, RunValue, float, mean};
+use super::change::Change;
+use super::moments::{LEAST_DEVIATION, RunValue, float, mean, variance};
 
 /// How a metric varies while nothing changes, between processes and within one (Kalibera and Jones, "Rigorous
 /// benchmarking in reasonable time", 2013: variances of nested levels).
@@ -35,7 +36,7 @@ pub(crate) fn variation(groups: &[&[RunValue]]) -> Option<Variation> {
     let mut freedom = 0;
     for group in groups {
         let means: Vec<f64> = group.iter().map(|run| run.mean).collect();
-        squares += super::variance(&means).unwrap_or_default() * float(group.len().saturating_sub(1));
+        squares += variance(&means).unwrap_or_default() * float(group.len().saturating_sub(1));
         freedom += group.len().saturating_sub(1);
     }
     if freedom == 0 {

@@ -1,7 +1,8 @@
 //! Two groups that may vary differently: Welch's t (Welch, "The generalization of Student's problem", 1947), with the
 //! degrees of freedom of Welch and Satterthwaite.
 
-use super::{Change, LEAST_DEVIATION, float};
+use super::change::Change;
+use super::moments::{LEAST_DEVIATION, float};
 
 /// Values of one group: their mean, their variance, their number.
 #[derive(Debug, Clone, Copy, PartialEq)]

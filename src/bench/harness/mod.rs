@@ -74,7 +74,7 @@ fn start(subject: &Subject, base: &str) -> ExitCode {
                 console::set_colour(options.color);
                 parent(&options, subject, Path::new(base))
             }
-            Ok(Err(error)) => return console::finish(exit::of_arguments(&error)),
+            Ok(Err(error)) => return exit::finish(exit::of_arguments(&error)),
             Err(error) => Err(error),
         },
     };
@@ -383,7 +383,7 @@ fn stopped_early(file: RecordFile, part: Participant) -> Result<ExitCode> {
     let signal = signals::stop_signal().unwrap_or_default();
     match part.trouble().or(unwritten) {
         Some(error) => Err(error),
-        None => Ok(ExitCode::from(exit::SIGNAL + signal)),
+        None => Ok(ExitCode::from(signals::SIGNAL + signal)),
     }
 }
 

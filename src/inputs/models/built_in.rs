@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{BUILT_IN, Model, RANDOM_WEIGHTS, entries, from_file};
+use super::folder::{entries, from_file};
+use super::model::{BUILT_IN, Model, RANDOM_WEIGHTS};
 use crate::base::error::{Error, Result};
 use crate::base::suggest;
 

@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use super::Model;
+use super::model::Model;
 use crate::base::error::{Error, Result};
 use crate::base::foreign::{self, Shown as _};
 use crate::base::paths::{folder_name, is_plain};

@@ -13,9 +13,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::Suite;
 use super::fault::{Checked, pointer};
 use super::shapes::{OLD_KEYS, OldFile, OurFile, refuse_mixed};
+use super::suite::Suite;
 use crate::base::json::{Object, Unique, clip};
 
 /// Size beyond which a file is refused unread: a wrong file, not a suite.

@@ -6,6 +6,7 @@ mod fault;
 mod file;
 mod shapes;
 mod starts;
+mod suite;
 mod table;
 mod values;
 
@@ -14,9 +15,9 @@ use std::path::Path;
 use crate::base::error::{Error, Result};
 use crate::base::foreign::Shown as _;
 use crate::base::suggest;
-use crate::inference::{CacheStart, Input, Sampling};
 
 pub use check::Check;
+pub use suite::{Prompt, Suite};
 pub use table::Sweep;
 
 /// Suites that come with the crate, by name. Their files are in `prompts/`.
@@ -29,42 +30,6 @@ const BUILT_IN: [(&str, &str); 4] = [
 
 /// What the name of a suite begins with where a server ran it, so that identifiers say so.
 pub const OF_SERVER: &str = "server-";
-
-/// A suite, read and checked.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Suite {
-    /// Its name, part of each identifier.
-    pub name: String,
-    /// SHA-256 of its file, hexadecimal.
-    pub sha256: String,
-    /// Whether the model goes on past its end token up to the limit, so that each run does the same work.
-    pub ignore_eos: bool,
-    /// Whether its prompts stand for their sizes alone, to be drawn over.
-    pub sweep: bool,
-    /// Its prompts, in order; at least one, each with an id of its own.
-    pub prompts: Vec<Prompt>,
-}
-
-/// One prompt of a suite.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Prompt {
-    /// Short and unique within the suite: part of each identifier.
-    pub id: String,
-    /// Readable name; the id where the file gives none.
-    pub name: String,
-    /// What the model reads.
-    pub input: Input,
-    /// New tokens to ask for: the prompt's own limit, else the suite's, else left to the user.
-    pub max_new_tokens: Option<u32>,
-    /// How the next token is chosen: the prompt's own sampling, else the suite's, else [`Sampling::GREEDY`].
-    pub sampling: Sampling,
-    /// Tokens that lie in the KV cache before the prompt; 0 for every prompt of a file.
-    pub depth: u32,
-    /// What the KV cache is to hold of the prompt itself; where that is something, the id ends in the start's name.
-    pub cache_start: CacheStart,
-    /// What its answers are checked for, no two alike.
-    pub checks: Vec<Check>,
-}
 
 impl Suite {
     /// The names of the suites that come with rkllm-bench, each of which has a bench target of that name.
@@ -127,6 +92,7 @@ fn missing(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inference::{Input, Sampling};
 
     fn built_in(name: &str) -> Suite {
         Suite::find(name, Path::new("")).expect(name)

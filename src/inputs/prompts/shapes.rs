@@ -1,16 +1,18 @@
 //! The two shapes of a suite's file.
 
+use std::collections::HashMap;
+
 use serde::Deserialize;
 use serde_json::{Number, Value};
 
 use super::check::checks;
 use super::fault::Checked;
 use super::starts::OurStarts;
+use super::suite::{Prompt, Suite};
 use super::values::{
-    MOST_ID_BYTES, MOST_SUITE_NAME_BYTES, OurSampling, check_id, check_prompts, checked_text, id_and_name,
-    limit, sampling, tokens,
+    MOST_ID_BYTES, MOST_SUITE_NAME_BYTES, OurSampling, check_id, checked_text, id_and_name, limit, sampling,
+    tokens,
 };
-use super::{Prompt, Suite};
 use crate::base::json::{Object, given};
 use crate::inference::{CacheStart, Input, Sampling};
 
@@ -247,6 +249,23 @@ impl OldPrompt {
             checks: Vec::new(),
         })
     }
+}
+
+/// The prompts, each with the place of its test: there are some, and no two have one id.
+fn check_prompts(prompts: Vec<(String, Prompt)>, place: &str) -> Checked<Vec<Prompt>> {
+    if prompts.is_empty() {
+        return Err(format!("{place}: no tests: a suite needs at least one prompt"));
+    }
+    let mut seen = HashMap::new();
+    for (place, prompt) in &prompts {
+        if let Some(first) = seen.insert(prompt.id.as_str(), place) {
+            return Err(format!(
+                "{place}/id: {:?} is already the id at {first}/id: change one of them",
+                prompt.id
+            ));
+        }
+    }
+    Ok(prompts.into_iter().map(|(_, prompt)| prompt).collect())
 }
 
 /// Refuses our keys in the old shape: what they ask for would silently not happen.

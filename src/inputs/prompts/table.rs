@@ -6,7 +6,7 @@
 use crate::base::number::Size as _;
 use sha2::{Digest as _, Sha256};
 
-use super::{Prompt, Suite};
+use super::suite::{Prompt, Suite};
 use crate::inference::{CacheStart, Input, Sampling, token_ids};
 
 /// Sizes to measure: each combination is a prompt of its own.

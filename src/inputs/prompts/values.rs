@@ -1,13 +1,11 @@
 //! What a suite's file may say: identifiers, texts, numbers.
 
 use crate::base::number;
-use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
 use serde::Deserialize;
 use serde_json::Number;
 
-use super::Prompt;
 use super::fault::Checked;
 use crate::base::foreign::is_active;
 use crate::base::json::{Object, clip, given};
@@ -40,23 +38,6 @@ pub(super) struct OurSampling {
     pub(super) frequency_penalty: Option<Number>,
     #[serde(default, deserialize_with = "given")]
     pub(super) presence_penalty: Option<Number>,
-}
-
-/// The prompts, each with the place of its test: there are some, and no two have one id.
-pub(super) fn check_prompts(prompts: Vec<(String, Prompt)>, place: &str) -> Checked<Vec<Prompt>> {
-    if prompts.is_empty() {
-        return Err(format!("{place}: no tests: a suite needs at least one prompt"));
-    }
-    let mut seen = HashMap::new();
-    for (place, prompt) in &prompts {
-        if let Some(first) = seen.insert(prompt.id.as_str(), place) {
-            return Err(format!(
-                "{place}/id: {:?} is already the id at {first}/id: change one of them",
-                prompt.id
-            ));
-        }
-    }
-    Ok(prompts.into_iter().map(|(_, prompt)| prompt).collect())
 }
 
 pub(super) fn id_and_name(

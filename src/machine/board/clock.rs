@@ -2,12 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::files::{Files, cpu_list};
+use super::files::Files;
+use super::text::cpu_list;
 
 pub(crate) const CPUFREQ: &str = "sys/devices/system/cpu/cpufreq";
 pub(crate) const DEVFREQ: &str = "sys/class/devfreq";
-/// Most that a frequency can be, Hz: beyond any clock that is built.
-const MOST_HZ: u64 = 20_000_000_000;
 /// The NPU's default governor. Despite its name it follows no load but holds what was set (source of the driver 0.9.8).
 pub(crate) const NPU_GOVERNOR: &str = "rknpu_ondemand";
 
@@ -94,11 +93,6 @@ fn set_hz(files: &Files, governor: Option<&str>, path: &str, unit_hz: u64) -> Op
     (governor == Some("userspace"))
         .then(|| files.hz(path, unit_hz))
         .flatten()
-}
-
-/// A frequency that a clock can have.
-pub(crate) fn plausible_hz(hz: u64) -> Option<u64> {
-    (1..=MOST_HZ).contains(&hz).then_some(hz)
 }
 
 /// The CPU clusters, by their first CPU.

@@ -1,13 +1,11 @@
 //! Files of the system, read so that none of them can hang, flood or stop the reader, whatever is in them.
 
 use std::cell::RefCell;
-use std::fmt::Write as _;
 use std::fs::{self};
 use std::io::{self, Read as _};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use super::clock::plausible_hz;
-use super::system::field;
+use super::text::{field, plausible_hz};
 use crate::base::file;
 use crate::base::json::clip;
 
@@ -17,8 +15,6 @@ const MOST_BYTES: u64 = 64 * 1024;
 const MOST_CHARACTERS: usize = 256;
 /// Entries that are read of a folder: `/proc` has one for each process.
 const MOST_ENTRIES: usize = 100_000;
-/// CPUs that a kernel can be built for (`NR_CPUS` of x86-64, which has the most).
-const MOST_CPUS: usize = 8192;
 /// Notes that are kept.
 const MOST_NOTES: usize = 40;
 
@@ -166,50 +162,6 @@ impl Files {
     }
 }
 
-/// A path from a file, as one below the root: neither absolute nor upwards.
-pub(super) fn relative(path: &str) -> PathBuf {
-    Path::new(path)
-        .components()
-        .filter(|component| matches!(component, Component::Normal(_)))
-        .collect()
-}
-
-/// The CPUs in a list such as `0-3,6` or `0 1 2 3`, in rising order; absent for anything else.
-pub(super) fn cpu_list(text: &str) -> Option<Vec<u16>> {
-    let mut is_listed = vec![false; MOST_CPUS];
-    for part in text.split([',', ' ', '\n']).filter(|part| !part.is_empty()) {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last) = (first.parse::<usize>().ok()?, last.parse::<usize>().ok()?);
-        is_listed.get_mut(first..=last)?.fill(true);
-    }
-    let cpus: Vec<u16> = (0..)
-        .zip(is_listed)
-        .filter_map(|(cpu, is_listed)| is_listed.then_some(cpu))
-        .collect();
-    (!cpus.is_empty()).then_some(cpus)
-}
-
-/// CPUs as the kernel lists them, `0-3,6`.
-pub(crate) fn ranges(cpus: &[u16]) -> String {
-    let mut text = String::new();
-    let mut rest = cpus;
-    while let Some(first) = rest.first() {
-        let run = rest
-            .iter()
-            .zip(*first..)
-            .take_while(|(cpu, next)| **cpu == *next)
-            .count();
-        let last = rest[run - 1];
-        let comma = if text.is_empty() { "" } else { "," };
-        let _ = match run {
-            1 => write!(text, "{comma}{first}"),
-            _ => write!(text, "{comma}{first}-{last}"),
-        };
-        rest = &rest[run..];
-    }
-    text
-}
-
 fn beginning(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file::open(path)?.take(MOST_BYTES).read_to_end(&mut bytes)?;
@@ -267,34 +219,11 @@ mod tests {
     }
 
     #[test]
-    fn lists_of_cpus() {
-        assert_eq!(cpu_list("0-2,5\n"), Some(vec![0, 1, 2, 5]));
-        assert_eq!(cpu_list("4 5 4"), Some(vec![4, 5]));
-        for garbage in ["", "x", "0-99999999999", "0-8192", "3-", "3-1", "-", "1;2"] {
-            assert_eq!(cpu_list(garbage), None, "{garbage:?}");
-        }
-    }
-
-    #[test]
-    fn a_range_that_is_listed_again_and_again_takes_no_more_memory() {
-        let text = "0-8191,".repeat(9000);
-        let mut cpus = None;
-        let seen = allocation_counter::measure(|| cpus = cpu_list(&text));
-        assert_eq!(cpus.map(|cpus| cpus.len()), Some(8192));
-        assert!(seen.bytes_max < 100_000, "{} bytes", seen.bytes_max);
-    }
-
-    #[test]
     fn a_field_is_no_longer_than_a_value_and_has_no_control_characters() {
         for value in ["x".repeat(300), "a\u{1b}[31m".into(), String::new()] {
             let (_dir, files) = with("f", format!("a: b\nmodel name\t: {value}\n").as_bytes());
             assert_eq!(files.field("f", "model name"), None);
             assert_eq!(files.into_notes().len(), 1, "{value:?}");
         }
-    }
-
-    #[test]
-    fn a_path_from_a_file_stays_below_the_root() {
-        assert_eq!(relative("/a/../../etc/./b"), Path::new("a/etc/b"));
     }
 }

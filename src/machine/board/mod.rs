@@ -11,14 +11,15 @@ pub(crate) mod npu;
 mod soc;
 mod system;
 mod target;
+pub(in crate::machine) mod text;
 pub(crate) mod thermal;
 
 use crate::base::number::Size as _;
-use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::machine::memory::peak_rss_bytes;
 pub(crate) use clock::NPU_GOVERNOR;
 pub use clock::{Clock, CpuCluster};
 pub use npu::{Npu, NpuUser};
@@ -26,7 +27,8 @@ pub use soc::{SOCS, Soc};
 pub use system::{Memory, Share};
 pub use thermal::{CoolingDevice, ThermalZone, Trip};
 
-pub(crate) use files::{Files, ranges};
+pub(crate) use files::Files;
+pub(crate) use text::ranges;
 
 /// Where the device tree is; the first is a link to the second.
 const DEVICE_TREES: [&str; 2] = ["proc/device-tree", "sys/firmware/devicetree/base"];
@@ -183,11 +185,6 @@ pub fn allowed_cpus() -> Option<u32> {
     let set = rustix::thread::sched_getaffinity(None).ok()?;
     let bits = (0..u32::BITS).filter(|cpu| set.is_set(cpu.size()));
     Some(bits.fold(0, |mask, cpu| mask | 1 << cpu))
-}
-
-/// Peak resident set of this process since it began, bytes (`VmHWM`).
-pub fn peak_rss_bytes() -> Option<u64> {
-    system::kilobytes(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM")
 }
 
 #[cfg(test)]
@@ -407,11 +404,6 @@ mod tests {
             let spoilt = root.path().join(path);
             mend(&spoilt, b"1");
         }
-    }
-
-    #[test]
-    fn this_process_has_a_peak() {
-        assert!(peak_rss_bytes().is_some_and(|bytes| bytes > 100 * 1024));
     }
 
     #[test]

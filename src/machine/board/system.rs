@@ -3,7 +3,8 @@
 use crate::base::number;
 use serde::{Deserialize, Serialize};
 
-use super::files::{Files, cpu_list, relative};
+use super::files::Files;
+use super::text::{cpu_list, field, kilobytes, relative};
 
 /// Memory and swap when they were read, bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -33,25 +34,6 @@ pub struct Share {
     pub load_1min: Option<f64>,
     /// Share of CPU time since boot that the hypervisor gave to others, percent.
     pub steal_percent: Option<f64>,
-}
-
-/// The value of a field in a file of `name: value` lines.
-pub(super) fn field(text: &str, name: &str) -> Option<String> {
-    text.lines().find_map(|line| {
-        let (key, value) = line.split_once(':')?;
-        (key.trim() == name).then(|| value.trim().to_owned())
-    })
-}
-
-/// Such a field in kB, bytes.
-pub(super) fn kilobytes(text: &str, name: &str) -> Option<u64> {
-    let value = field(text, name)?;
-    value
-        .strip_suffix("kB")?
-        .trim()
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(1024)
 }
 
 impl Memory {
@@ -199,18 +181,6 @@ fn quota_of(files: &Files, folder: &str) -> Result<Option<f64>, Unreadable> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn fields_of_proc_files() {
-        let text = "Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t 10 kB\nBig: 18446744073709551615 kB\n";
-        assert_eq!(kilobytes(text, "VmHWM"), Some(2048 * 1024));
-        assert_eq!(kilobytes(text, "VmSwap"), None);
-        assert_eq!(kilobytes(text, "Big"), None);
-        assert_eq!(
-            field("model name\t: A CPU: fast\n", "model name").as_deref(),
-            Some("A CPU: fast")
-        );
-    }
 
     #[test]
     fn steal_is_a_share_of_all_time() {

@@ -1,7 +1,8 @@
 //! Frequencies: held, and as high as they go.
 
+use super::facts::RuntimeFacts;
+use super::item::{Item, Verdict};
 use super::npu::NO_NPU;
-use super::{Item, RuntimeFacts, Verdict};
 use crate::inputs::hint;
 use crate::machine::board::{Board, Clock, CpuCluster, NPU_GOVERNOR, ranges};
 

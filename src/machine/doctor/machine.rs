@@ -1,6 +1,7 @@
 //! Memory, heat, CPUs, and what others do on the machine.
 
-use super::{Item, ModelFacts, RuntimeFacts, Verdict};
+use super::facts::{ModelFacts, RuntimeFacts};
+use super::item::{Item, Verdict};
 use crate::machine::board::thermal::slows;
 use crate::machine::board::{Board, ranges};
 

@@ -1,6 +1,7 @@
 //! The NPU, its driver, its users, and whether the models were converted for it.
 
-use super::{Item, ModelFacts, RuntimeFacts, Verdict};
+use super::facts::{ModelFacts, RuntimeFacts};
+use super::item::{Item, Verdict};
 use crate::inputs::hint;
 use crate::machine::board::{Board, Soc};
 

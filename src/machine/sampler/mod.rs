@@ -5,6 +5,7 @@
 
 mod conditions;
 mod process;
+mod reread;
 mod series;
 mod sources;
 #[cfg(test)]

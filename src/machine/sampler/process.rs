@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use super::sources::{again, ns};
+use super::reread::{again, ns};
 use crate::base::file;
 
 /// Threads that are looked at.

@@ -3,13 +3,14 @@
 use crate::base::file;
 use crate::base::number::Float as _;
 use std::fs::File;
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use super::process::Process;
-use crate::machine::board::clock::{CPUFREQ, DEVFREQ, plausible_hz};
+use super::reread::{again, ns};
+use crate::machine::board::clock::{CPUFREQ, DEVFREQ};
 use crate::machine::board::files::Files;
 use crate::machine::board::npu::{LOADS, loads};
+use crate::machine::board::text::plausible_hz;
 use crate::machine::board::thermal::{self, THERMAL};
 use crate::machine::board::{Board, Clock};
 
@@ -205,12 +206,6 @@ fn held_hz(clock: &Clock) -> Option<u64> {
     (current.abs_diff(fixed).float() <= fixed.float() * HELD).then_some(current)
 }
 
-/// The beginning of a file as it is now; absent when it cannot be read or is no text.
-pub(super) fn again<'a>(file: &File, buffer: &'a mut [u8]) -> Option<&'a str> {
-    let length = file.read_at(buffer, 0).ok()?;
-    std::str::from_utf8(buffer.get(..length)?).ok()
-}
-
 fn number<T: std::str::FromStr>(file: &File, buffer: &mut [u8]) -> Option<T> {
     again(file, buffer)?.trim().parse().ok()
 }
@@ -237,9 +232,4 @@ fn cpu_times(text: &str, cpus: &[u16]) -> Option<CpuTimes> {
         found += 1;
     }
     (found > 0 && found == cpus.len()).then_some(sum)
-}
-
-/// Clock ticks of the kernel's files, ns.
-pub(super) fn ns(ticks: u64) -> u64 {
-    ticks.saturating_mul(1_000_000_000 / rustix::param::clock_ticks_per_second().max(1))
 }
