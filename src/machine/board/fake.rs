@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// A tree of files in a temporary folder; a change to it is made before it is written.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Fake {
-    files: BTreeMap<String, Vec<u8>>,
+    pub(crate) files: BTreeMap<String, Vec<u8>>,
     links: BTreeMap<String, String>,
 }
 
@@ -261,19 +261,6 @@ impl Fake {
     /// The paths of all files.
     pub(crate) fn paths(&self) -> Vec<String> {
         self.files.keys().cloned().collect()
-    }
-
-    /// The files as text that the fuzz target of boards reads, in pieces of at most `most` bytes.
-    pub(crate) fn dumped(&self, most: usize) -> Vec<String> {
-        let mut pieces = vec![String::new()];
-        for (path, bytes) in &self.files {
-            let file = format!("@ {path}\n{}", String::from_utf8_lossy(bytes));
-            match pieces.last_mut() {
-                Some(piece) if piece.len() + file.len() <= most => piece.push_str(&file),
-                _ => pieces.push(file),
-            }
-        }
-        pieces
     }
 
     /// Writes the tree.
