@@ -1,4 +1,4 @@
-//! Exit codes that bench targets and the program `rkllm-bench` share. Those of verdicts are `gate::Overall::exit_code`.
+//! Exit codes that bench targets and the program `rkllm-bench` share. `gate::Overall::exit_code` has those of verdicts.
 
 use std::process::ExitCode;
 
@@ -24,8 +24,8 @@ pub(crate) fn of_error(error: &Error) -> u8 {
     }
 }
 
-/// The end of a `main`: says what failed, and gives the code. A program that was stopped ends with the signal's, whatever
-/// came of it.
+/// The end of a `main`: prints the error and returns the exit code. After a stop signal that is the code of the signal,
+/// whatever the outcome.
 pub(crate) fn of_outcome(outcome: Result<ExitCode>) -> ExitCode {
     let code = outcome.unwrap_or_else(|error| {
         console::say(format_args!("error: {error}"));
@@ -35,8 +35,8 @@ pub(crate) fn of_outcome(outcome: Result<ExitCode>) -> ExitCode {
     finish(stopped.unwrap_or(code))
 }
 
-/// The exit code of a program that would end with `code`: another one where stdout did not take all that was printed.
-/// Each `main` ends with it.
+/// Returns the exit code of a program that would end with `code`: another one if stdout did not take all output. Each
+/// `main` ends with it.
 pub(crate) fn finish(code: ExitCode) -> ExitCode {
     let Some(error) = console::take_trouble() else {
         return code;
@@ -45,7 +45,7 @@ pub(crate) fn finish(code: ExitCode) -> ExitCode {
     of_lost_output(code)
 }
 
-/// Prints what clap has to say, a mistake or the help that was asked for, and gives the code for it.
+/// Prints the error of clap, or the help that was asked for, and returns the exit code.
 pub(crate) fn of_arguments(error: &clap::Error) -> ExitCode {
     console::print_usage(error);
     if error.use_stderr() {
@@ -55,8 +55,8 @@ pub(crate) fn of_arguments(error: &clap::Error) -> ExitCode {
     }
 }
 
-/// The code for a program whose output was lost and that would have ended with `code`. A verdict that nobody could read
-/// counts for nothing; what kept the program from giving one, and a stop by the user, do.
+/// The exit code of a program whose output was lost and that would have ended with `code`. Usage errors and stop
+/// signals keep their code. A verdict that nobody could read does not.
 fn of_lost_output(code: ExitCode) -> ExitCode {
     let kept = [USAGE, SIGNAL + 1, SIGNAL + 2, SIGNAL + 15].map(ExitCode::from);
     if kept.contains(&code) {

@@ -1,11 +1,11 @@
-//! What somebody who mistyped a name may have meant.
+//! Suggestions for a mistyped name.
 
 use crate::base::foreign::{self, Shown as _};
 
-/// From this similarity on a name is suggested; clap's own threshold for its flags.
+/// Least similarity of a suggestion; clap uses the same threshold for flags.
 const ALIKE: f64 = 0.7;
 
-/// The end of a sentence that refused `name`: the closest of `known`, and all of them.
+/// The end of a message that refuses `name`: the closest of `known`, and all of them.
 pub(crate) fn among(name: &str, known: &[impl AsRef<str>]) -> String {
     let known: Vec<&str> = known.iter().map(AsRef::as_ref).collect();
     let similarity = |other: &str| strsim::jaro_winkler(&name.to_lowercase(), &other.to_lowercase());
@@ -25,10 +25,10 @@ pub(crate) fn among(name: &str, known: &[impl AsRef<str>]) -> String {
     }
 }
 
-/// Names that [`nearest`] gives at most.
+/// Most names that [`nearest`] lists.
 const FEW: usize = 3;
 
-/// The end of a sentence that refused `name`, where there may be many: the few that are most like it.
+/// The end of a message that refuses `name` when there may be many: the few closest names.
 pub(crate) fn nearest(name: &str, known: &[&str]) -> String {
     let mut known: Vec<(f64, &str)> = known
         .iter()

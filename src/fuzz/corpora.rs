@@ -1,4 +1,4 @@
-//! The files that the fuzz targets in `fuzz/` begin with.
+//! The seed corpora of the fuzz targets in `fuzz/`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,7 +21,7 @@ const TARGETS: [(&str, fn(&[u8]) -> Taken); 8] = [
     ("streams", targets::streams),
     ("suites", targets::suites),
 ];
-/// Bytes of a file, and of all.
+/// Most bytes of a file, and of all files.
 const MOST_BYTES: usize = 4_000;
 const MOST_BYTES_IN_ALL: usize = 100_000;
 
@@ -89,7 +89,7 @@ fn pieces(fake: &Fake, most: usize) -> Vec<String> {
     pieces
 }
 
-/// Those whose shape changes with the crate.
+/// Writes the corpora whose format changes with the crate.
 #[test]
 #[ignore = "writes into fuzz/corpus"]
 fn write_the_records_boards_and_baselines() {

@@ -1,9 +1,9 @@
-//! Control over a family of tests.
+//! Correction for multiple tests.
 
 use super::moments::float;
 
-/// Holm's step-down: p-values adjusted so that rejecting those up to `alpha` makes one false rejection or more with
-/// probability `alpha` at most, whatever the dependence between the tests (Holm, 1979).
+/// Holm's step-down procedure. Rejecting every adjusted p-value up to `alpha` makes a false rejection with probability
+/// `alpha` at most, for any dependence between the tests (Holm, 1979).
 pub(crate) fn holm(p_values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p_values.len()).collect();
     order.sort_by(|a, b| p_values[*a].total_cmp(&p_values[*b]));

@@ -1,9 +1,9 @@
-//! What two sides' samples say of a change.
+//! The estimate of a change between two sides, with its uncertainty.
 
 use super::signed_ranks::SignedRanks;
 use super::students_t::{t_quantile, t_tail};
 
-/// What is known of a change: the logarithm of candidate over baseline, with its uncertainty.
+/// A change: the logarithm of candidate over baseline, with its uncertainty.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Change {
     /// Student's t: an estimate, its standard error and degrees of freedom.
@@ -43,7 +43,7 @@ impl Change {
         }
     }
 
-    /// Probability of such an estimate or a higher one, were the change `bound` or less.
+    /// Probability of this estimate or a higher one if the true change is at most `bound`.
     pub(crate) fn p_above(&self, bound: f64) -> f64 {
         match self {
             Self::T {
@@ -55,12 +55,12 @@ impl Change {
         }
     }
 
-    /// Probability of such an estimate or a lower one, were the change `bound` or more.
+    /// Probability of this estimate or a lower one if the true change is at least `bound`.
     pub(crate) fn p_below(&self, bound: f64) -> f64 {
         self.negated().p_above(-bound)
     }
 
-    /// The same change, seen from the other side.
+    /// The same change with baseline and candidate exchanged.
     pub(crate) fn negated(&self) -> Self {
         match self {
             Self::T {

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::number::Float as _;
 
-/// The smallest standard deviation between runs that is believed, as a ratio: 0.01 %. Memory is counted in pages and
-/// may be the same in all runs at hand, which does not make it the same in the next.
+/// The smallest standard deviation between runs that is assumed, as a ratio: 0.01 %. Memory is counted in pages and may
+/// be equal in all measured runs; the next run can still differ.
 pub(super) const LEAST_DEVIATION: f64 = 1e-4;
 
 /// The mean; absent without a value.
@@ -36,7 +36,7 @@ pub(crate) struct RunValue {
 }
 
 impl RunValue {
-    /// Of samples; absent when there is none, or one that has no logarithm.
+    /// From samples; absent without samples, or if one has no logarithm.
     pub(crate) fn of(samples: &[f64]) -> Option<Self> {
         let logs: Vec<f64> = samples.iter().map(|sample| sample.ln()).collect();
         let mean = mean(&logs)?;
@@ -47,7 +47,7 @@ impl RunValue {
         })
     }
 
-    /// Of a quantity that a run has once.
+    /// From a quantity that each run has once.
     pub(crate) fn single(value: f64) -> Option<Self> {
         Self::of(&[value])
     }

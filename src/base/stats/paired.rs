@@ -4,12 +4,12 @@ use super::change::Change;
 use super::moments::{LEAST_DEVIATION, float, mean, variance};
 use super::signed_ranks::SignedRanks;
 
-/// From so many pairs on signed ranks are used. A machine that is shared slows a run down by half now and then, which
-/// an average follows and a rank does not. With fewer pairs the ranks have too few values for a family of tests: the
-/// least probability of 16 pairs is 2^-16.
+/// Fewest pairs for signed ranks. Now and then a shared machine slows a run down by half; that moves an average but not
+/// a rank. With fewer pairs the ranks have too few values for a family of tests: the smallest probability of 16 pairs
+/// is 2^-16.
 const SIGNED_RANKS_FROM: usize = 16;
 
-/// The change by the differences of pairs, candidate less baseline. Absent below two pairs.
+/// The change from the differences of pairs, candidate minus baseline. Absent below two pairs.
 pub(crate) fn paired(differences: &[f64]) -> Option<Change> {
     if differences.len() >= SIGNED_RANKS_FROM {
         return Some(Change::SignedRanks(SignedRanks::of(differences)));

@@ -5,9 +5,9 @@ use statrs::distribution::{ContinuousCDF as _, Normal};
 use super::moments::float;
 use crate::base::number;
 
-/// Wilcoxon's signed ranks, with the estimate and interval of Hodges and Lehmann: both from the means of all pairs of
-/// differences ("Walsh averages"). Exact up to [`EXACT_UP_TO`] differences, by the normal approximation beyond.
-/// (Hollander, Wolfe and Chicken, Nonparametric Statistical Methods, chapter 3.)
+/// Wilcoxon's signed ranks, with the estimate and interval of Hodges and Lehmann. Both use the means of all pairs of
+/// differences ("Walsh averages"). Exact up to [`EXACT_UP_TO`] differences, a normal approximation beyond. (Hollander,
+/// Wolfe and Chicken, Nonparametric Statistical Methods, chapter 3.)
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct SignedRanks {
     differences: Vec<f64>,
@@ -15,8 +15,8 @@ pub(crate) struct SignedRanks {
     averages: Vec<f64>,
 }
 
-/// Number of differences up to which the distribution of the signed ranks is computed and not approximated. Beyond, the
-/// tails of the normal approximation are heavier than the true ones: its errors are on the safe side.
+/// Most differences for which the distribution of the signed ranks is computed exactly. Beyond, the normal
+/// approximation has heavier tails than the true distribution, so its errors are on the safe side.
 const EXACT_UP_TO: usize = 30;
 
 impl SignedRanks {
@@ -43,8 +43,8 @@ impl SignedRanks {
         (self.averages[cut], self.averages[self.averages.len() - 1 - cut])
     }
 
-    /// How many Walsh averages lie below the interval, and above it: the largest sum of ranks whose probability, with
-    /// that of all smaller ones, is `tail` at most.
+    /// How many Walsh averages lie below the interval, and above it: the largest sum of ranks whose cumulative
+    /// probability is at most `tail`.
     fn cut(&self, tail: f64) -> usize {
         let count = self.differences.len();
         if count > EXACT_UP_TO {
@@ -81,7 +81,7 @@ impl SignedRanks {
             let ranks: Vec<f64> = ranks.iter().map(|rank| float(*rank)).collect();
             let center = ranks.iter().sum::<f64>() / 2.0;
             let deviation = ranks.iter().map(|rank| rank * rank / 4.0).sum::<f64>().sqrt();
-            // Sums of doubled ranks lie 2 apart: half of that for continuity.
+            // Sums of doubled ranks are 2 apart; 1 is the continuity correction.
             return normal().sf((float(sum) - 1.0 - center) / deviation);
         }
         distribution(&ranks)[sum..].iter().sum::<f64>().min(1.0)
@@ -95,8 +95,8 @@ impl SignedRanks {
     }
 }
 
-/// Twice the ranks of values that ascend in magnitude; equal magnitudes share the mean of their ranks, and twice that
-/// is whole.
+/// Doubled ranks of values in ascending magnitude. Equal magnitudes share the mean of their ranks; doubled, it is a
+/// whole number.
 fn doubled_ranks(ascending: &[f64]) -> Vec<usize> {
     let mut ranks = Vec::with_capacity(ascending.len());
     for tied in ascending.chunk_by(|a, b| a.abs().total_cmp(&b.abs()).is_eq()) {
@@ -107,7 +107,7 @@ fn doubled_ranks(ascending: &[f64]) -> Vec<usize> {
     ranks
 }
 
-/// Probability of each sum of a subset of `ranks`, each being in it by the toss of a coin.
+/// Probability of each sum of a random subset of `ranks`; each rank is in it with probability 1/2.
 fn distribution(ranks: &[usize]) -> Vec<f64> {
     let mut sums = vec![0.0; ranks.iter().sum::<usize>() + 1];
     sums[0] = 1.0;

@@ -109,6 +109,7 @@ fn check(runs: &[&RunRecord], without_metrics: bool, folder: &Path) -> Result<()
     let refuse = |reason: String| Error::Calibration {
         path: folder.to_owned(),
         reason,
+        command: calibration::help_command(),
     };
     if let Some(difference) = gate::differences(runs, runs, &[].into()).first() {
         return Err(refuse(format!(
