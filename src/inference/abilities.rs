@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What the runtime's generation can do. What it cannot is reported as absent, never as zero.
+/// What a generation of the runtime can do. Values that it cannot provide are reported as absent, never as zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "a table of independent yes and no")]
 #[expect(
@@ -14,7 +14,7 @@ pub struct Abilities {
     pub perf: bool,
     /// The KV cache can be cleared (from 1.2.0).
     pub clear_kv_cache: bool,
-    /// The KV cache's size can be asked (from 1.2.1).
+    /// The size of the KV cache can be queried (from 1.2.1).
     pub kv_cache_size: bool,
     /// The chat template can be set (from 1.2.0).
     pub chat_template: bool,
@@ -30,7 +30,7 @@ pub struct Abilities {
     pub cpu_choice: bool,
     /// Embedding rows can be fetched from storage instead of memory (from 1.2.0).
     pub embed_flash: bool,
-    /// What the KV cache holds of a prompt can be saved to a file and restored (in every release since 1.1.0; of a library
-    /// without the calls it is not).
+    /// The KV cache of a prompt can be saved to a file and restored (in every release since 1.1.0; false for a library
+    /// without these calls).
     pub prompt_cache: bool,
 }

@@ -2,19 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a prompt is made of.
+/// The input of a prompt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Input {
-    /// Text, wrapped by the runtime in the model's chat template.
+    /// Text; the runtime applies the chat template of the model.
     Text(String),
-    /// Token ids, taken as they are.
+    /// Token ids, used unchanged.
     Tokens(Vec<i32>),
 }
 
 impl Input {
-    /// Whether `prefix` is a beginning of it that leaves something to compute.
-    pub fn goes_on_from(&self, prefix: &Self) -> bool {
+    /// Whether `prefix` is a proper, non-empty prefix of this input.
+    pub fn extends(&self, prefix: &Self) -> bool {
         match (self, prefix) {
             (Self::Text(text), Self::Text(prefix)) => is_proper(text.as_bytes(), prefix.as_bytes()),
             (Self::Tokens(ids), Self::Tokens(prefix)) => is_proper(ids, prefix),
@@ -22,7 +22,7 @@ impl Input {
         }
     }
 
-    /// How many tokens it has; unknown for text.
+    /// Number of tokens; unknown for text.
     pub fn token_count(&self) -> Option<u32> {
         match self {
             Self::Text(_) => None,
@@ -35,10 +35,10 @@ fn is_proper<T: PartialEq>(whole: &[T], prefix: &[T]) -> bool {
     !prefix.is_empty() && prefix.len() < whole.len() && whole.starts_with(prefix)
 }
 
-/// `count` token ids that any vocabulary of 4,000 tokens or more has as pieces of text: no special token, no runs of
-/// one id, the same on every machine.
+/// `count` token ids that are pieces of text in any vocabulary of 4,000 tokens or more. They contain no special token
+/// and no runs of one id, and are the same on every machine.
 pub fn token_ids(count: usize) -> Vec<i32> {
-    // A stride without a common divisor with the number of ids visits each before it repeats one.
+    // The stride and the number of ids have no common divisor, so all ids appear before one repeats.
     (0..3000)
         .map(|index| 1000 + index * 7919 % 3000)
         .cycle()
@@ -65,7 +65,7 @@ mod tests {
             (ids(&[1, 2, 3]), ids(&[2]), false),
             (ids(&[1, 2, 3]), text("1"), false),
         ] {
-            assert_eq!(whole.goes_on_from(&prefix), is, "{whole:?} {prefix:?}");
+            assert_eq!(whole.extends(&prefix), is, "{whole:?} {prefix:?}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! What one call of the model is asked and what it gave: plain data, without a clock and without a runtime.
+//! The request and the outcome of one call of the model: plain data, without a clock and without a runtime.
 
 mod abilities;
 mod cache_start;

@@ -1,4 +1,4 @@
-//! A request: what one inference is asked.
+//! The request for one inference.
 
 use std::time::Duration;
 
@@ -13,20 +13,20 @@ use super::sampling::Sampling;
 pub struct Request {
     /// The prompt.
     pub input: Input,
-    /// Tokens to generate, at most. Whether the run may end earlier is decided at load.
+    /// Most tokens to generate. Whether the run may end earlier is decided at load.
     pub max_new_tokens: u32,
     /// How tokens are chosen.
     pub sampling: Sampling,
-    /// Tokens that the KV cache holds before the prompt comes; 0 is a cold start.
+    /// Tokens in the KV cache when the prompt starts; 0 is a cold start.
     pub depth: u32,
-    /// What the KV cache is to hold of the prompt itself.
+    /// The part of the prompt itself that is in the KV cache.
     pub cache_start: CacheStart,
     /// How long each run may take before it is aborted.
     pub deadline: Duration,
 }
 
 impl Request {
-    /// A cold, greedy run with five minutes to end.
+    /// A cold, greedy run with a deadline of five minutes.
     pub fn new(input: Input, max_new_tokens: u32) -> Self {
         Self {
             input,
@@ -38,7 +38,7 @@ impl Request {
         }
     }
 
-    /// The most runs that an engine makes for it, itself included: of a turn to come behind, or of a text and a prefix.
+    /// Most runs that an engine makes for this request: itself, and the turn before it, or a text and its prefix.
     pub(crate) fn most_runs(&self) -> u32 {
         match (self.cache_start.is_cold(), self.depth) {
             (true, 0) => 1,

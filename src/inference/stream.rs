@@ -4,24 +4,24 @@ use serde::{Deserialize, Serialize};
 
 use super::pieces::Pieces;
 
-/// What a server told beside the text.
+/// The data of a server's stream besides the text.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stream {
-    /// When the response's headers were read, `CLOCK_MONOTONIC` nanoseconds.
+    /// When the response headers were read, `CLOCK_MONOTONIC` nanoseconds.
     pub response_ns: u64,
-    /// Its counts; absent where it sends none.
+    /// Its token counts; absent if it sends none.
     pub usage: Option<Usage>,
-    /// Why the answer ended, in the server's word, such as `stop` or `length`.
+    /// Why the answer ended, in the words of the server, such as `stop` or `length`.
     pub finish_reason: Option<String>,
-    /// The model that the server says it answered with; absent where it says none.
+    /// The model that the server reports; absent if it reports none.
     pub model: Option<String>,
-    /// What its chunks with text are, by that text.
+    /// What its chunks are pieces of, judged by their text.
     #[serde(default)]
     pub pieces: Pieces,
-    /// Chunks that held something, but no text in a field that is read; absent where there were none.
+    /// Chunks with content but without text in a field that is read; absent if there were none.
     #[serde(default)]
     pub unread: Option<Unread>,
-    /// Fields of the request that the server refuses by name and that were left out.
+    /// Request fields that the server rejected by name and that were left out.
     #[serde(default)]
     pub left_out: Vec<String>,
     /// Whether the server may have served other requests of the run at the same time.
@@ -29,34 +29,34 @@ pub struct Stream {
     pub shared: bool,
 }
 
-/// What of a stream is not read.
+/// The unread part of a stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unread {
     /// Chunks.
     pub chunks: usize,
-    /// Names of the fields, the first few.
+    /// Names of the first few fields.
     pub fields: Vec<String>,
 }
 
 impl Stream {
-    /// Whether the server says that nothing of the prompt was in its cache.
-    pub fn is_told_cold(&self) -> bool {
+    /// Whether the server reports that none of the prompt was in its cache.
+    pub fn reports_cold_start(&self) -> bool {
         self.usage.and_then(|usage| usage.cached_tokens) == Some(0)
     }
 }
 
-/// The server's own counts, as delivered. Some servers count words here.
+/// The server's own counts, unchecked. Some servers count words.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Tokens of the prompt.
     pub prompt_tokens: Option<u32>,
     /// New tokens.
     pub completion_tokens: Option<u32>,
-    /// Tokens of the prompt that were found in the server's cache.
+    /// Tokens of the prompt that were in the cache of the server.
     pub cached_tokens: Option<u32>,
 }
 
-/// Whether a server's name of a model is the wanted one: servers take a short name for a whole one.
+/// Whether the name that a server reports is the wanted model: servers accept a short form of the name.
 pub(crate) fn is_same_model(name: &str, wanted: &str) -> bool {
     let bare = |name: &str| name.trim_end_matches(".rkllm").to_lowercase();
     let (name, wanted) = (bare(name), bare(wanted));

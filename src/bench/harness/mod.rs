@@ -220,7 +220,7 @@ fn set_up(options: &Options, suite: &str, base: &Path) -> Result<Run> {
     let suite = suite_of(options, suite, base)?;
     let place = options.models_place();
     let built_in_alone = place.is_none() && options.model.is_empty();
-    let found = models::select_and_tell(place.as_deref(), base, &options.model)?;
+    let found = models::select_with_skipped(place.as_deref(), base, &options.model)?;
     for skipped in &found.skipped {
         say(format_args!("skipped {skipped}"));
     }

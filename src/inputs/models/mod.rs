@@ -36,14 +36,14 @@ pub const DEFAULT_DIR: &str = "models";
 /// [`Error::Model`] when a place, file or name is not there, cannot be run or has a name that another one has,
 /// [`Error::Io`] when something cannot be read or made.
 pub fn select(place: Option<&Path>, base: &Path, wanted: &[String]) -> Result<Vec<Model>> {
-    select_and_tell(place, base, wanted).map(|found| found.models)
+    select_with_skipped(place, base, wanted).map(|found| found.models)
 }
 
 /// The same, with what was left out.
 ///
 /// # Errors
 /// As for [`select`].
-pub fn select_and_tell(place: Option<&Path>, base: &Path, wanted: &[String]) -> Result<Found> {
+pub fn select_with_skipped(place: Option<&Path>, base: &Path, wanted: &[String]) -> Result<Found> {
     let (built_in_names, names): (Vec<_>, Vec<_>) = wanted
         .iter()
         .map(String::as_str)

@@ -72,7 +72,7 @@ impl OurStarts {
                 ));
             }
         };
-        if !input.goes_on_from(&prefix) {
+        if !input.extends(&prefix) {
             return Err(format!(
                 "{place}/{key}: not a beginning of the prompt that leaves something of it: copy the prompt's first part"
             ));

@@ -466,7 +466,7 @@ fn trouble(inference: &Inference) -> Option<String> {
 
 /// Tokens of the prompt, where the server tells that it computed all of them.
 fn cold_tokens(inference: &Inference, input: &Input) -> Option<u32> {
-    let prompt = inference.told_prompt_tokens(input)?;
+    let prompt = inference.reported_prompt_tokens(input)?;
     let cached = inference
         .stream
         .as_ref()?
