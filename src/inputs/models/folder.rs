@@ -10,23 +10,23 @@ use crate::base::error::{Error, Result};
 use crate::base::foreign::Shown as _;
 use crate::base::paths;
 
-/// What is in a place for models.
+/// The models in a place.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
-    /// What can be run, in order of the names.
+    /// Models that can be run, sorted by name.
     pub models: Vec<Model>,
-    /// Files that look like models and are left out.
+    /// Files that look like models and are skipped.
     pub skipped: Vec<Skipped>,
 }
 
-/// A file that is left out.
+/// A skipped file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skipped {
     /// The file.
     pub path: PathBuf,
     /// Why.
     pub reason: String,
-    /// Whether it is of a model that is not whole. Unlike a file that is none, that is a fault.
+    /// Whether it is part of an incomplete model. That is a fault, unlike a file that is not a model.
     pub is_fault: bool,
 }
 
@@ -36,7 +36,7 @@ impl std::fmt::Display for Skipped {
     }
 }
 
-/// Ending of the files that the linked runtime loads.
+/// File extension of the models of the linked runtime.
 pub fn extension() -> &'static str {
     if IS_HOST { "gguf" } else { "rkllm" }
 }
@@ -61,7 +61,7 @@ pub(super) fn from_file(path: &Path) -> Result<Model> {
     }
 }
 
-/// The model that a file is, or is a part of.
+/// The model that the file is, or is a part of.
 fn examine(path: &Path) -> Result<std::result::Result<Model, Skipped>> {
     paths::check_utf8("the model's file", path.as_os_str())?;
     let skipped = |reason, is_fault| Skipped {
@@ -101,7 +101,7 @@ pub(super) fn in_folder(folder: &Path) -> Result<Found> {
             }),
             many => {
                 return Err(Error::Model(format!(
-                    "{} holds {} .{} models, and its name can be that of one model only: give each its own folder",
+                    "{} holds {} .{} models, but a folder gives its name to one model: give each its own folder",
                     path.shown(),
                     many.len(),
                     extension()
@@ -112,7 +112,7 @@ pub(super) fn in_folder(folder: &Path) -> Result<Found> {
     Ok(found)
 }
 
-/// The model files of a folder; the shards of a model are one.
+/// The models in a folder; the shards of a model count as one.
 fn files_in(folder: &Path) -> Result<Found> {
     let mut found = Found::default();
     for path in entries(folder)?.into_iter().filter(|path| is_model(path)) {
@@ -132,11 +132,11 @@ pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn is_model(path: &Path) -> bool {
-    // A link that leads nowhere is to be told of when it is read, not skipped.
+    // A dangling link is reported when it is read, not skipped.
     !path.is_dir() && path.extension().is_some_and(|ending| ending == extension())
 }
 
-/// What to say of models that another runtime loads.
+/// The part of a message about models that another runtime loads.
 pub(super) fn for_other_runtime(count: usize) -> String {
     let (is, other) = (
         if count == 1 { "is" } else { "are" },

@@ -24,22 +24,22 @@ pub use model::{BUILT_IN, Model};
 pub(crate) use names::distinct;
 pub use names::{named_on_server, of_server, on_server};
 
-/// Where models are looked for unless the user says otherwise, relative to the folder of the bench's package.
+/// Default folder for models, relative to the folder of the bench's package.
 pub const DEFAULT_DIR: &str = "models";
 
-/// The models that a run is for. `place` is a model file or a folder that holds some, [`DEFAULT_DIR`] below `base`
-/// when absent; `wanted` are names among them or built-in ones (`builtin:tiny`), all in `place` when empty.
+/// The models to run. `place` is a model file or a folder with models, by default [`DEFAULT_DIR`] below `base`.
+/// `wanted` are names among them or built-in ones (`builtin:tiny`); empty means all in `place`.
 ///
-/// With nothing said and no model at hand, that is the tiny built-in one, where the runtime can run it.
+/// Without any selection and without a model, that is the tiny built-in model, if the runtime can run it.
 ///
 /// # Errors
-/// [`Error::Model`] when a place, file or name is not there, cannot be run or has a name that another one has,
-/// [`Error::Io`] when something cannot be read or made.
+/// [`Error::Model`] if a place, file or name does not exist, cannot be run or has the name of another one,
+/// [`Error::Io`] if something cannot be read or written.
 pub fn select(place: Option<&Path>, base: &Path, wanted: &[String]) -> Result<Vec<Model>> {
     select_with_skipped(place, base, wanted).map(|found| found.models)
 }
 
-/// The same, with what was left out.
+/// The same, with the skipped files.
 ///
 /// # Errors
 /// As for [`select`].
@@ -96,7 +96,7 @@ fn no_model_in(folder: &Path, skipped: &[Skipped]) -> Error {
     ))
 }
 
-/// Model files in `folder` that the linked runtime does not load.
+/// Model files in `folder` that the linked runtime cannot load.
 fn foreign_in(folder: &Path) -> Vec<String> {
     let other = if IS_HOST { "rkllm" } else { "gguf" };
     let files = entries(folder).unwrap_or_default().into_iter();
@@ -106,14 +106,13 @@ fn foreign_in(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-/// The models in `place`, a model file or a folder that holds some, restricted to those called `wanted`, if any are.
+/// The models in `place`, a model file or a folder with models, restricted to those called `wanted`, if any.
 ///
-/// In a folder a model is a file, the shards of one, or a folder of its own that holds one and whose name is the
-/// model's. The models are in order of their names.
+/// In a folder, a model is a file, the shards of one, or a folder of its own that holds one and gives it its name. The
+/// models are sorted by name.
 ///
 /// # Errors
-/// [`Error::Model`] when there is no such place, file or name, or it cannot be run, [`Error::Io`] when it cannot be
-/// read.
+/// [`Error::Model`] if a place, file or name does not exist or cannot be run, [`Error::Io`] if it cannot be read.
 pub fn find(place: &Path, wanted: &[&str]) -> Result<Vec<Model>> {
     if wanted.is_empty() {
         return whole(place).map(|found| found.models);
@@ -128,7 +127,7 @@ pub fn find(place: &Path, wanted: &[&str]) -> Result<Vec<Model>> {
     Ok(found.models)
 }
 
-/// All in `place`, none of which may be in pieces.
+/// All models in `place`, none of which may be incomplete.
 fn whole(place: &Path) -> Result<Found> {
     let found = look_into(place)?;
     match found.skipped.iter().find(|skipped| skipped.is_fault) {
@@ -137,11 +136,10 @@ fn whole(place: &Path) -> Result<Found> {
     }
 }
 
-/// What is in `place`, a model file or a folder that holds some.
+/// The models and skipped files in `place`, a model file or a folder with models.
 ///
 /// # Errors
-/// [`Error::Model`] when there is no such place, or it is a file that cannot be run, [`Error::Io`] when it cannot be
-/// read.
+/// [`Error::Model`] if the place does not exist or is a file that cannot be run, [`Error::Io`] if it cannot be read.
 pub fn look_into(place: &Path) -> Result<Found> {
     let mut found = if place.is_dir() {
         in_folder(place)?

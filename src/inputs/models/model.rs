@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-/// What `--model` begins with for a model that comes with the host runtime.
+/// Prefix of `--model` for a model that comes with the host runtime.
 pub const BUILT_IN: &str = "builtin:";
 
-/// What the names of built-in models end in, wherever an identifier is shown.
+/// Suffix of the names of built-in models, wherever an identifier is shown.
 pub(super) const RANDOM_WEIGHTS: &str = "-random-weights";
 
 /// A model to run.

@@ -1,5 +1,5 @@
-//! Prompt suites: JSON files with the prompts that are run. `docs/prompts.md` describes the files for those who write
-//! them, `docs/prompts.schema.json` for editors.
+//! Prompt suites: JSON files with the prompts to run. `docs/prompts.md` describes the format for authors,
+//! `docs/prompts.schema.json` for editors.
 
 pub(crate) mod check;
 mod fault;
@@ -28,11 +28,11 @@ const BUILT_IN: [(&str, &str); 4] = [
     ("cache", include_str!("../../../prompts/cache.json")),
 ];
 
-/// What the name of a suite begins with where a server ran it, so that identifiers say so.
+/// Prefix of the name of a suite that a server ran, so that identifiers show it.
 pub const OF_SERVER: &str = "server-";
 
 impl Suite {
-    /// The names of the suites that come with rkllm-bench, each of which has a bench target of that name.
+    /// The names of the suites that come with rkllm-bench. Each has a bench target of that name.
     pub(crate) fn names() -> impl Iterator<Item = &'static str> {
         BUILT_IN.iter().map(|(name, _)| *name).chain(["table"])
     }
@@ -40,7 +40,7 @@ impl Suite {
     /// The suite `name`: one that comes with the crate, else a JSON file, relative to `base`.
     ///
     /// # Errors
-    /// [`Error::Suite`] with what is wrong, where, and how to mend it.
+    /// [`Error::Suite`] with the fault, its place, and how to fix it.
     pub fn find(name: &str, base: &Path) -> Result<Self> {
         if let Some((name, text)) = BUILT_IN.iter().find(|(built_in, _)| *built_in == name) {
             return file::parse(text.as_bytes(), name).map_err(refuse(format!("built-in suite {name}")));
@@ -51,18 +51,18 @@ impl Suite {
         Self::from_file(&base.join(name), name)
     }
 
-    /// Has every prompt ask for `max_new_tokens`, whatever the file says.
+    /// Makes every prompt ask for `max_new_tokens`, whatever the file says.
     pub fn set_max_new_tokens(&mut self, max_new_tokens: u32) {
         for prompt in &mut self.prompts {
             prompt.max_new_tokens = Some(max_new_tokens);
         }
     }
 
-    /// The suite in the JSON file at `path`. A file of the old shape can hold two: `wanted` chooses between them,
-    /// `"quality"` its `quality_tests`, anything else its `performance_tests`, and where it holds one alone, that one.
+    /// The suite in the JSON file at `path`. A file in the old format can hold two suites. `"quality"` as `wanted`
+    /// selects its `quality_tests`, anything else its `performance_tests`. If it holds only one, that one is used.
     ///
     /// # Errors
-    /// [`Error::Suite`] with what is wrong, where, and how to mend it.
+    /// [`Error::Suite`] with the fault, its place, and how to fix it.
     pub fn from_file(path: &Path, wanted: &str) -> Result<Self> {
         if matches!(path.try_exists(), Ok(false)) {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -79,7 +79,7 @@ fn refuse(origin: String) -> impl FnOnce(String) -> Error {
     move |reason| Error::Suite { origin, reason }
 }
 
-/// What to say where `name` is neither built in nor a file.
+/// The message for a `name` that is neither built in nor a file.
 fn missing(name: &str) -> String {
     let stem = Path::new(name).file_stem().unwrap_or_default().to_string_lossy();
     let known: Vec<&str> = Suite::names().collect();

@@ -3,38 +3,38 @@
 use super::check::Check;
 use crate::inference::{CacheStart, Input, Sampling};
 
-/// A suite, read and checked.
+/// A suite that was read and checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Suite {
     /// Its name, part of each identifier.
     pub name: String,
     /// SHA-256 of its file, hexadecimal.
     pub sha256: String,
-    /// Whether the model goes on past its end token up to the limit, so that each run does the same work.
+    /// Whether the model continues past its end token up to the limit, so that each run does the same work.
     pub ignore_eos: bool,
-    /// Whether its prompts stand for their sizes alone, to be drawn over.
+    /// Whether its prompts differ only in size, so that charts plot figures over the size.
     pub sweep: bool,
-    /// Its prompts, in order; at least one, each with an id of its own.
+    /// Its prompts in order; at least one, each with a unique id.
     pub prompts: Vec<Prompt>,
 }
 
 /// One prompt of a suite.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prompt {
-    /// Short and unique within the suite: part of each identifier.
+    /// Short and unique within the suite; part of each identifier.
     pub id: String,
-    /// Readable name; the id where the file gives none.
+    /// Display name; the id if the file has none.
     pub name: String,
-    /// What the model reads.
+    /// The input of the model.
     pub input: Input,
-    /// New tokens to ask for: the prompt's own limit, else the suite's, else left to the user.
+    /// New tokens to ask for: the limit of the prompt, else of the suite, else left to the user.
     pub max_new_tokens: Option<u32>,
-    /// How the next token is chosen: the prompt's own sampling, else the suite's, else [`Sampling::GREEDY`].
+    /// How tokens are chosen: the sampling of the prompt, else of the suite, else [`Sampling::GREEDY`].
     pub sampling: Sampling,
-    /// Tokens that lie in the KV cache before the prompt; 0 for every prompt of a file.
+    /// Tokens in the KV cache before the prompt; 0 for every prompt of a file.
     pub depth: u32,
-    /// What the KV cache is to hold of the prompt itself; where that is something, the id ends in the start's name.
+    /// The part of the prompt that is already in the KV cache. If there is one, the id ends in the name of the start.
     pub cache_start: CacheStart,
-    /// What its answers are checked for, no two alike.
+    /// The checks of its answers; no two are equal.
     pub checks: Vec<Check>,
 }
