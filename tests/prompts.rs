@@ -576,7 +576,7 @@ fn text_that_is_no_json_is_placed_by_line_and_column() {
         (b"{\"name\": \"s\", }", &["not JSON", "line 1 column 15"]),
         (b"{\"name\": \"s\"", &["not JSON", "line 1 column 12"]),
         (b"{'name': 's'}", &["not JSON", "line 1 column 2"]),
-        (b"{} {}", &["not JSON", "line 1 column 4", "what follows"]),
+        (b"{} {}", &["not JSON", "line 1 column 4", "the text after it"]),
         (b"{\"name\": \"a\tb\"}", &["not JSON", "line 1 column 12"]),
         (b"{\"name\": \"\\ud800\"}", &["not JSON", "line 1"]),
         (b"{\"name\": 1e999}", &["not JSON", "line 1"]),

@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_word_is_broken_and_one_that_is_too_wide_stands_alone() {
+    fn no_word_is_broken_and_one_that_is_too_wide_has_its_own_line() {
         let path =
             "/a/very/long/folder/of/somebody/target/rkllm-bench/runs/20261124T211128Z-quick-6b7555.json";
         assert_eq!(

@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_that_was_removed_excludes_nobody() {
+    fn a_removed_lock_excludes_no_process() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("lock");
         let made = file(&path).expect("made");

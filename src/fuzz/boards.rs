@@ -136,7 +136,7 @@ fn fingerprint(board: &Board) -> String {
 
 /// State that changes from hour to hour does not make two runs incomparable.
 #[test]
-fn what_changes_by_itself_changes_no_fingerprint() {
+fn varying_state_changes_no_fingerprint() {
     let milli_c = prop_oneof![-50_000..200_000_i64, any::<i64>()];
     let states = (
         milli_c,

@@ -40,7 +40,8 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (text(), text()).prop_map(|(thought, said)| Event::Both(thought, said)),
         1 => text().prop_map(Event::Text),
         1 => select(silent).prop_map(Event::Silent),
-        1 => select(vec![": ping", ":", "id: 7", "event: message", "retry: 10", "unknown", "x: y"]).prop_map(Event::Line),
+        1 => select(vec![": ping", ":", "id: 7", "event: message", "retry: 10", "unknown", "x: y"])
+            .prop_map(Event::Line),
     ]
 }
 
@@ -199,9 +200,11 @@ fn a_field_of_another_type_ends_no_run() {
     let documents = vec![
         json!({
             "id": "1", "object": "chat.completion.chunk", "created": 0, "model": "m",
-            "choices": [{"index": 0, "delta": {"content": "a", "reasoning_content": "b", "role": "assistant"}, "finish_reason": "stop"}],
+            "choices": [{"index": 0, "finish_reason": "stop",
+                "delta": {"content": "a", "reasoning_content": "b", "role": "assistant"}}],
             "usage": {"prompt_tokens": 1, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 0},
-                "prefill_time_ms": 1.5, "prefill_tokens": 1, "generate_time_ms": 2.5, "generate_tokens": 2, "memory_usage_mb": 1},
+                "prefill_time_ms": 1.5, "prefill_tokens": 1, "generate_time_ms": 2.5, "generate_tokens": 2,
+                "memory_usage_mb": 1},
             "timings": {"prompt_n": 1, "prompt_ms": 1.5, "predicted_n": 2, "predicted_ms": 2.5}
         }),
         json!({"model": "m", "choices": [{"text": "a"}], "usage": null}),

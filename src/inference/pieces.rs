@@ -71,7 +71,8 @@ pub(super) fn is_in_letters(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "The sky is blue, since air scatters short waves of light more than long ones. That is all there is, really.";
+    const TEXT: &str = "The sky is blue, since air scatters short waves of light more than long ones. \
+                        That is all there is, really.";
 
     #[test]
     fn what_an_answer_was_cut_into() {

@@ -1,8 +1,8 @@
-//! How much memory this process took.
+//! The memory use of this process.
 
 use crate::machine::board::text::kilobytes;
 
-/// Peak resident set of this process since it began, bytes (`VmHWM`).
+/// Peak resident set of this process so far, bytes (`VmHWM`).
 pub fn peak_rss_bytes() -> Option<u64> {
     kilobytes(&std::fs::read_to_string("/proc/self/status").ok()?, "VmHWM")
 }

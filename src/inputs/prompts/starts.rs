@@ -40,8 +40,8 @@ impl OurStarts {
         }
         if prefix.is_some() && starts.iter().all(CacheStart::is_cold) {
             return Err(format!(
-                "{place}: a prefix, but no start that has one: name warm_prefix or restored_cache in `cache_starts`, or \
-                 remove the prefix"
+                "{place}: a prefix, but no start that has one: name warm_prefix or restored_cache in \
+                 `cache_starts`, or remove the prefix"
             ));
         }
         Ok(starts)

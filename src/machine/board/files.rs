@@ -1,4 +1,4 @@
-//! Files of the system, read so that none of them can hang, flood or stop the reader, whatever is in them.
+//! Reads system files so that none can hang, flood or stop the reader, whatever they contain.
 
 use std::cell::RefCell;
 use std::fs::{self};
@@ -9,13 +9,13 @@ use super::text::{field, plausible_hz};
 use crate::base::file;
 use crate::base::json::clip;
 
-/// Bytes that are read of a file. What is looked for stands at the beginning, in `/proc/cpuinfo` of many CPUs too.
+/// Most bytes read from a file. The values are near the beginning, even in `/proc/cpuinfo` of many CPUs.
 const MOST_BYTES: u64 = 64 * 1024;
-/// Characters of a value that stands alone in its file.
+/// Most characters of the single value in a file.
 const MOST_CHARACTERS: usize = 256;
-/// Entries that are read of a folder: `/proc` has one for each process.
+/// Most entries read from a folder: `/proc` has one for each process.
 const MOST_ENTRIES: usize = 100_000;
-/// Notes that are kept.
+/// Most notes that are kept.
 const MOST_NOTES: usize = 40;
 
 /// The files below a root folder.
@@ -33,22 +33,22 @@ impl Files {
         }
     }
 
-    /// What was there and of no use, each with its path, in the order it was met.
+    /// What exists but is unusable, each with its path, in the order found.
     pub(super) fn into_notes(self) -> Vec<String> {
         self.notes.into_inner()
     }
 
-    /// Notes what is wrong with `path`.
+    /// Notes a fault of `path`.
     pub(super) fn note(&self, path: &str, what: impl std::fmt::Display) {
         let mut notes = self.notes.borrow_mut();
-        // A path may hold a name out of a file.
+        // The path may contain a name from a file.
         let note = clip(&format!("/{path}: {what}"));
         if notes.len() < MOST_NOTES && !notes.contains(&note) {
             notes.push(note);
         }
     }
 
-    /// The beginning of a file; absent, with a note, when it is there and cannot be read.
+    /// The beginning of a file; absent, with a note, if it exists but cannot be read.
     pub(super) fn text(&self, path: &str) -> Option<String> {
         match beginning(&self.root.join(path)) {
             Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
@@ -59,14 +59,14 @@ impl Files {
         }
     }
 
-    /// The value that stands alone in a file, without white space and NUL around it; absent, with a note, when it is
-    /// empty, longer than any value, or has control characters.
+    /// The single value in a file, trimmed of white space and NUL; absent, with a note, if it is empty, too long, or
+    /// has control characters.
     pub(crate) fn value(&self, path: &str) -> Option<String> {
         let text = self.text(path)?;
         self.checked(path, text.trim_matches(|c: char| c.is_whitespace() || c == '\0'))
     }
 
-    /// The value of a field in a file of `name: value` lines; absent, with a note, as [`Files::value`].
+    /// The value of a field in a file of `name: value` lines; absent, with a note, like [`Files::value`].
     pub(super) fn field(&self, path: &str, name: &str) -> Option<String> {
         let text = self.text(path)?;
         self.checked(path, &field(&text, name)?)
@@ -96,13 +96,13 @@ impl Files {
         number
     }
 
-    /// The frequency in a file that gives it in units of `unit_hz`, Hz. Devfreq gives Hz, cpufreq kHz.
+    /// The frequency in a file in units of `unit_hz`, Hz. Devfreq uses Hz, cpufreq kHz.
     pub(super) fn hz(&self, path: &str, unit_hz: u64) -> Option<u64> {
         let hz = self.number::<u64>(path).map(|number| number.checked_mul(unit_hz));
         self.plausible(path, hz?)
     }
 
-    /// The frequencies in a file, as [`Files::hz`], in rising order; empty where there are none.
+    /// The frequencies in a file, like [`Files::hz`], ascending; empty if there are none.
     pub(super) fn all_hz(&self, path: &str, unit_hz: u64) -> Vec<u64> {
         let text = self.text(path).unwrap_or_default();
         let words = text.split_whitespace().take(MOST_CHARACTERS);
@@ -120,12 +120,12 @@ impl Files {
     fn plausible(&self, path: &str, hz: Option<u64>) -> Option<u64> {
         let hz = hz.and_then(plausible_hz);
         if hz.is_none() {
-            self.note(path, "no frequency that a clock can have");
+            self.note(path, "not a possible frequency of a clock");
         }
         hz
     }
 
-    /// The names in a folder, in order; empty when there is no such folder.
+    /// The sorted names in a folder; empty if there is no such folder.
     pub(crate) fn names(&self, path: &str) -> Vec<String> {
         self.try_names(path).unwrap_or_else(|error| {
             self.note_error(path, &error);
@@ -133,7 +133,7 @@ impl Files {
         })
     }
 
-    /// The names in a folder, in order.
+    /// The sorted names in a folder.
     pub(super) fn try_names(&self, path: &str) -> io::Result<Vec<String>> {
         let entries = fs::read_dir(self.root.join(path))?.take(MOST_ENTRIES);
         let mut names: Vec<String> = entries
@@ -143,12 +143,12 @@ impl Files {
         Ok(names)
     }
 
-    /// Whether there is something at `path`.
+    /// Whether something exists at `path`.
     pub(super) fn exists(&self, path: &str) -> bool {
         self.root.join(path).exists()
     }
 
-    /// Where a link points to.
+    /// The target of a link.
     pub(super) fn link(&self, path: &str) -> Option<PathBuf> {
         fs::read_link(self.root.join(path)).ok()
     }

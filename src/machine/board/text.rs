@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::path::{Component, Path, PathBuf};
 
-/// CPUs that a kernel can be built for (`NR_CPUS` of x86-64, which has the most).
+/// Most CPUs that a kernel can be built for (`NR_CPUS` of x86-64, which has the most).
 const MOST_CPUS: usize = 8192;
-/// Most that a frequency can be, Hz: beyond any clock that is built.
+/// Highest plausible frequency, Hz: beyond any existing clock.
 const MOST_HZ: u64 = 20_000_000_000;
 
 /// The value of a field in a file of `name: value` lines.
@@ -16,7 +16,7 @@ pub(super) fn field(text: &str, name: &str) -> Option<String> {
     })
 }
 
-/// Such a field in kB, bytes.
+/// The value of a field in kB, in bytes.
 pub(in crate::machine) fn kilobytes(text: &str, name: &str) -> Option<u64> {
     let value = field(text, name)?;
     value
@@ -27,12 +27,12 @@ pub(in crate::machine) fn kilobytes(text: &str, name: &str) -> Option<u64> {
         .checked_mul(1024)
 }
 
-/// A frequency that a clock can have.
+/// `hz`, if a clock can have that frequency.
 pub(crate) fn plausible_hz(hz: u64) -> Option<u64> {
     (1..=MOST_HZ).contains(&hz).then_some(hz)
 }
 
-/// A path from a file, as one below the root: neither absolute nor upwards.
+/// A path from a file, made relative to the root: neither absolute nor upwards.
 pub(super) fn relative(path: &str) -> PathBuf {
     Path::new(path)
         .components()
@@ -40,7 +40,7 @@ pub(super) fn relative(path: &str) -> PathBuf {
         .collect()
 }
 
-/// The CPUs in a list such as `0-3,6` or `0 1 2 3`, in rising order; absent for anything else.
+/// The CPUs in a list such as `0-3,6` or `0 1 2 3`, ascending; absent for anything else.
 pub(super) fn cpu_list(text: &str) -> Option<Vec<u16>> {
     let mut is_listed = vec![false; MOST_CPUS];
     for part in text.split([',', ' ', '\n']).filter(|part| !part.is_empty()) {
@@ -55,7 +55,7 @@ pub(super) fn cpu_list(text: &str) -> Option<Vec<u16>> {
     (!cpus.is_empty()).then_some(cpus)
 }
 
-/// CPUs as the kernel lists them, `0-3,6`.
+/// CPUs in the list format of the kernel: `0-3,6`.
 pub(crate) fn ranges(cpus: &[u16]) -> String {
     let mut text = String::new();
     let mut rest = cpus;

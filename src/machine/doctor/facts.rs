@@ -1,11 +1,11 @@
-//! What is known of a model and of the runtime before they are used.
+//! Facts about a model and the runtime before they are used.
 
 use std::path::Path;
 
 use crate::inputs::model_name::NameParts;
 use crate::machine::board::Soc;
 
-/// What is known of a model before it is loaded. Absent: its name does not say.
+/// Facts about a model before it is loaded. A field is absent if its name does not say.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ModelFacts {
     /// Its name.
@@ -21,8 +21,8 @@ pub struct ModelFacts {
 }
 
 impl ModelFacts {
-    /// What the file at `path` says without being loaded: its size, and of its conversion what its name says, or where
-    /// that lacks a part, the model's.
+    /// Reads the facts of the file at `path` without loading it: its size, and its conversion from the file name. The
+    /// name of the model fills missing parts.
     pub fn of_file(name: &str, path: &Path) -> Self {
         let file_name = path.file_name().unwrap_or_default().to_string_lossy();
         let parts = NameParts::of(&file_name).or(NameParts::of(name));
@@ -42,11 +42,11 @@ fn series(platform: &str) -> String {
     known.map_or_else(|| platform.to_owned(), |soc| soc.name.to_owned())
 }
 
-/// What is known of the runtime before it is used.
+/// Facts about the runtime before it is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RuntimeFacts {
     /// Whether it computes on the CPU, without an NPU.
     pub is_host: bool,
-    /// CPUs that it is told to use, bit n is CPU n; absent: left to the runtime.
+    /// CPU mask for the runtime, bit n for CPU n; absent: left to the runtime.
     pub cpu_mask: Option<u32>,
 }

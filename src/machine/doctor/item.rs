@@ -1,20 +1,20 @@
-//! A finding, and what all findings say of a machine.
+//! A finding, and the overall fitness from all findings.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-/// How a finding stands.
+/// The verdict of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// As it should be.
+    /// Nothing to change.
     Ok,
     /// Figures will be wrong, slow or not repeatable.
     Bad,
-    /// It could not be seen, so it is not known whether the machine is fit; the remedy makes it visible.
+    /// It could not be determined, so it is unknown whether the machine is fit; the remedy makes it visible.
     Unknown,
-    /// Worth knowing and no part of the verdict, or not applicable here.
+    /// Worth knowing but not part of the overall verdict, or not applicable.
     Note,
 }
 
@@ -33,15 +33,15 @@ impl Verdict {
 /// A finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
-    /// What was looked at: a stable identifier.
+    /// The identifier of the check; stable.
     pub name: Cow<'static, str>,
-    /// How it stands.
+    /// The verdict.
     pub verdict: Verdict,
     /// What was found.
     pub found: String,
-    /// What is recommended; absent where nothing is.
+    /// The recommended state; absent if there is none.
     pub recommended: Option<String>,
-    /// The command that does it; absent where no command can.
+    /// The command that establishes it; absent if no command can.
     pub command: Option<String>,
 }
 
@@ -75,16 +75,16 @@ impl Item {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fitness {
-    /// All that matters was seen, and none of it is bad.
+    /// Everything relevant was determined, and nothing is bad.
     Fit,
     /// Something is bad.
     NotFit,
-    /// Nothing that was seen is bad, but not all that matters was seen.
+    /// Nothing is bad, but some relevant things could not be determined.
     CannotTell,
 }
 
 impl Fitness {
-    /// Of a machine with these findings.
+    /// The fitness of a machine with these findings.
     pub fn of(items: &[Item]) -> Self {
         let has = |verdict| items.iter().any(|item| item.verdict == verdict);
         if has(Verdict::Bad) {
@@ -105,7 +105,7 @@ impl Fitness {
         }
     }
 
-    /// The exit code of a program that gives this verdict; as the gate has it, 2 is that it cannot tell.
+    /// The exit code for this fitness; 2 means undetermined, as for the gate.
     pub const fn exit_code(self) -> u8 {
         match self {
             Self::Fit => 0,

@@ -1,4 +1,4 @@
-//! Whether a machine is fit to measure on: facts in, findings with their remedies out.
+//! Checks whether a machine is fit for measuring: facts in, findings with their remedies out.
 //!
 //! A finding is a pure function of the board, the models and the runtime.
 
@@ -13,7 +13,7 @@ use crate::machine::board::Board;
 pub use facts::{ModelFacts, RuntimeFacts};
 pub use item::{Fitness, Item, Verdict};
 
-/// All findings, in the order of their weight for the figures.
+/// All findings, ordered by their effect on the figures.
 pub fn examine(board: &Board, models: &[ModelFacts], runtime: RuntimeFacts) -> Vec<Item> {
     let mut items = vec![
         clocks::ddr(board),
