@@ -122,7 +122,11 @@ fn what_was_asked_to_be_kept_is_there_after_a_power_cut_at_any_moment() {
         let calls = traced(tool(&place).args(arguments), &log.path("log"));
         let folder = place.path(folder);
         assert_eq!(fault(&before, &calls, &folder), None, "{arguments:?}");
-        eprintln!("{:?}: a power cut after each of {} calls", arguments[0], calls.len());
+        eprintln!(
+            "{:?}: a power cut after each of {} calls",
+            arguments[0],
+            calls.len()
+        );
         // The model would see what is amiss.
         for (what, is_it) in [
             ("files", (|path: &Path| !path.is_dir()) as fn(&Path) -> bool),

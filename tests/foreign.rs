@@ -119,7 +119,11 @@ fn no_text_of_a_record_reaches_the_terminal_raw() {
         }
     }
     assert!(read > 5, "only {read} of these records were read");
-    eprintln!("{} places of text in a record by {} commands", kinds.len(), commands.len());
+    eprintln!(
+        "{} places of text in a record by {} commands",
+        kinds.len(),
+        commands.len()
+    );
 }
 
 fn files_below(folder: &Path) -> Vec<PathBuf> {

@@ -147,7 +147,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_active_is_printed(text in any::<String>(), extra in proptest::collection::vec(0_u32..0x2070, 0..20)) {
+        fn nothing_active_is_printed(
+            text in any::<String>(),
+            extra in proptest::collection::vec(0_u32..0x2070, 0..20),
+        ) {
             let text: String = text.chars().chain(extra.into_iter().filter_map(char::from_u32)).collect();
             prop_assert!(is_harmless(&for_terminal(&text)));
             prop_assert!(!text.shown().to_string().contains(is_active));

@@ -71,9 +71,10 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| Patterns {
     platform: regex(r"\b(r[kv]\d{4}[a-z]?)\b"),
     max_context: regex(r"\b(?:max-?)?(?:ctx|context)(?:-?len(?:gth)?)?-?(\d+)(k?)\b"),
     // No point and digit may follow: npu-0.6b is a size.
-    npu_cores: regex(
-        r"\bnpu(?:-?cores?)?(?:-?num)?-?([1-9])(?:$|-|\.\D)|\b([1-9])-?(?:npu-?)?cores?\b|\bcores?-?([1-9])(?:$|-|\.\D)",
-    ),
+    npu_cores: regex(concat!(
+        r"\bnpu(?:-?cores?)?(?:-?num)?-?([1-9])(?:$|-|\.\D)|\b([1-9])-?(?:npu-?)?cores?\b|",
+        r"\bcores?-?([1-9])(?:$|-|\.\D)",
+    )),
     hybrid_ratio: regex(r"\bhybrid(?:-?rati?[oe])?-?(\d+(?:\.\d+)?)\b"),
     // The family OPT has sizes after its name: opt-1.3b.
     optimization_level: regex(r"\b(?:opt(?:imi[sz]ation)?(?:-?level)?-?|o|level-?)(\d)(?:$|-|\.\D)"),

@@ -69,7 +69,7 @@ fn fault_of(write: &Write, knobs: &dyn Knobs) -> Option<String> {
                 .ok()
                 .zip(write.to.parse().ok())
                 .is_some_and(|(got, wanted)| is_near(got, wanted));
-    (!same).then(|| format!("/{path}: {} was written, and {got} read back", write.to))
+    (!same).then(|| format!("/{path}: {} was written, but {got} was read back", write.to))
 }
 
 /// The fault if a clock runs at another frequency, whatever its files say.

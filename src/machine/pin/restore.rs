@@ -75,7 +75,7 @@ fn restore_node<'a>(node: &Node, saved: &[&'a Saved], knobs: &dyn Knobs) -> Vec<
             let got = got.as_deref().unwrap_or("nothing");
             faults.push((
                 entry,
-                format!("/{path}: {from} was written back, and {got} read back"),
+                format!("/{path}: {from} was restored, but {got} was read back"),
             ));
         }
     }

@@ -336,7 +336,7 @@ fn a_clock_that_was_held_elsewhere_is_held_there_again() {
     let left = unpinned(&kernel, root.path());
     assert_eq!(
         left,
-        ["/sys/class/devfreq/dmc/userspace/set_freq: 528000000 was written back, and 2112000000 read back"]
+        ["/sys/class/devfreq/dmc/userspace/set_freq: 528000000 was restored, but 2112000000 was read back"]
     );
 }
 
@@ -363,7 +363,7 @@ fn what_does_not_take_is_named_and_the_rest_is_held() {
             assert!(text.starts_with(&format!("/{path}: ")), "{write}: {text}");
             let said = match fault {
                 Fault::Refuses => format!("{value} was refused: Read-only file system"),
-                Fault::Drops | Fault::Dies => format!("{value} was written, and "),
+                Fault::Drops | Fault::Dies => format!("{value} was written, but "),
             };
             assert!(text.contains(&said), "{write}: {text}");
         }
