@@ -21,7 +21,7 @@ pub(crate) enum Existing {
     Keep,
 }
 
-/// Writes `value` to `path` as one line of JSON; see [`write`].
+/// Writes `value` to `path` as one line of JSON; see [`write()`].
 ///
 /// # Errors
 /// [`Error::Io`].

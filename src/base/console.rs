@@ -31,7 +31,7 @@ pub(crate) fn width() -> u16 {
     columns(std::io::stdout()).unwrap_or(WIDTH)
 }
 
-/// Reserves stdout for the document that [`deliver`] writes. From now on [`print`] writes to stderr.
+/// Reserves stdout for the document that [`deliver`] writes. From now on [`print()`] writes to stderr.
 pub(crate) fn reserve_stdout() {
     IS_RESERVED.store(true, Ordering::Relaxed);
 }

@@ -11,7 +11,10 @@ use crate::machine::board::fake::Fake;
 use crate::record::baseline::Baseline;
 use crate::record::{RunRecord, fixtures};
 
-const TARGETS: [(&str, fn(&[u8]) -> Taken); 8] = [
+/// Checks the property of a target on one input.
+type Target = fn(&[u8]) -> Taken;
+
+const TARGETS: [(&str, Target); 8] = [
     ("baselines", targets::baselines),
     ("boards", targets::boards),
     ("logs", targets::logs),
