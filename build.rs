@@ -1,4 +1,4 @@
-//! Finds the RKLLM runtime, generates bindings for the header in use, compiles the guard and links it all.
+//! Finds the RKLLM runtime, generates bindings for the header in use, compiles the guard and links everything.
 
 use std::env;
 use std::fs;
@@ -11,7 +11,10 @@ use sha2::{Digest, Sha256};
 #[path = "src/runtime/ffi/file_version.rs"]
 mod file_version;
 
-/// What the guard needs of a header: fields by their struct, or by the union that is part of it, functions and constants.
+/// The C++ standard of the guard: `requires` finds out what a generation declares, which g++ and clang know from
+/// version 10. `scripts/setup` reads this line and tries it.
+const CXX_STANDARD: &str = "c++20";
+/// The fields that the guard needs, by their struct or by the union in it.
 const NEEDED_FIELDS: [(&str, &str); 10] = [
     (
         "RKLLMParam",
@@ -24,7 +27,7 @@ const NEEDED_FIELDS: [(&str, &str); 10] = [
     ("RKLLMInferParam", "mode prompt_cache_params"),
     ("RKLLMPromptCacheParam", "save_prompt_cache prompt_cache_path"),
     ("RKLLMResult", "text token_id"),
-    // Those that some releases lack as a whole.
+    // Structs that some releases lack.
     (
         "RKLLMPerfStat?",
         "prefill_time_ms prefill_tokens generate_time_ms generate_tokens memory_usage_mb",
@@ -98,7 +101,7 @@ fn find_runtime() -> Result<Runtime, String> {
     let include = variable("RKLLM_INCLUDE_DIR");
     let lib = variable("RKLLM_LIB_DIR");
     let host = env::var_os("CARGO_FEATURE_HOST").is_some();
-    let right_ways = "Right is one of:\n  \
+    let right_ways = "Use one of:\n  \
          cargo bench                                                                  (host runtime)\n  \
          RKLLM_SDK=<rknn-llm checkout> cargo bench --no-default-features              (NPU runtime)\n  \
          RKLLM_INCLUDE_DIR=<dir> RKLLM_LIB_DIR=<dir> cargo bench --no-default-features (NPU runtime)";
@@ -114,7 +117,7 @@ fn find_runtime() -> Result<Runtime, String> {
     match (host, sdk, include, lib) {
         (true, None, None, None) => Ok(Runtime::Host),
         (true, ..) => Err(format!(
-            "rkllm-bench was asked for two runtimes at once: the feature `host` is on and {seen} is set.\n{right_ways}"
+            "rkllm-bench can link only one runtime, but the feature `host` is on and {seen} is set.\n{right_ways}"
         )),
         (false, None, None, None) => Err(format!(
             "rkllm-bench has no runtime to link: the feature `host` is off and neither RKLLM_SDK nor \
@@ -123,7 +126,7 @@ fn find_runtime() -> Result<Runtime, String> {
         (false, Some(sdk), None, None) => from_checkout(&sdk),
         (false, None, Some(include), Some(lib)) => from_dirs(&include, &lib),
         (false, Some(_), ..) => Err(format!(
-            "RKLLM_SDK stands for both directories, yet more is set: {seen}.\n{right_ways}"
+            "RKLLM_SDK sets both directories, but more is set: {seen}.\n{right_ways}"
         )),
         (false, None, None, Some(_)) => Err(format!(
             "half an SDK: {seen} is set but RKLLM_INCLUDE_DIR is not.\n{right_ways}"
@@ -134,7 +137,7 @@ fn find_runtime() -> Result<Runtime, String> {
     }
 }
 
-/// `RKLLM_SDK`: a checkout of airockchip/rknn-llm. The API's folder moved once, with release 1.1.4.
+/// The SDK in `RKLLM_SDK`, a checkout of airockchip/rknn-llm. Release 1.1.4 moved the folder of the API.
 fn from_checkout(sdk: &Path) -> Result<Runtime, String> {
     let tried = [
         "rkllm-runtime/Linux/librkllm_api",
@@ -198,23 +201,24 @@ fn header_dir(runtime: &Runtime) -> Result<PathBuf, String> {
     fs::canonicalize(&dir).map_err(|error| format!("{}: {error}", dir.display()))
 }
 
-/// Bindings of guard.h, which includes the header in use: the guard's plain types and, beside them, the raw API.
+/// Bindings of guard.h, which includes the header in use: the guard's plain types and the raw API.
 fn generate_bindings(include: &Path) -> Result<String, String> {
     println!("cargo::rerun-if-changed=src/runtime/ffi/guard.h");
     let bindings = bindgen::Builder::default()
         .header("src/runtime/ffi/guard.h")
-        .clang_args(["-x", "c++", "-std=c++17"])
+        .clang_args(["-x", "c++"])
+        .clang_arg(format!("-std={CXX_STANDARD}"))
         .clang_arg(format!("-I{}", include.display()))
         .allowlist_item("(rkb_|RKB_|rkllm_|RKLLM|LLM).*")
         .default_enum_style(bindgen::EnumVariation::Consts)
         .prepend_enum_name(false)
         .derive_default(true)
-        .generate_comments(false) // fields are looked for in the text
+        .generate_comments(false) // `check_needs` searches the text for fields
         .generate()
         .map_err(|error| {
             format!(
-                "no bindings could be made of src/runtime/ffi/guard.h with {}/rkllm.h: {error}\nscripts/setup installs \
-                 libclang and a C++ compiler, which this needs.",
+                "bindgen failed on src/runtime/ffi/guard.h with {}/rkllm.h: {error}\nIt needs libclang and a C++ \
+                 compiler; scripts/setup installs both.",
                 include.display()
             )
         })?;
@@ -225,7 +229,7 @@ fn generate_bindings(include: &Path) -> Result<String, String> {
     Ok(bindings.to_string())
 }
 
-/// The header, and the release of the library that came with it.
+/// The header, with the release of its library.
 fn describe(runtime: &Runtime, include: &Path) -> String {
     let version = match runtime {
         Runtime::Host => None,
@@ -237,7 +241,7 @@ fn describe(runtime: &Runtime, include: &Path) -> String {
     format!("rkllm.h{release} ({})", include.display())
 }
 
-/// Names what a header lacks that the guard cannot do without: the compiler would say it in pages of templates.
+/// Reports what the guard needs and the header lacks. The compiler's own message would fill pages with templates.
 fn check_needs(bindings: &str, header: &str) -> Result<(), String> {
     let mut missing = Vec::new();
     for (name, fields) in NEEDED_FIELDS {
@@ -263,13 +267,13 @@ fn check_needs(bindings: &str, header: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "{header} lacks what rkllm-bench needs: {}.\nThe API of this release is another one than that of 1.1.0 to 1.3.1. Use an \
-         SDK of those releases, or an rkllm-bench that knows this one.",
+        "{header} lacks what rkllm-bench needs: {}.\nThe API of this release differs from that of 1.1.0 to 1.3.1. \
+         Use an SDK of one of those releases, or an rkllm-bench that supports this one.",
         missing.join(", ")
     ))
 }
 
-/// The fields of a struct in the bindings, with those of its unnamed unions; absent where there is no such struct.
+/// The fields of a struct in the bindings, including those of its unnamed unions. Absent without such a struct.
 fn fields_of(bindings: &str, name: &str) -> Option<Vec<String>> {
     let alias = Regex::new(&format!(r"\bpub type {name}\s*=\s*(\w+)\s*;")).ok()?;
     let name = alias
@@ -298,14 +302,14 @@ fn compile_guard(runtime: &Runtime, include: &Path, header: &str) -> Result<(), 
     }
     guard
         .cpp(true)
-        .std("c++20") // `requires` asks what a generation declares; g++ has it from 10, clang from 10
+        .std(CXX_STANDARD)
         .include(include)
         .file("src/runtime/ffi/guard.cpp")
         .try_compile("rkllm_bench_guard")
         .map_err(|error| {
             format!(
-                "src/runtime/ffi/guard.cpp was not compiled with {header}: {error}\nIt needs C++20 (g++ or clang from version 10) and is \
-                 known to compile with the headers of releases 1.1.0 to 1.3.1."
+                "src/runtime/ffi/guard.cpp does not compile with {header}: {error}\nIt needs C++20 (g++ or clang, \
+                 version 10 or later) and compiles with the headers of releases 1.1.0 to 1.3.1."
             )
         })
 }
@@ -316,9 +320,11 @@ fn declare_host() {
     println!("cargo::rustc-env=RKLLM_BENCH_LIBRARY_VERSION=");
 }
 
-/// Links the SDK's library from a copy in `OUT_DIR`: cargo puts that directory on the library path of everything it
-/// runs, and an rpath serves direct execution. SHA-256 and version are what the program compares at start with the library
-/// that was really loaded: the header of this build is that library's own.
+/// Links the SDK's library from a copy in `OUT_DIR`. Cargo puts that directory on the library path of everything it
+/// runs, and an rpath serves direct execution.
+///
+/// At start, the program compares SHA-256 and version with the library that was really loaded, because the header of
+/// this build belongs to that library.
 fn link_sdk(library: &Path) -> Result<(), String> {
     println!("cargo::rerun-if-changed={}", library.display());
     let dir = out_dir();
@@ -333,7 +339,7 @@ fn link_sdk(library: &Path) -> Result<(), String> {
     println!("cargo::rustc-link-search=native={}", dir.display());
     println!("cargo::rustc-link-lib=dylib=rkllmrt");
     println!("cargo::rustc-link-arg=-Wl,-rpath,{}", dir.display());
-    // For the build script of a crate that uses this one and wants an rpath as well.
+    // For the build scripts of dependent crates that want an rpath too.
     println!("cargo::metadata=lib_dir={}", dir.display());
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What common rules for tokens per second make of recorded answers, beside the rate from each token's own stamp.
+//! Compares common rules for tokens per second with the rate from each token's stamp, on recorded answers.
 //!
 //! ```text
 //! scripts/fetch-model
@@ -6,14 +6,14 @@
 //! cargo run --release --example naive_rules -- target/rkllm-bench/runs/*.json
 //! ```
 //!
-//! Answers of random weights are left out: their text is none.
+//! Answers of models with random weights are left out, because they are not text.
 
 use std::path::Path;
 
 use rkllm_bench::inference::Inference;
 use rkllm_bench::record::RunRecord;
 
-/// A rule: what it makes of an answer in tokens per second of decode.
+/// A rule that computes the decode rate of an answer, in tokens per second.
 type Rule = fn(&Answer) -> f64;
 
 const RULES: [(&str, Rule); 4] = [
@@ -29,22 +29,23 @@ const RULES: [(&str, Rule); 4] = [
     }),
 ];
 
-/// An answer as seen from outside. Times in seconds.
+/// An answer as a client sees it. Times are in seconds.
 #[derive(Debug, Clone, PartialEq)]
 struct Answer {
     tokens: f64,
     words: f64,
     characters: f64,
-    /// First token to last.
+    /// From the first token to the last.
     decode_s: f64,
-    /// Call to last token: a server that streams sends a chunk with the role alone as soon as it takes a request.
+    /// From the call to the last token. A server that streams sends a chunk with only the role as soon as it accepts a
+    /// request.
     to_last_s: f64,
-    /// First token to return.
+    /// From the first token to the return.
     after_first_s: f64,
 }
 
 impl Answer {
-    /// Absent below two tokens, where there is no decode.
+    /// Absent for fewer than two tokens, because then there is no decode.
     fn of(inference: &Inference) -> Option<Self> {
         let [first, .., last] = inference.tokens.as_slice() else {
             return None;
@@ -67,7 +68,7 @@ impl Answer {
         })
     }
 
-    /// Tokens per second of decode: the gaps between tokens, over their time.
+    /// Decode rate in tokens per second: the number of gaps between tokens, divided by their time.
     fn rate(&self) -> f64 {
         (self.tokens - 1.0) / self.decode_s
     }
@@ -88,7 +89,7 @@ fn answers(file: &Path) -> rkllm_bench::Result<Vec<Answer>> {
         .collect())
 }
 
-#[expect(clippy::print_stdout, reason = "the table is what it is for")]
+#[expect(clippy::print_stdout, reason = "it prints a table")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files: Vec<_> = std::env::args_os().skip(1).collect();
     let mut all = Vec::new();
@@ -97,7 +98,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     if all.is_empty() {
         return Err(
-            "no answers of a real model in these records: name some, see the head of this file".into(),
+            "no answers of a real model in these records; the top of this file shows the commands".into(),
         );
     }
     let tokens: f64 = all.iter().map(|answer| answer.tokens).sum();
@@ -114,7 +115,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// The middle error, and the one that is farthest from 0. There must be one.
+/// The median error, and the error farthest from 0. `errors` must not be empty.
 fn median_and_worst(mut errors: Vec<f64>) -> (f64, f64) {
     errors.sort_by(f64::total_cmp);
     let middle = errors.len() / 2;

@@ -331,7 +331,7 @@ fn wrong_usage_is_64_before_anything_runs() {
             &["--base", bench, "--candidate", "no-such-program x"],
             "no-such-program",
         ),
-        (&["--base", bench, "--candidate", "true '"], "no other end"),
+        (&["--base", bench, "--candidate", "true '"], "unclosed quote"),
         (&["--base", bench], "--candidate"),
         (
             &["--base", bench, "--candidate", bench, "--pairs", "1"],

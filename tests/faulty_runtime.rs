@@ -49,7 +49,7 @@ fn a_segfault_at_every_third_run_still_gives_every_prompts_figures() {
 #[test]
 fn a_worker_that_ends_in_whatever_way_costs_the_sample_at_hand() {
     let rows = [
-        ("run 20 exit", "the worker ended by itself with exit code 7"),
+        ("run 20 exit", "the worker exited with code 7"),
         ("run 20 abort", "the worker was killed by SIGABRT (signal 6)"),
         (
             "run 20 oom",
@@ -144,11 +144,11 @@ fn a_prompt_cache_that_is_not_saved_loaded_or_released_is_told_and_costs_nobody_
         ("run 4 no-cache", "saved no prompt cache to"),
         (
             "run 4 refuse",
-            "the prefix was not run and its cache saved before the prompt's turn: the runtime returned -1",
+            "the prefix could not be run and its cache saved before the prompt: the runtime returned -1",
         ),
         (
             "load 1 refuse",
-            "its prefix's prompt cache was not loaded: rkllm_load_prompt_cache failed: the runtime returned -1",
+            "the prompt cache of its prefix could not be loaded: rkllm_load_prompt_cache failed: the runtime returned -1",
         ),
     ];
     for (line, reason) in rows {
@@ -165,7 +165,7 @@ fn a_prompt_cache_that_is_not_saved_loaded_or_released_is_told_and_costs_nobody_
     assert_eq!(code, Some(1), "{text}");
     assert!(
         text.contains(
-            "the prompt cache was not released: rkllm_release_prompt_cache failed: the runtime returned -1"
+            "the prompt cache could not be released: rkllm_release_prompt_cache failed: the runtime returned -1"
         ),
         "{text}"
     );
@@ -218,7 +218,7 @@ fn whatever_happens_in_init_the_model_is_not_loaded_and_the_others_run() {
         ("init 1 refuse faulty", "E rkllm: invalid rkllm model!"),
         ("init 1 segv faulty", "SIGSEGV (signal 11)"),
         ("init 1 abort faulty", "GGML_ASSERT: stub.c:1"),
-        ("init 1 exit faulty", "ended by itself with exit code 7"),
+        ("init 1 exit faulty", "exited with code 7"),
         (
             "init 1 oom faulty",
             "SIGKILL (signal 9), as the kernel does when memory is short",

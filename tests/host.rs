@@ -503,7 +503,7 @@ fn a_built_in_model_is_made_when_asked_for_kept_and_removed_by_one_command() {
         "{listed}"
     );
     assert!(
-        listed.contains("builtin:tinyllama-1.1b\tmade when it is asked for"),
+        listed.contains("builtin:tinyllama-1.1b\tgenerated when a run needs it"),
         "{listed}"
     );
     let removed = program(&["models", "--remove-built-in"]);

@@ -129,11 +129,11 @@ fn what_is_unknown_ambiguous_or_under_way_is_64_and_nothing_goes() {
     held.lock().expect("free");
     let (code, text) = runs(&place, &["rm", "aaaaaa", "2026-quick-bbbbbb"]);
     assert_eq!(code, Some(64), "{text}");
-    assert!(text.contains("2026-quick-bbbbbb is under way"), "{text}");
+    assert!(text.contains("2026-quick-bbbbbb is in progress"), "{text}");
     let (code, text) = runs(&place, &["prune", "--keep", "0", "--dry-run"]);
     assert_eq!(code, Some(0), "{text}");
     assert!(
-        text.contains("run 2026-quick-bbbbbb stays: it is under way"),
+        text.contains("run 2026-quick-bbbbbb stays: it is in progress"),
         "{text}"
     );
     assert_eq!(files(&place.path("target/rkllm-bench/runs")), left);

@@ -226,7 +226,7 @@ fn a_build_with_two_runtimes_none_or_half_an_sdk_says_what_is_right() {
     };
     let both = refusal(&[("CARGO_FEATURE_HOST", "1"), ("RKLLM_SDK", "/opt/a")]);
     assert!(
-        both.contains("two runtimes at once: the feature `host` is on and RKLLM_SDK=/opt/a is set"),
+        both.contains("only one runtime, but the feature `host` is on and RKLLM_SDK=/opt/a is set"),
         "{both}"
     );
     let none = refusal(&[]);

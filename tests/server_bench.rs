@@ -477,7 +477,7 @@ fn a_server_that_ignores_the_limit_is_measured_and_the_flag_is_named() {
     let text = text_of(&output);
     assert_eq!(output.status.code(), Some(0), "{text}");
     assert_eq!(row(&text, "question")[2], "13");
-    let reason = "longer_than_asked: the server does not keep to --max-new-tokens 4: 13 tokens came";
+    let reason = "longer_than_asked: the server ignores --max-new-tokens 4: 13 tokens came";
     assert!(unfolded(&text).contains(reason), "{text}");
 }
 

@@ -468,7 +468,11 @@ fn ab_and_calibrate_end_with_their_benches() {
             });
             let left = stop(Held::alone(child), signal);
             assert_eq!(left.code, Some(code), "{}", left.text);
-            assert!(left.text.contains("until then are in"), "{}", left.text);
+            assert!(
+                left.text.contains("stopped; the ") && left.text.contains(" are in "),
+                "{}",
+                left.text
+            );
             wait_until(|| !is_alive(worker.expect("found")));
         }
     }
@@ -622,5 +626,9 @@ fn in_a_process_group_of_its_own_a_second_ctrl_c_does_not_wait_for_what_ignores_
         let _ = command("kill").args(["-KILL", "--", &format!("-{pid}")]).output();
     }
     assert_eq!(left.code, Some(130), "{}", left.text);
-    assert!(left.text.contains("until then are in"), "{}", left.text);
+    assert!(
+        left.text.contains("stopped; the ") && left.text.contains(" are in "),
+        "{}",
+        left.text
+    );
 }

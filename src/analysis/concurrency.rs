@@ -1,8 +1,9 @@
-//! What a server does under load: one level for each number of clients that each send one request after the other.
+//! A server under load: one level for each number of clients. Each client sends one request after the other.
 
 use serde::Serialize;
 
-use crate::analysis::metrics::{NS_PER_MS, NS_PER_S, float, percentile};
+use crate::analysis::metrics::percentile;
+use crate::base::number::{Float as _, NS_PER_S, ms};
 use crate::record::{ModelRecord, RunRecord, Sample};
 
 /// One model at one number of clients.
@@ -12,16 +13,16 @@ pub struct Level {
     pub model: String,
     /// Clients.
     pub clients: u16,
-    /// Requests whose answers stand.
+    /// Requests with accepted answers.
     pub requests: usize,
     /// Requests that failed or were rejected.
     pub failed: usize,
-    /// How long all clients were busy, s: from the last one's first request to the first one's last answer. Rates are those
-    /// of this time. Absent where there was none.
+    /// Time during which all clients were busy, s: from the last client's first request to the first client's last
+    /// answer. Rates are for this time. Absent if there was none.
     pub seconds: Option<f64>,
-    /// New tokens a second over all clients.
+    /// New tokens per second over all clients.
     pub tokens_per_second: Option<f64>,
-    /// Answers a second over all clients.
+    /// Answers per second over all clients.
     pub requests_per_second: Option<f64>,
     /// Time to the first token, ms.
     pub ttft_ms: Percentiles,
@@ -29,14 +30,14 @@ pub struct Level {
     pub inter_token_ms: Percentiles,
 }
 
-/// Percentiles; absent where fewer than one request in so many lies beyond: p90 from 10 requests on, p99 from 100.
+/// Percentiles. p90 needs at least 10 requests, p99 at least 100.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Percentiles {
-    /// Half are at most this.
+    /// Half of the values are at most this.
     pub p50: Option<f64>,
-    /// Nine of ten are.
+    /// 90 % of the values are at most this.
     pub p90: Option<f64>,
-    /// 99 of a hundred are.
+    /// 99 % of the values are at most this.
     pub p99: Option<f64>,
 }
 
@@ -55,7 +56,7 @@ impl Percentiles {
     }
 }
 
-/// The levels of a run; none of one without [`concurrency`](crate::record::ServerParameters::concurrency).
+/// The levels of a run. Empty for a run without [`concurrency`](crate::record::ServerParameters::concurrency).
 pub fn levels(run: &RunRecord) -> Vec<Level> {
     let server = run.parameters.server.as_ref();
     let Some(clients) = server.and_then(|server| server.concurrency) else {
@@ -69,9 +70,9 @@ fn level(model: &ModelRecord, clients: u16) -> Level {
     let samples: Vec<&Sample> = model.prompts.iter().flat_map(|prompt| &prompt.samples).collect();
     let prompts = model.prompts.iter();
     let busy = busy(&samples, clients);
-    let seconds = busy.map(|(from, to)| float(to - from) / NS_PER_S);
+    let seconds = busy.map(|(from, to)| (to - from).float() / NS_PER_S);
     let within = |at_ns: u64| busy.is_some_and(|(from, to)| (from..=to).contains(&at_ns));
-    // Where nobody knows the tokens of one answer, nobody knows the sum.
+    // If the token count of one answer is unknown, so is the sum.
     let tokens: Option<f64> = samples.iter().map(|sample| tokens_within(sample, &within)).sum();
     let answers = samples
         .iter()
@@ -79,13 +80,13 @@ fn level(model: &ModelRecord, clients: u16) -> Level {
         .count();
     let ttft: Vec<f64> = samples
         .iter()
-        .filter_map(|sample| Some(float(sample.phases.ttft_ns?) / NS_PER_MS))
+        .filter_map(|sample| Some(ms(sample.phases.ttft_ns?)))
         .collect();
     let gaps: Vec<f64> = samples
         .iter()
         .filter(|sample| sample.phases.worst_gap_ns.is_some())
         .flat_map(|sample| sample.inference.own_tokens().windows(2))
-        .map(|pair| float(pair[1].at_ns.saturating_sub(pair[0].at_ns)) / NS_PER_MS)
+        .map(|pair| ms(pair[1].at_ns.saturating_sub(pair[0].at_ns)))
         .collect();
     Level {
         model: model.name.clone(),
@@ -96,13 +97,14 @@ fn level(model: &ModelRecord, clients: u16) -> Level {
             .sum(),
         seconds,
         tokens_per_second: seconds.zip(tokens).map(|(seconds, tokens)| tokens / seconds),
-        requests_per_second: seconds.map(|seconds| crate::base::stats::float(answers) / seconds),
+        requests_per_second: seconds.map(|seconds| answers.float() / seconds),
         ttft_ms: Percentiles::of(&ttft, samples.len()),
         inter_token_ms: Percentiles::of(&gaps, samples.len()),
     }
 }
 
-/// New tokens of a sample that came within a time; absent where nobody knows how many there were. A chunk of several stands for its share of the answer's.
+/// New tokens of a sample within a time span. Absent if the token count is unknown. A chunk with several tokens counts
+/// for its share of the answer's tokens.
 fn tokens_within(sample: &Sample, within: &impl Fn(u64) -> bool) -> Option<f64> {
     let inference = &sample.inference;
     let chunks = inference
@@ -110,15 +112,15 @@ fn tokens_within(sample: &Sample, within: &impl Fn(u64) -> bool) -> Option<f64> 
         .iter()
         .filter(|token| within(token.at_ns))
         .count();
-    let tokens = crate::base::stats::float(inference.token_count().tokens?);
-    let share = tokens / crate::base::stats::float(inference.own_tokens().len());
-    Some(crate::base::stats::float(chunks) * share)
+    let tokens = inference.token_count().tokens?.float();
+    let share = tokens / inference.own_tokens().len().float();
+    Some(chunks.float() * share)
 }
 
-/// When all clients were busy, ns: the time in which as many requests were under way as there are clients, from the first such
-/// moment to the last. Absent where that never was.
+/// Time span in which all clients were busy, ns: from the first to the last moment with as many open requests as
+/// clients. Absent if there was no such moment.
 fn busy(samples: &[&Sample], clients: u16) -> Option<(u64, u64)> {
-    // An answer's end and the next request of its client may have one time: the request counts first.
+    // An answer's end and its client's next request may have the same time: the request counts first.
     let mut moments: Vec<(u64, i32)> = samples
         .iter()
         .flat_map(|sample| [(sample.inference.call_ns, 1), (sample.inference.return_ns, -1)])

@@ -7,17 +7,17 @@ use statrs::distribution::{Binomial, DiscreteCDF as _};
 use crate::analysis::metrics::{self, Measure};
 use crate::record::PromptRecord;
 
-/// Medians over the samples of one prompt; absent where there is nothing to take one of.
+/// Medians over the samples of one prompt. Absent without values.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Figures {
     /// Time to the first token, ms.
     pub ttft_ms: Option<f64>,
-    /// Prompt tokens a second of prefill.
+    /// Prompt tokens per second of prefill.
     pub prefill_tok_per_s: Option<f64>,
-    /// Tokens a second after the first.
+    /// Tokens per second after the first token.
     pub decode_tok_per_s: Option<f64>,
-    /// Where the median of `decode_tok_per_s` lies at a confidence of 95 %, going by the samples of this one process;
-    /// absent below six samples.
+    /// 95 % confidence interval of the median of `decode_tok_per_s`, from the samples of this one process. Absent with
+    /// fewer than six samples.
     pub decode_interval: Option<Interval>,
     /// The longest gap between neighbouring tokens of all samples, ms.
     pub worst_gap_ms: Option<f64>,
@@ -25,17 +25,17 @@ pub struct Figures {
     pub peak_memory_mb: Option<f64>,
 }
 
-/// Two bounds, in the unit of what lies between them.
+/// An interval, in the unit of its values.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Interval {
-    /// The lower one.
+    /// Lower bound.
     pub lower: f64,
-    /// The upper one.
+    /// Upper bound.
     pub upper: f64,
 }
 
 impl Figures {
-    /// Of one prompt.
+    /// The figures of one prompt.
     pub fn of(prompt: &PromptRecord) -> Self {
         let all = |measure| {
             let of_sample = |sample| metrics::of_sample(measure, prompt, sample);
@@ -65,9 +65,9 @@ pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     }
 }
 
-/// The median's interval at a confidence of 95 % or the next that can be had above: from the k-th value to the k-th from
-/// the end, whatever the values' distribution (Conover, "Practical Nonparametric Statistics", confidence interval for a
-/// quantile). A value is below the median with probability 1/2, so fewer than k are with that of a binomial distribution.
+/// The median's interval with a confidence of at least 95 %, for any distribution: from the k-th value to the k-th from
+/// the end (Conover, "Practical Nonparametric Statistics", confidence interval for a quantile). A value is below the
+/// median with probability 1/2, so the number of values below it is binomial.
 pub(crate) fn median_interval(mut values: Vec<f64>) -> Option<Interval> {
     values.sort_by(f64::total_cmp);
     let below = Binomial::new(0.5, values.len().long()).ok()?;

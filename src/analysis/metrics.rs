@@ -1,6 +1,6 @@
-//! What the gate judges: metrics, and their values in a run record.
+//! Metrics that the gate judges, and their values in a run record.
 
-use crate::base::number::{self, Float as _};
+use crate::base::number::{self, BYTES_PER_MB, Float as _, NS_PER_S, ms};
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -13,13 +13,13 @@ use crate::record::{ModelRecord, PromptRecord, RunRecord, Sample};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
-    /// Prompt tokens a second of prefill.
+    /// Prompt tokens per second of prefill.
     Prefill,
     /// Time to the first token.
     Ttft,
-    /// Tokens a second after the first.
+    /// Tokens per second after the first token.
     Decode,
-    /// Call to return.
+    /// From the call to its return.
     Total,
     /// How long `rkllm_init` took.
     Load,
@@ -33,7 +33,7 @@ pub enum Measure {
     GapP99,
 }
 
-/// Which way is worse.
+/// Which direction is worse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Worse {
@@ -44,7 +44,7 @@ pub enum Worse {
 }
 
 impl Measure {
-    /// All.
+    /// All values.
     pub const ALL: [Self; 9] = [
         Self::Prefill,
         Self::Ttft,
@@ -57,12 +57,12 @@ impl Measure {
         Self::GapP99,
     ];
 
-    /// Whether its values depend on what of a prompt the KV cache held.
+    /// Whether its values depend on the KV cache's state before a prompt.
     pub(crate) const fn is_of_cache_start(self) -> bool {
         matches!(self, Self::Prefill | Self::Ttft | Self::Total)
     }
 
-    /// Those that each prompt has for itself.
+    /// The measures that each prompt has.
     const OF_A_PROMPT: [Self; 4] = [Self::Prefill, Self::Ttft, Self::Decode, Self::Total];
 
     /// Its name in identifiers and in `--per-phase`.
@@ -89,7 +89,7 @@ impl Measure {
         }
     }
 
-    /// Which way is worse.
+    /// Which direction is worse.
     pub const fn worse(self) -> Worse {
         match self {
             Self::Prefill | Self::Decode => Worse::Lower,
@@ -97,14 +97,14 @@ impl Measure {
         }
     }
 
-    /// Whether so many inferences of each prompt on a side carry it.
+    /// Whether this number of inferences of each prompt on a side suffices for it.
     pub(crate) fn is_carried_by(self, inferences: usize) -> bool {
         self.percentile().is_none_or(|(_, needed)| inferences >= needed)
     }
 
-    /// The share of gaps below the percentile, and how many independent samples a side needs before it says anything:
-    /// the smallest counts with which `MLPerf` Inference's early stopping accepts the percentile at 99 % confidence,
-    /// without one value beyond it. Gaps within one inference are correlated, so an inference is one sample.
+    /// The share of gaps below the percentile, and the number of independent samples that a side needs for it. That is
+    /// the smallest count with which `MLPerf` Inference's early stopping accepts the percentile at 99 % confidence,
+    /// without a single value above it. Gaps within one inference are correlated, so an inference is one sample.
     const fn percentile(self) -> Option<(f64, usize)> {
         match self {
             Self::GapP90 => Some((0.90, 64)),
@@ -123,13 +123,13 @@ pub struct Metric {
     pub suite: String,
     /// What is measured.
     pub measure: Measure,
-    /// The prompt's id; absent: of the model, or the geometric mean over the prompts of the suite.
+    /// The prompt's id. Absent: a metric of the model, or the geometric mean over the suite's prompts.
     pub prompt: Option<String>,
 }
 
 impl Metric {
-    /// The metric that holds the same information: with the runtime in the same process nothing lies between the call and
-    /// prefill, so TTFT and prefill come from one duration. The prefill of a server is what it says itself.
+    /// The metric with the same information. With the runtime in the same process, TTFT and prefill come from one
+    /// duration. A server reports its own prefill.
     pub(crate) fn twin(&self) -> Option<Self> {
         let measure = match self.measure {
             Measure::Prefill => Measure::Ttft,
@@ -143,7 +143,7 @@ impl Metric {
     }
 }
 
-/// Of twins, only prefill stays where `has` says that it is known, and only TTFT where it is not.
+/// Of two such twins, keeps prefill if `has` says that it is known, else TTFT.
 pub(crate) fn without_twins<V>(values: &mut BTreeMap<Metric, V>, has: impl Fn(&Metric) -> bool) {
     values.retain(|metric, _| match (metric.measure, metric.twin()) {
         (Measure::Prefill, Some(_)) => has(metric),
@@ -162,7 +162,7 @@ impl std::fmt::Display for Metric {
     }
 }
 
-/// Prompts by model and id: those that a metric over several prompts is taken of.
+/// The prompts of a metric over several prompts, by model and id.
 pub(crate) type Prompts = BTreeSet<(String, String)>;
 
 /// The prompts of a run that have samples.
@@ -181,8 +181,7 @@ pub(crate) fn prompts_with_samples(run: &RunRecord) -> Prompts {
 
 /// The metrics of one run, over the prompts of `scope`.
 ///
-/// A percentile's value is there whether or not the data carries it: that is decided over all runs of a side, by
-/// [`carries`].
+/// A percentile has a value even with too little data. [`carries`] decides over all runs of a side whether it counts.
 pub(crate) fn of_run(run: &RunRecord, scope: &Prompts) -> BTreeMap<Metric, RunValue> {
     let mut values = BTreeMap::new();
     for model in &run.models {
@@ -225,13 +224,13 @@ pub(crate) fn of_run(run: &RunRecord, scope: &Prompts) -> BTreeMap<Metric, RunVa
     values
 }
 
-/// Whether the whole of each prompt is computed. Only their values are averaged: the name of a mean over prompts does not say
-/// how they began.
+/// Whether each prompt is computed whole. Only such values are averaged, since the name of a mean over prompts does not
+/// say how they started.
 pub(crate) fn are_cold<'a>(prompts: impl IntoIterator<Item = &'a PromptRecord>) -> bool {
     prompts.into_iter().all(|prompt| prompt.cache_start.is_cold())
 }
 
-/// Whether a side's runs carry a metric.
+/// Whether a side's runs have enough data for a metric.
 pub(crate) fn carries<'a>(metric: &Metric, runs: impl Iterator<Item = &'a RunRecord>) -> bool {
     let mut inferences = BTreeMap::<&str, usize>::new();
     for run in runs {
@@ -252,28 +251,28 @@ fn insert(values: &mut BTreeMap<Metric, RunValue>, metric: Metric, value: Option
     }
 }
 
-/// A measure of each sample of a prompt; empty where one of them has none.
+/// A measure of each sample of a prompt. Empty if one of them lacks it.
 fn of_prompt(measure: Measure, prompt: &PromptRecord) -> Vec<f64> {
     let samples = prompt.samples.iter();
     let values: Option<Vec<f64>> = samples.map(|sample| of_sample(measure, prompt, sample)).collect();
     values.unwrap_or_default()
 }
 
-/// A measure of one sample; absent where the sample has none, or only many of them have one.
+/// A measure of one sample. Absent if the sample lacks it, or if the measure needs many samples.
 pub(crate) fn of_sample(measure: Measure, prompt: &PromptRecord, sample: &Sample) -> Option<f64> {
     let phases = &sample.phases;
     match measure {
-        Measure::Prefill => Some(f64::from(prompt.prompt_tokens?) * NS_PER_S / float(phases.prefill_ns?)),
-        Measure::Ttft => Some(float(phases.ttft_ns?) / NS_PER_MS),
+        Measure::Prefill => Some(f64::from(prompt.prompt_tokens?) * NS_PER_S / phases.prefill_ns?.float()),
+        Measure::Ttft => Some(ms(phases.ttft_ns?)),
         Measure::Decode => Some(NS_PER_S / phases.decode_ns_per_token?),
-        Measure::Total => Some(float(phases.total_ns) / NS_PER_MS),
-        Measure::PeakMemory => Some(float(sample.inference.peak_rss_bytes?) / BYTES_PER_MB),
-        Measure::WorstGap => Some(float(phases.worst_gap_ns?) / NS_PER_MS),
+        Measure::Total => Some(ms(phases.total_ns)),
+        Measure::PeakMemory => Some(sample.inference.peak_rss_bytes?.float() / BYTES_PER_MB),
+        Measure::WorstGap => Some(ms(phases.worst_gap_ns?)),
         Measure::Load | Measure::GapP90 | Measure::GapP99 => None,
     }
 }
 
-/// The geometric means over the prompts, sample by sample, as far as all have samples.
+/// Geometric means over the prompts, sample by sample, for as many samples as all prompts have.
 fn means(of_prompts: &[Vec<f64>]) -> Vec<f64> {
     let rounds = of_prompts.iter().map(Vec::len).min().unwrap_or_default();
     let count = of_prompts.len().float();
@@ -282,10 +281,10 @@ fn means(of_prompts: &[Vec<f64>]) -> Vec<f64> {
         .collect()
 }
 
-/// A measure that a model has once a run.
+/// A measure with one value per model and run.
 fn of_model(measure: Measure, model: &ModelRecord, prompts: &[&PromptRecord]) -> Option<f64> {
     match measure {
-        Measure::Load => Some(float(model.loaded.as_ref()?.load_ns) / NS_PER_MS),
+        Measure::Load => Some(ms(model.loaded.as_ref()?.load_ns)),
         Measure::PeakMemory | Measure::WorstGap => {
             let of_prompts = prompts.iter().flat_map(|prompt| {
                 let samples = prompt.samples.iter();
@@ -307,10 +306,10 @@ fn of_model(measure: Measure, model: &ModelRecord, prompts: &[&PromptRecord]) ->
 /// The gaps between neighbouring tokens over all samples of a prompt, ms.
 fn gaps(prompt: &PromptRecord) -> Vec<f64> {
     let of_sample = |sample: &Sample| {
-        // Where there is no longest gap, chunks are no tokens.
+        // Without a longest gap, chunks are not tokens.
         let has_gaps = sample.phases.worst_gap_ns.is_some();
         let tokens = sample.inference.own_tokens().windows(2).filter(|_| has_gaps);
-        let gaps = tokens.map(|pair| float(pair[1].at_ns.saturating_sub(pair[0].at_ns)) / NS_PER_MS);
+        let gaps = tokens.map(|pair| ms(pair[1].at_ns.saturating_sub(pair[0].at_ns)));
         gaps.collect::<Vec<_>>()
     };
     prompt.samples.iter().flat_map(of_sample).collect()
@@ -322,14 +321,6 @@ pub(crate) fn percentile(mut values: Vec<f64>, share: f64) -> Option<f64> {
     let rank = number::count((share * values.len().float()).ceil())?;
     values.get(rank.checked_sub(1)?).copied()
 }
-
-pub(crate) fn float(value: u64) -> f64 {
-    value.float()
-}
-
-pub(crate) const NS_PER_S: f64 = 1e9;
-pub(crate) const NS_PER_MS: f64 = 1e6;
-const BYTES_PER_MB: f64 = 1e6;
 
 #[cfg(test)]
 mod tests {

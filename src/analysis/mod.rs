@@ -1,4 +1,4 @@
-//! Numbers from records: figures, metrics, changes, verdicts. Reaches no runtime, no clock and no terminal.
+//! Numbers from records: figures, metrics, changes, verdicts. It uses no runtime, no clock and no terminal.
 
 pub mod checks;
 pub mod compare;

@@ -1,37 +1,37 @@
-//! What a server adds to its runtime, from a record of each whose inferences were made in turns.
+//! The overhead of a server over its runtime, from two records whose inferences were made in turns.
 
 use serde::Serialize;
 
 use super::figures::Interval;
-use super::metrics::{NS_PER_MS, float};
 use super::summary::{Marked, Summary};
+use crate::base::number::{NS_PER_MS, ms};
 use crate::base::stats::{mean, paired};
 use crate::record::{PromptRecord, RunRecord, Sample};
 
 /// Confidence of the intervals.
 const LEVEL: f64 = 0.95;
 
-/// What a server adds.
+/// The overhead of a server.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Overhead {
-    /// One entry a prompt that has pairs.
+    /// One entry per prompt with pairs.
     pub(crate) prompts: Vec<OfPrompt>,
     /// Over the pairs of all prompts.
     pub(crate) ttft: Option<Cost>,
     /// Over the pairs of all prompts, for each token after the first.
     pub(crate) per_token: Option<Cost>,
-    /// What marks of the server's samples mean for these figures.
+    /// What the marks of the server's samples mean for these figures.
     pub(crate) notes: Vec<String>,
 }
 
-/// What a server adds to one prompt.
+/// The overhead of a server on one prompt.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct OfPrompt {
     /// Its id.
     pub(crate) id: String,
-    /// Tokens that the direct runtime read, where they are known.
+    /// Prompt tokens of the direct runtime, if known.
     pub(crate) direct_tokens: Option<u32>,
-    /// Tokens that the server read, where it tells. Others than the direct ones, where it puts another template around.
+    /// Prompt tokens of the server, if it reports them. They differ from the direct ones if it uses another template.
     pub(crate) server_tokens: Option<u32>,
     /// Time to the first token.
     pub(crate) ttft: Option<Cost>,
@@ -44,18 +44,18 @@ pub(crate) struct OfPrompt {
 pub(crate) struct Cost {
     /// Pairs.
     pub(crate) pairs: usize,
-    /// Mean of the direct ones.
+    /// Mean of the direct values.
     pub(crate) direct_ms: f64,
-    /// Mean of those through the server.
+    /// Mean of the values through the server.
     pub(crate) server_ms: f64,
-    /// Server less direct, by pairs: the median of Walsh averages from 16 pairs on, below that the mean.
+    /// Server minus direct, by pairs: the median of Walsh averages with 16 pairs or more, else the mean.
     pub(crate) added_ms: f64,
     /// Its interval of 95 %.
     pub(crate) interval: Interval,
 }
 
 impl Cost {
-    /// Absent below two pairs.
+    /// Absent with fewer than two pairs.
     fn of(pairs: &[(f64, f64)]) -> Option<Self> {
         let differences: Vec<f64> = pairs.iter().map(|(direct, server)| server - direct).collect();
         let change = paired(&differences)?;
@@ -71,7 +71,7 @@ impl Cost {
     }
 }
 
-/// What the server of one run adds to the other one. Samples of the same prompt and place are a pair.
+/// The overhead of one run's server over the other run. Samples with the same prompt and index are a pair.
 pub(crate) fn overhead(direct: &RunRecord, server: &RunRecord) -> Overhead {
     let (mut all_ttft, mut all_tokens) = (Vec::new(), Vec::new());
     let prompts = |run: &RunRecord| -> Vec<PromptRecord> {
@@ -88,7 +88,7 @@ pub(crate) fn overhead(direct: &RunRecord, server: &RunRecord) -> Overhead {
                 .filter_map(|(direct, server)| Some((measure(direct)?, measure(server)?)))
                 .collect()
         };
-        let ttft = of(|sample| Some(float(sample.phases.ttft_ns?) / NS_PER_MS));
+        let ttft = of(|sample| Some(ms(sample.phases.ttft_ns?)));
         let per_token = of(|sample| Some(sample.phases.decode_ns_per_token? / NS_PER_MS));
         if !ttft.is_empty() || !per_token.is_empty() {
             found.push(OfPrompt {

@@ -1,12 +1,12 @@
-//! What a model did in one run: requests, tokens, and average, median, minimum and maximum over its samples.
+//! Summary of a model's run: requests, tokens, and average, median, minimum and maximum over its samples.
 
-use crate::base::number::{Float as _, Long as _};
+use crate::base::number::{Float as _, Long as _, NS_PER_S};
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::analysis::figures::median;
-use crate::analysis::metrics::{Measure, are_cold, float, of_sample};
+use crate::analysis::metrics::{Measure, are_cold, of_sample};
 use crate::base::stats;
 use crate::machine::sampler::Conditions;
 use crate::record::ledger::Mark;
@@ -19,22 +19,22 @@ pub struct Summary {
     pub requests: Requests,
     /// Tokens of the samples.
     pub tokens: Tokens,
-    /// Time to the first token, ms; like total and prefill absent where the KV cache held a part of a prompt.
+    /// Time to the first token, ms. Absent, like total and prefill, if the KV cache held a part of a prompt.
     pub ttft_ms: Option<Spread>,
     /// Call to return, ms.
     pub total_ms: Option<Spread>,
-    /// Tokens a second after the first.
+    /// Tokens per second after the first token.
     pub decode_tok_per_s: Option<Spread>,
-    /// Prompt tokens a second of prefill; absent where the runtime does not tell the prompt's tokens.
+    /// Prompt tokens per second of prefill. Absent if the runtime does not report the prompt's tokens.
     pub prefill_tok_per_s: Option<Spread>,
     /// Peak resident set of the process that ran the model, MB.
     pub peak_memory_mb: Option<Spread>,
-    /// From the first call, warm-up included, to the last return, seconds; absent where nothing was run.
+    /// From the first call, warm-up included, to the last return, seconds. Absent if nothing was run.
     pub duration_s: Option<f64>,
-    /// What is odd about samples, by kind; empty where nothing is.
+    /// Marks of the samples, by kind.
     pub marked: Vec<Marked>,
-    /// Disturbances that could not be seen during some samples: without a mark of theirs these may have been
-    /// disturbed all the same.
+    /// Disturbances that could not be detected during some samples. These samples may have been disturbed even without
+    /// a mark.
     pub unseen: Vec<Unseen>,
 }
 
@@ -47,11 +47,11 @@ pub struct Marked {
     pub samples: usize,
     /// Their share of all samples, as a ratio.
     pub share: f64,
-    /// What it means for the figures, by the first of them; absent where the name says all.
+    /// What it means for the figures, from the first such mark. Absent if the name says it all.
     pub meaning: Option<String>,
 }
 
-/// Samples during which one kind of disturbance could not be seen.
+/// Samples during which one kind of disturbance could not be detected.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Unseen {
     /// The name of its [`Mark`].
@@ -62,28 +62,28 @@ pub struct Unseen {
     pub share: f64,
 }
 
-/// Inferences, counted. Those that the ledger rejected failed, also where another one made them good.
+/// Numbers of inferences. One that the ledger rejected counts as failed, even if another one replaced it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Requests {
-    /// All.
+    /// All values.
     pub total: usize,
     /// Samples.
     pub successful: usize,
-    /// Rejected by the ledger, or cost by an engine's failure.
+    /// Rejected by the ledger, or lost to an engine's failure.
     pub failed: usize,
 }
 
 /// Tokens of all samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Tokens {
-    /// Of the prompts; absent where that of one is unknown.
+    /// Prompt tokens. Absent if one prompt's count is unknown.
     pub input: Option<u64>,
-    /// Generated; absent where those of one answer are unknown.
+    /// Generated tokens. Absent if one answer's count is unknown.
     pub output: Option<u64>,
 }
 
 impl Tokens {
-    /// Both together; absent where a part is.
+    /// The sum of both. Absent if one of them is.
     pub fn total(&self) -> Option<u64> {
         Some(self.input? + self.output?)
     }
@@ -194,7 +194,7 @@ fn marked(model: &ModelRecord, of: usize) -> Vec<Marked> {
     counts.into_iter().map(marked).collect()
 }
 
-/// What the machine does not show, as a virtual one its clocks and its heat.
+/// What the machine does not show. A virtual machine, for example, shows neither clocks nor temperatures.
 fn unseen(model: &ModelRecord, of: usize) -> Vec<Unseen> {
     type IsSeen = fn(&Conditions) -> bool;
     let kinds: [(&'static str, IsSeen); 3] = [
@@ -214,7 +214,7 @@ fn unseen(model: &ModelRecord, of: usize) -> Vec<Unseen> {
     unseen.into_iter().flatten().collect()
 }
 
-/// Samples that heat, a lower clock or another process disturbed.
+/// Samples disturbed by heat, a lower clock or another process.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disturbance {
     /// How many.
@@ -226,7 +226,7 @@ pub struct Disturbance {
 }
 
 impl Disturbance {
-    /// Of the samples of `models`.
+    /// Counts the samples of `models`.
     pub(crate) fn of<'a>(models: impl Iterator<Item = &'a ModelRecord>) -> Self {
         let mut found = Self::default();
         let mut kinds = BTreeSet::new();
@@ -240,13 +240,13 @@ impl Disturbance {
         found
     }
 
-    /// Whether more than half of the samples were, so that more of the same would show nothing.
+    /// Whether more than half of the samples were disturbed, so that more samples would not help.
     pub fn is_most(&self) -> bool {
         self.samples * 2 > self.of
     }
 }
 
-/// How many samples of `models` heat, a lower clock or another process disturbed; absent where none was.
+/// A message about samples of `models` disturbed by heat, a lower clock or another process. Absent without any.
 pub(crate) fn disturbed<'a>(models: impl Iterator<Item = &'a ModelRecord>) -> Option<String> {
     let found = Disturbance::of(models);
     (found.samples > 0).then(|| {
@@ -259,7 +259,7 @@ pub(crate) fn disturbed<'a>(models: impl Iterator<Item = &'a ModelRecord>) -> Op
     })
 }
 
-/// By the stamps, which are of one clock whatever process took them.
+/// Computed from the stamps: all processes use the same clock.
 fn duration_s(model: &ModelRecord) -> Option<f64> {
     let inferences = || {
         model.prompts.iter().flat_map(|prompt| {
@@ -270,7 +270,7 @@ fn duration_s(model: &ModelRecord) -> Option<f64> {
     };
     let first = inferences().map(|inference| inference.call_ns).min()?;
     let last = inferences().map(|inference| inference.return_ns).max()?;
-    Some(float(last.saturating_sub(first)) / 1e9)
+    Some(last.saturating_sub(first).float() / NS_PER_S)
 }
 
 #[cfg(test)]

@@ -1,19 +1,19 @@
-//! Answers of models that think first: what they thought, up to `</think>`, and what they said.
+//! Answers of models that think first: the thought up to `</think>`, and the answer proper.
 
 const BEGIN: &str = "<think>";
 const END: &str = "</think>";
 
-/// An answer in its two parts.
+/// An answer split into thought and text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Thinking<'a> {
-    /// What was thought, without its marks; absent where the model did not think.
+    /// The thought without its tags. Absent if the model did not think.
     pub(crate) thought: Option<&'a str>,
-    /// What was said.
+    /// The text after the thought.
     pub(crate) said: &'a str,
 }
 
-/// Takes an answer apart. Some chat templates begin the thought in the prompt, so that an answer has its end alone; where
-/// the end is missing the model never came to answer. Marks further on are text.
+/// Splits an answer. Some chat templates open the thought in the prompt, so an answer has only its end tag. Without an
+/// end tag the model never started to answer. Later tags are text.
 pub(crate) fn split(text: &str) -> Thinking<'_> {
     let begun = text.trim_start().strip_prefix(BEGIN);
     match (begun, text.split_once(END)) {

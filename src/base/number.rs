@@ -23,6 +23,18 @@ impl Float for usize {
     }
 }
 
+/// Nanoseconds in a second.
+pub(crate) const NS_PER_S: f64 = 1e9;
+/// Nanoseconds in a millisecond.
+pub(crate) const NS_PER_MS: f64 = 1e6;
+/// Bytes in a megabyte.
+pub(crate) const BYTES_PER_MB: f64 = 1e6;
+
+/// Nanoseconds as milliseconds.
+pub(crate) fn ms(ns: u64) -> f64 {
+    ns.float() / NS_PER_MS
+}
+
 /// A `usize` as a `u64`.
 pub(crate) trait Long {
     fn long(self) -> u64;

@@ -1,7 +1,7 @@
-//! Several clients of one server, each of which sends a request when it has its answer: a closed loop.
+//! A closed loop: several clients of one server, each of which sends its next request after an answer.
 //!
-//! Each client takes all the plan's samples by itself, as a run without others does, so that all have the same work; what they
-//! take becomes one record.
+//! Each client takes all samples of the plan, as in a run with one client, so that all have the same work. Their
+//! samples are combined in one record.
 
 use std::sync::mpsc::{Sender, channel};
 
@@ -10,7 +10,7 @@ use crate::measure::recorder::{self, At, Observer, Outcome, Plan, Stopped};
 use crate::record::{ModelRecord, Rejected, RunRecord, Sample};
 use crate::runtime::engine::Engine;
 
-/// Something that a client took.
+/// A result of a client.
 enum Taken {
     WarmUp(usize, Sample),
     Sample(usize, Sample),
@@ -18,11 +18,11 @@ enum Taken {
     Failed(usize, Failure),
 }
 
-/// Takes the plan's samples with so many clients into the model `index` of `record`. `engine` gives one client; one more has the model
-/// loaded while the others run.
+/// Takes the plan's samples with `clients` clients, and adds them to the model `index` of `record`. `engine` makes a
+/// client. One more client keeps the model loaded meanwhile.
 ///
 /// # Errors
-/// [`Stopped`] when the user asked for it.
+/// [`Stopped`] if the user asked for it.
 pub(crate) fn record(
     clients: u16,
     engine: &(dyn Fn() -> Result<Box<dyn Engine>, Failure> + Sync),
@@ -63,7 +63,7 @@ pub(crate) fn record(
             })
             .collect();
         drop(sender);
-        // Ends when the clients have, each of which ends by its deadlines or by a stop.
+        // Ends when all clients have ended, which happens by their deadlines or by a stop.
         for taken in taken {
             keep(record, index, taken, observer);
         }
@@ -96,14 +96,14 @@ fn client(
             return Ok(());
         }
     };
-    // What a client's own machine does is not watched: the server is what is loaded.
-    recorder::record(&mut *engine, plan, own, 0, &mut (), &mut Telling(sender))
+    // The client's machine is not watched, because the load is on the server.
+    recorder::record(&mut *engine, plan, own, 0, &mut (), &mut Reporting(sender))
 }
 
-/// Sends what a client takes.
-struct Telling(Sender<Taken>);
+/// Sends the results of a client.
+struct Reporting(Sender<Taken>);
 
-impl Observer for Telling {
+impl Observer for Reporting {
     fn ended(&mut self, at: At<'_>, prompt: usize, outcome: Outcome<'_>) {
         let record = &at.model().prompts[prompt];
         let taken = match outcome {
@@ -155,7 +155,7 @@ fn keep(record: &mut RunRecord, index: usize, taken: Taken, observer: &mut dyn O
     observer.ended(At { record, index }, prompt, outcome);
 }
 
-/// What a client knows of its prompts beside what it took, and the order of all that was taken.
+/// Adds what a client knows about its prompts, and sorts the samples of all clients by time.
 fn join(model: &mut ModelRecord, of_client: ModelRecord, number: usize) {
     if let Some(failure) = of_client.load_failure {
         model.load_failure.get_or_insert(failure);

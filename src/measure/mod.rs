@@ -1,6 +1,7 @@
-//! Driving an engine through a suite: warm-up, sampling, second attempts, turns.
+//! Runs a suite on an engine: warm-up, samples, second attempts, turns.
 
 pub(crate) mod closed_loop;
+pub(crate) mod observer;
 pub mod recorder;
 pub(crate) mod run;
 pub(crate) mod settle;

@@ -1,11 +1,12 @@
 //! Takes the samples of one suite with one model.
 //!
-//! Warm-up comes first and apart. Then the prompts are interleaved, round by round, so that a drift of the machine
-//! does not fall on one of them. A sample that fails or is rejected is tried once more at once, with the model loaded
-//! anew when its worker was lost; a second failure of the same sample gives the prompt up.
+//! Warm-up comes first and is recorded separately. Then the prompts are interleaved, round by round, so that a drift
+//! of the machine does not affect only one of them. A sample that fails or is rejected is repeated once, immediately.
+//! If the worker was lost, the model is loaded again first. After a second failure of the same sample, the prompt
+//! gets no more samples.
 //!
-//! Runtimes before 1.3.0 learn a run's length and sampling only at load: prompts that differ in those then take turns in
-//! groups, with a load before each.
+//! Runtimes before 1.3.0 take a run's length and sampling only at load. Prompts that differ in these are then run in
+//! groups, with a load before each group.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,9 @@ use crate::record::ledger::{Accepted, Ledger, Rejection, disturbances};
 use crate::record::{ModelRecord, PromptRecord, Rejected, RunRecord, Sample};
 use crate::runtime::engine::Engine;
 
-/// What to take.
+pub use crate::measure::observer::{At, Observer, Outcome, Round, Stopped};
+
+/// The samples to take.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Plan {
     /// The model.
@@ -29,76 +32,14 @@ pub struct Plan {
     pub warm_up: usize,
     /// Samples of each prompt.
     pub samples: usize,
-    /// Whether a sample that the machine disturbed is rejected, and tried once more.
+    /// Whether a sample that the machine disturbed is rejected and repeated.
     pub strict: bool,
 }
 
-/// What is told while it goes on. The recorder does not know who listens.
-pub trait Observer {
-    /// A further model is about to be loaded.
-    ///
-    /// # Errors
-    /// [`Stopped`] when it is not to be, nor any after it.
-    fn next_model(&mut self) -> Result<(), Stopped> {
-        Ok(())
-    }
-    /// The model was loaded, for the first time or again.
-    fn loaded(&mut self, _at: At<'_>) {}
-    /// An inference is about to be made.
-    ///
-    /// # Errors
-    /// [`Stopped`] when it is not to be, nor any after it.
-    fn begins(&mut self, _at: At<'_>, _prompt: usize, _round: Round) -> Result<(), Stopped> {
-        Ok(())
-    }
-    /// An inference was made, or failed; the record holds it now.
-    fn ended(&mut self, _at: At<'_>, _prompt: usize, _outcome: Outcome<'_>) {}
-}
-
-/// The record as far as it has got, and the model that is running.
-#[derive(Debug, Clone, Copy)]
-pub struct At<'a> {
-    /// The whole record.
-    pub record: &'a RunRecord,
-    /// Index of the model.
-    pub index: usize,
-}
-
-impl<'a> At<'a> {
-    /// The model that is running.
-    pub fn model(self) -> &'a ModelRecord {
-        &self.record.models[self.index]
-    }
-}
-
-/// Where the recorder is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Round {
-    /// In warm-up, counted from 0.
-    WarmUp(usize),
-    /// At a sample, counted from 0.
-    Sample(usize),
-}
-
-/// What became of an inference.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Outcome<'a> {
-    /// It stands, and is the prompt's last one.
-    Stands,
-    /// The ledger rejected it.
-    Rejected(&'a Rejection),
-    /// The engine gave none.
-    Failed(&'a Failure),
-}
-
-/// The user stopped the run, an [`Observer`] did, or a model changed; what was recorded until then is in the record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stopped;
-
-/// Takes the plan's samples into the model `index` of `record`, each with what `witness` saw meanwhile.
+/// Takes the plan's samples and adds them to the model `index` of `record`, with the conditions that `witness` saw.
 ///
 /// # Errors
-/// [`Stopped`] when the engine says that the user asked for it or that the model changed, or the observer does.
+/// [`Stopped`] if the engine reports a stop by the user or a changed model, or if the observer stops.
 pub fn record(
     engine: &mut dyn Engine,
     plan: &Plan,
@@ -121,7 +62,7 @@ pub fn record(
     while let Some(first) = left.first() {
         recorder.load_for(&plan.requests[*first])?;
         let Some(loaded) = &recorder.loaded else {
-            return Ok(()); // not loaded; the record says why
+            return Ok(()); // not loaded, and the record has the reason
         };
         let (group, others): (Vec<usize>, Vec<usize>) = left
             .into_iter()
@@ -134,13 +75,13 @@ pub fn record(
     Ok(())
 }
 
-/// Whether what was loaded by `spec` can take `request`.
+/// Whether a model that was loaded with `spec` can serve `request`.
 fn serves(can: Abilities, spec: &LoadSpec, request: &Request) -> bool {
     (can.new_tokens_per_run || spec.max_new_tokens == request.max_new_tokens)
         && (can.sampling_per_run || spec.sampling == request.sampling)
 }
 
-/// A model that is loaded.
+/// A loaded model.
 struct Ready {
     can: Abilities,
     ledger: Ledger,
@@ -149,10 +90,10 @@ struct Ready {
 struct Recorder<'a> {
     engine: &'a mut dyn Engine,
     plan: &'a Plan,
-    /// What is loaded: the plan's, with the settings of the prompts at hand.
+    /// The plan's load specification, with the settings of the current prompts.
     spec: LoadSpec,
     record: &'a mut RunRecord,
-    /// The model's place in the record.
+    /// The model's index in the record.
     index: usize,
     witness: &'a mut dyn Witness,
     observer: &'a mut dyn Observer,
@@ -169,7 +110,7 @@ impl Recorder<'_> {
         &mut self.model().prompts[prompt]
     }
 
-    fn tell<T>(&mut self, what: impl FnOnce(&mut dyn Observer, At<'_>) -> T) -> T {
+    fn notify<T>(&mut self, what: impl FnOnce(&mut dyn Observer, At<'_>) -> T) -> T {
         let at = At {
             record: self.record,
             index: self.index,
@@ -177,8 +118,8 @@ impl Recorder<'_> {
         what(self.observer, at)
     }
 
-    /// Loads the model with the settings of `request`, for runtimes that know them only at load. A failure is put
-    /// into the record.
+    /// Loads the model with the settings of `request`, for runtimes that take them only at load. Adds a failure to
+    /// the record.
     fn load_for(&mut self, request: &Request) -> Result<(), Stopped> {
         self.loaded = None;
         self.spec.max_new_tokens = request.max_new_tokens;
@@ -186,17 +127,17 @@ impl Recorder<'_> {
         match self.load() {
             Ok(()) => Ok(()),
             Err(failure) => {
-                let goes_on = self.go_on_after(&failure);
+                let continues = self.continue_after(&failure);
                 if failure.kind != FailureKind::Changed {
                     self.model().load_failure = Some(failure);
                 }
-                goes_on
+                continues
             }
         }
     }
 
-    /// Whether the run goes on.
-    fn go_on_after(&mut self, failure: &Failure) -> Result<(), Stopped> {
+    /// Whether the run continues after `failure`.
+    fn continue_after(&mut self, failure: &Failure) -> Result<(), Stopped> {
         match failure.kind {
             FailureKind::Stopped => Err(Stopped),
             FailureKind::Changed => {
@@ -207,7 +148,7 @@ impl Recorder<'_> {
         }
     }
 
-    /// Frees the model, where one is loaded. Its samples are taken, but a runtime that dies now is to be told of.
+    /// Frees the model, if one is loaded. A failure does not affect the samples, but it is recorded.
     fn unload(&mut self) {
         if self.loaded.take().is_some()
             && let Err(failure) = self.engine.unload()
@@ -216,7 +157,7 @@ impl Recorder<'_> {
         }
     }
 
-    /// All samples of the prompts in `group`.
+    /// Takes all samples of the prompts in `group`.
     fn take_all(&mut self, group: &[usize]) -> Result<(), Stopped> {
         let warm_up = (0..self.plan.warm_up).map(Round::WarmUp);
         let samples = (0..self.plan.samples).map(Round::Sample);
@@ -232,7 +173,7 @@ impl Recorder<'_> {
         let loaded = self.engine.load(&self.spec);
         self.note_warnings();
         let mut loaded = loaded?;
-        // Once a model: a runtime that passed is the same when it is loaded again.
+        // Once for each model: a second load has the same runtime.
         if self.model().loaded.is_none() {
             trial::pass(self.engine, &self.spec, &mut loaded)?;
         }
@@ -242,11 +183,11 @@ impl Recorder<'_> {
             ledger: Ledger::new(can, &self.spec),
         });
         self.model().loaded.get_or_insert(loaded);
-        self.tell(|observer, at| observer.loaded(at));
+        self.notify(|observer, at| observer.loaded(at));
         Ok(())
     }
 
-    /// One sample of one prompt, in at most two attempts.
+    /// Takes one sample of one prompt, in at most two attempts.
     fn take_one(&mut self, prompt: usize, round: Round) -> Result<(), Stopped> {
         const ATTEMPTS: usize = 2;
         for _ in 0..ATTEMPTS {
@@ -262,18 +203,18 @@ impl Recorder<'_> {
         Ok(())
     }
 
-    /// Whether the attempt gave a sample.
+    /// Makes one attempt. Returns whether it gave a sample.
     fn attempt(&mut self, prompt: usize, round: Round) -> Result<bool, Stopped> {
-        self.tell(|observer, at| observer.begins(at, prompt, round))?;
+        self.notify(|observer, at| observer.begins(at, prompt, round))?;
         match self.infer(prompt) {
             Ok(inference) => Ok(self.judge(prompt, round, inference)),
             Err(failure) => {
-                self.go_on_after(&failure)?;
+                self.continue_after(&failure)?;
                 if failure.kind == FailureKind::Lost {
                     self.loaded = None;
                 }
                 self.prompt(prompt).failures.push(failure.clone());
-                self.tell(|observer, at| observer.ended(at, prompt, Outcome::Failed(&failure)));
+                self.notify(|observer, at| observer.ended(at, prompt, Outcome::Failed(&failure)));
                 Ok(false)
             }
         }
@@ -289,7 +230,7 @@ impl Recorder<'_> {
         inference
     }
 
-    /// What a runtime warns of may be what is measured: no template around a prompt, fewer threads.
+    /// Keeps the runtime's warnings, because they may affect the result: no chat template, or fewer threads.
     fn note_warnings(&mut self) {
         let warnings = self.engine.warnings();
         self.model().warn(warnings);
@@ -307,7 +248,7 @@ impl Recorder<'_> {
             record.prompt_tokens = inference.reported_prompt_tokens(&request.input);
         }
         if let Some(conditions) = &conditions {
-            // Warm-up is no sample, so nothing is gained by a second one.
+            // A warm-up is not a sample, so it is not repeated.
             let is_strict = self.plan.strict && matches!(round, Round::Sample(_));
             verdict = verdict.and_then(|accepted| disturbed(accepted, conditions, is_strict));
         }
@@ -323,7 +264,7 @@ impl Recorder<'_> {
                     conditions,
                     inference,
                 });
-                self.tell(|observer, at| observer.ended(at, prompt, Outcome::Stands));
+                self.notify(|observer, at| observer.ended(at, prompt, Outcome::Stands));
                 true
             }
             Err(reason) => {
@@ -331,14 +272,14 @@ impl Recorder<'_> {
                     reason: reason.clone(),
                     inference,
                 });
-                self.tell(|observer, at| observer.ended(at, prompt, Outcome::Rejected(&reason)));
+                self.notify(|observer, at| observer.ended(at, prompt, Outcome::Rejected(&reason)));
                 false
             }
         }
     }
 }
 
-/// Marks what disturbed an inference, or rejects it for that.
+/// Marks what disturbed an inference, or rejects the inference.
 fn disturbed(
     mut accepted: Accepted,
     conditions: &Conditions,
@@ -352,7 +293,7 @@ fn disturbed(
     Ok(accepted)
 }
 
-/// What happened last to a prompt that is given up.
+/// The last failure of a prompt that was given up.
 fn last_fault(record: &PromptRecord) -> String {
     let failure = record.failures.last().map(|failure| failure.message.clone());
     let rejection = record.rejected.last().map(|rejected| rejected.reason.to_string());
@@ -674,7 +615,7 @@ mod tests {
         let reason = prompt.rejected[0].reason.to_string();
         assert_eq!(
             reason,
-            "disturbed (--strict): others took CPU time from the model"
+            "disturbed (--strict): other processes took CPU time from the model"
         );
         assert_eq!(prompt.given_up, None);
         let marks = prompt.samples.iter().flat_map(|sample| &sample.marks);

@@ -1,4 +1,4 @@
-//! One suite over some models, set up by a bench target or by a program of your own.
+//! A run of one suite on several models, set up by a bench target or by your own program.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,35 +27,36 @@ use crate::record::{
 use crate::runtime::engine::server::{Server, Target};
 use crate::runtime::engine::{Engine, Identified, InProcess, Worker};
 
-/// New tokens of each inference where neither prompt nor suite says otherwise.
+/// New tokens of each inference unless the prompt or the suite sets them.
 const DEFAULT_NEW_TOKENS: u32 = 64;
-/// The same where answers end by themselves, and are to.
+/// Limit of new tokens for suites whose answers end at an end token.
 const DEFAULT_MOST_NEW_TOKENS: u32 = 1024;
 
-/// One suite over some models.
+/// A run of one suite on several models.
 #[derive(Debug, Clone)]
 pub struct Run {
-    /// What is run.
+    /// The prompts.
     pub suite: Suite,
-    /// What runs it, in this order.
+    /// The models, in this order.
     pub models: Vec<Model>,
-    /// With what.
+    /// The settings.
     pub parameters: Parameters,
-    /// Version to assume of an SDK library whose file carries none.
+    /// Version of an SDK library whose file has none.
     pub trust_sdk_version: Option<String>,
-    /// The program that is the worker process, unless `parameters.in_process`: one whose `main` begins with
+    /// Program of the worker process, unless `parameters.in_process` is set. Its `main` must start with
     /// [`serve_if_worker`](crate::runtime::engine::serve_if_worker).
     pub worker: PathBuf,
-    /// The server that runs the models instead; see [`Run::of_server`].
+    /// A server that runs the models instead; see [`Run::of_server`].
     pub server: Option<Target>,
-    /// What the user calls it: one line of at most 100 characters.
+    /// The user's name for it, one line of at most 100 characters.
     pub label: Option<String>,
-    /// Folder of the package whose commit goes into the record; absent: none does.
+    /// Folder of the package whose commit is recorded; absent: none.
     pub package: Option<PathBuf>,
 }
 
 impl Run {
-    /// With the default parameters: in this process, since a program is a worker only where it says so.
+    /// A run with the default parameters. It runs in this process, because only a program that calls
+    /// `serve_if_worker` can be a worker.
     pub fn new(suite: Suite, models: Vec<Model>) -> Self {
         Self {
             suite,
@@ -84,8 +85,8 @@ impl Run {
         }
     }
 
-    /// The same suite over models of a server: with `concurrency`, by so many clients that each send one request after the other.
-    /// The suite's name, and so each identifier, says that.
+    /// The same suite on models of a server. With `concurrency`, this number of clients send requests, each one at a
+    /// time. The name of the suite, and with it each identifier, shows both.
     #[must_use]
     pub fn of_server(mut self, target: Target, concurrency: Option<u16>) -> Self {
         let clients = concurrency.map_or_else(String::new, |clients| format!("-c{clients}"));
@@ -96,17 +97,17 @@ impl Run {
             manages_models: target.manages_models,
             concurrency,
         });
-        // Those are the server's own.
+        // The server decides these.
         self.parameters.threads = None;
         self.parameters.in_process = false;
         self.server = Some(target);
         self
     }
 
-    /// Takes all samples and gives the record. What failed is in it: see [`RunRecord::faults`].
+    /// Takes all samples and returns the record, which includes failures: see [`RunRecord::faults`].
     ///
     /// # Errors
-    /// [`Error::BadParameter`] for a prompt that the context has no room for, and for a label that is none.
+    /// [`Error::BadParameter`] for a prompt that does not fit into the context, and for an invalid label.
     pub fn record(&self) -> Result<RunRecord> {
         struct Silent;
         impl Observer for Silent {}
@@ -116,11 +117,11 @@ impl Run {
         Ok(record)
     }
 
-    /// The record before its first inference, with the benchmarks whose identifiers `selects` takes.
+    /// The record before its first inference, with the benchmarks whose identifiers `selects` accepts.
     ///
     /// # Errors
-    /// [`Error::BadParameter`] for a prompt that the context has no room for, and for more CPUs than there are;
-    /// [`Error::Model`] for models that would be taken for each other, or whose path a record cannot hold.
+    /// [`Error::BadParameter`] for a prompt that does not fit into the context, and for more CPUs than the process has.
+    /// [`Error::Model`] for models with the same name, or with a path that a record cannot hold.
     pub(crate) fn begin(&self, selects: &dyn Fn(&str) -> bool) -> Result<RunRecord> {
         if let Err((name, what)) = record::check_parameters(&self.parameters) {
             return Err(Error::BadParameter(format!("{name}: {what}")));
@@ -162,10 +163,10 @@ impl Run {
         Ok(record)
     }
 
-    /// Refuses what would be known only after everything was measured, or not at all.
+    /// Refuses settings whose faults would show only after the run, or never.
     fn check(&self) -> Result<()> {
         if models::distinct(self.models.clone())?.len() < self.models.len() {
-            return Err(Error::Model("one of the models is there twice".into()));
+            return Err(Error::Model("one of the models is given twice".into()));
         }
         for model in &self.models {
             paths::check_utf8("the model's path", model.path.as_os_str())?;
@@ -179,9 +180,9 @@ impl Run {
     /// Takes the samples of each model in `record`.
     ///
     /// # Errors
-    /// [`Stopped`] when the user asked for it, or the observer did, or a model changed.
+    /// [`Stopped`] if the user or the observer asked for it, or if a model changed.
     pub(crate) fn take(&self, record: &mut RunRecord, observer: &mut dyn Observer) -> Result<(), Stopped> {
-        // The machine of a server elsewhere cannot be watched, and this one is none of its concern.
+        // The machine of a remote server cannot be watched, and this machine does not matter to it.
         let mut sampler = self
             .is_here()
             .then(|| Sampler::start(&record.board, self.parameters.cpu_mask));
@@ -231,7 +232,7 @@ impl Run {
             };
             record.sampler = sampler.as_ref().map(Sampler::record);
             self.examine(record);
-            // What was loaded last may have been written since.
+            // The model's file may have changed since the last load.
             if let Some(Err(what)) = identity.as_mut().map(Identity::check) {
                 record.models[index].changed.get_or_insert(what);
             }
@@ -250,7 +251,7 @@ impl Run {
             .is_none_or(|target| target.address.is_local())
     }
 
-    /// Judges the machine of `record` by what is known of the models, which is more once they were loaded.
+    /// Examines the machine of `record` with the known facts about the models, of which there are more after loading.
     fn examine(&self, record: &mut RunRecord) {
         if self.is_here() {
             record.doctor = examined(record, IS_HOST);
@@ -270,7 +271,7 @@ impl Run {
         })
     }
 
-    /// How one model of a record is loaded and asked.
+    /// The plan to load one model of a record and run its prompts.
     pub(crate) fn plan(&self, model: &ModelRecord) -> Plan {
         let request = |prompt: &PromptRecord| Request {
             input: prompt.input.clone(),
@@ -281,7 +282,7 @@ impl Run {
             deadline: Duration::from_secs(self.parameters.timeout_s),
         };
         Plan {
-            // Length and sampling are the recorder's to fill in, from the requests.
+            // The recorder sets length and sampling from the requests.
             spec: LoadSpec {
                 max_context: self.parameters.max_context,
                 ignore_eos: self.suite.ignore_eos,
@@ -337,7 +338,7 @@ impl Run {
         } else {
             DEFAULT_MOST_NEW_TOKENS
         });
-        // The length of a text is known only after its first run; it has one token at least.
+        // The length of a text is known only after its first run. It has at least one token.
         let prompt_tokens = prompt.input.token_count();
         let prefix = prompt.cache_start.prefix();
         let in_cache = prefix.and_then(|(prefix, _)| prefix.token_count()).unwrap_or(0);
@@ -345,8 +346,8 @@ impl Run {
             u64::from(prompt.depth) + u64::from(prompt_tokens.unwrap_or(1)) + u64::from(max_new_tokens);
         if least > u64::from(self.parameters.max_context) {
             return Err(Error::BadParameter(format!(
-                "prompt {}: a context of {} tokens has no room for {}{} and {max_new_tokens} new ones: raise \
-                 --max-context, or lower the number of new tokens",
+                "prompt {}: a context of {} tokens has no room for {}{} and {max_new_tokens} new tokens: increase \
+                 --max-context, or reduce the number of new tokens",
                 prompt.id,
                 self.parameters.max_context,
                 if prompt.depth > 0 {
@@ -369,7 +370,7 @@ impl Run {
             depth: prompt.depth,
             cache_start: prompt.cache_start.clone(),
             checks: prompt.checks.clone(),
-            // Behind a kept turn prefill may compute one more: the first run tells.
+            // With a depth, prefill may compute one token more; the first run shows the number.
             prompt_tokens: prompt_tokens
                 .filter(|_| prompt.depth == 0)
                 .map(|tokens| tokens - in_cache),
@@ -382,7 +383,7 @@ impl Run {
     }
 }
 
-/// What the doctor finds on a run whose runtime computes on the CPU, if `is_host`, or on an NPU.
+/// The doctor's findings for a run. The runtime computes on the CPU if `is_host`, otherwise on an NPU.
 fn examined(record: &RunRecord, is_host: bool) -> Vec<Item> {
     let runtime = RuntimeFacts {
         is_host,
@@ -390,13 +391,13 @@ fn examined(record: &RunRecord, is_host: bool) -> Vec<Item> {
     };
     let models: Vec<ModelFacts> = record.models.iter().map(facts_of_model).collect();
     let mut board = record.board.clone();
-    // The runtime may know the driver where root alone can read its version.
-    let mut told = record.models.iter().filter_map(driver_of_model);
-    board.npu.driver = board.npu.driver.or_else(|| told.next());
+    // The runtime may know the version of the driver, which otherwise only root can read.
+    let mut reported = record.models.iter().filter_map(driver_of_model);
+    board.npu.driver = board.npu.driver.or_else(|| reported.next());
     doctor::examine(&board, &models, runtime)
 }
 
-/// What its file's name says, or the runtime by now knows better.
+/// The facts about a model from its runtime, or from its file's name.
 fn facts_of_model(model: &ModelRecord) -> ModelFacts {
     let named = ModelFacts::of_file(&model.name, &model.path);
     let loaded = model.loaded.as_ref().and_then(|loaded| loaded.npu_cores);
@@ -411,15 +412,15 @@ fn driver_of_model(model: &ModelRecord) -> Option<String> {
     line.driver.clone()
 }
 
-/// CPU threads of the runtime unless the user says otherwise. On the host one core is left free: with a thread on
-/// every core, one busy process made decode 4 to 36 times slower (measured on two cores).
+/// Default number of CPU threads of the runtime. On the host, one core stays free: with a thread on every core, one
+/// busy process made decode 4 to 36 times slower (measured on two cores).
 pub(crate) fn default_threads() -> Option<u8> {
     let threads = u8::try_from(board::cores().saturating_sub(1)).unwrap_or(127);
     IS_HOST.then_some(threads.clamp(1, 127))
 }
 
-/// Refuses threads and CPUs that the host runtime would bring down to what there is: a record must not claim what was
-/// not so.
+/// Refuses threads and CPUs that the process does not have. The host runtime would use fewer, and the record would be
+/// wrong.
 fn check_cpus(threads: Option<u8>, mask: Option<u32>) -> Result<()> {
     let threads = u32::from(threads.unwrap_or(1));
     if let Some(mask) = mask {
@@ -445,7 +446,7 @@ fn check_cpus(threads: Option<u8>, mask: Option<u32>) -> Result<()> {
     Ok(())
 }
 
-/// What a run is of, as its name has it: its models and its suite.
+/// The part of a run's name that describes it: its models and its suite.
 fn subject(models: &[ModelRecord], suite: &str) -> String {
     let models = match models {
         [] => String::new(),
@@ -455,7 +456,7 @@ fn subject(models: &[ModelRecord], suite: &str) -> String {
     models + &paths::name_part(suite)
 }
 
-/// A name that no other run has: the time in UTC, what it is of, a nonce.
+/// A unique name of a run: the time in UTC, its subject, a nonce.
 pub(crate) fn run_id(subject: &str) -> String {
     let now = jiff::Timestamp::now();
     let seed = format!("{} {}", now.as_nanosecond(), std::process::id());
@@ -473,7 +474,7 @@ mod tests {
     use crate::record::fixtures;
     use crate::runtime::engine::scripted;
 
-    /// What is found, but for what is as it should be.
+    /// The findings that are bad or unknown.
     fn faults(record: &RunRecord) -> Vec<String> {
         let items = examined(record, false).into_iter();
         items
@@ -568,7 +569,7 @@ mod tests {
             of_loaded(&mut record, Some(1), Some("0.9.6")),
             ["driver 0.9.6", "m is for 1 of 3 NPU cores"]
         );
-        // The name is believed where the runtime is silent, and not against it.
+        // The file's name counts only if the runtime reports nothing.
         record.models[0].path = "m-3core.rkllm".into();
         assert_eq!(of_loaded(&mut record, None, Some("0.9.8")), [""; 0]);
         assert_eq!(

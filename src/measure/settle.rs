@@ -1,29 +1,31 @@
-//! Waits until a board is as it was when a run began, so that a model does not pay for the heat of the one before it.
+//! Waits between models until a board is back at the state of the run's start, so that the heat of one model does not
+//! slow the next.
 
 use std::time::{Duration, Instant};
 
 use crate::base::signals;
-use crate::machine::board::{Board, Clock, ThermalZone};
+use crate::machine::board::{Board, Clock, ThermalZone, is_lower, mhz};
 use crate::measure::recorder::Stopped;
 
-/// How far above its first temperature a board counts as settled, °C: sensors differ by as much from one reading to the next.
+/// A board counts as settled up to this far above its first temperature, °C. Two readings of a sensor differ by as
+/// much.
 const NEAR_C: f64 = 2.0;
 /// How often the board is read.
 const TICK: Duration = Duration::from_secs(1);
-/// How often a wait looks for Ctrl-C.
+/// How often a wait checks for Ctrl-C.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Waits before each model but the first.
+/// Waits before each model except the first.
 #[derive(Debug)]
 pub(crate) struct Settler {
     start: Board,
     bound: Duration,
     waited: Duration,
-    /// Whether it was told that there is nothing to wait for.
-    told: bool,
+    /// Whether the user was notified that there is no temperature to wait for.
+    notified: bool,
 }
 
-/// What comes after a look at the board.
+/// What to do after a pause.
 enum Next {
     Look,
     Over,
@@ -31,13 +33,13 @@ enum Next {
 }
 
 impl Settler {
-    /// To wait for the level of `start`, each time `bound` at most.
+    /// Waits for the state of `start`, each time at most `bound`.
     pub(crate) fn new(start: &Board, bound: Duration) -> Self {
         Self {
             start: start.clone(),
             bound,
             waited: Duration::ZERO,
-            told: false,
+            notified: false,
         }
     }
 
@@ -46,15 +48,15 @@ impl Settler {
         self.waited
     }
 
-    /// Waits, shows what for, and gives what the user must know: that there is nothing to wait for, once, or that it was not
-    /// reached.
+    /// Waits, and shows what for. Returns a note for the user if the state was not reached, or, once, if there is no
+    /// temperature to wait for.
     ///
     /// # Errors
-    /// [`Stopped`] when the user asked for it.
+    /// [`Stopped`] if the user asked for it.
     pub(crate) fn settle(&mut self, shown: &mut dyn FnMut(&str)) -> Result<Option<String>, Stopped> {
         if hottest(&self.start).is_none() {
             let note = "settle: this machine shows no temperature, so there is nothing to wait for";
-            return Ok((!std::mem::replace(&mut self.told, true)).then(|| note.to_owned()));
+            return Ok((!std::mem::replace(&mut self.notified, true)).then(|| note.to_owned()));
         }
         let begin = Instant::now();
         let bound = self.bound;
@@ -74,11 +76,11 @@ impl Settler {
         let outcome = wait(&self.start, &mut Board::read, &mut pause, shown);
         self.waited += begin.elapsed();
         let unsettled = outcome?;
-        Ok(unsettled.map(|why| format!("settle: went on after {} s: {why}", bound.as_secs())))
+        Ok(unsettled.map(|why| format!("settle: continued after {} s: {why}", bound.as_secs())))
     }
 }
 
-/// What kept the board from its first level when the time was over; absent when it came back to it.
+/// What was not back at its first state when the time was over. Absent if everything was.
 fn wait(
     start: &Board,
     read: &mut dyn FnMut() -> Board,
@@ -98,7 +100,7 @@ fn wait(
     }
 }
 
-/// What is not at the level of `start`.
+/// What is not at the state of `start`.
 fn away(start: &Board, now: &Board) -> Option<String> {
     if let (Some((_, first_c)), Some((zone, now_c))) = (hottest(start), hottest(now))
         && now_c > first_c + NEAR_C
@@ -107,30 +109,28 @@ fn away(start: &Board, now: &Board) -> Option<String> {
         return Some(format!("{name} at {now_c:.1} °C, at the start {first_c:.1} °C"));
     }
     if hottest(now).is_none() {
-        return Some("no temperature can be read any more".to_owned());
+        return Some("the temperature can no longer be read".to_owned());
     }
     let clocks_now = clocks(now);
     clocks(start).into_iter().find_map(|first| {
         let clock = clocks_now.iter().find(|clock| clock.node == first.node);
         let why = match clock {
             Some(clock) => lower(first, clock),
-            None => Some("cannot be read any more".to_owned()),
+            None => Some("can no longer be read".to_owned()),
         };
         why.map(|why| format!("{} {why}", first.node))
     })
 }
 
-/// By what a clock is lower than it was. Where it follows the load, its frequency says nothing, but a limit does.
+/// How a clock is lower than at the start. If it follows the load, only its limit counts, not its frequency.
 fn lower(first: &Clock, now: &Clock) -> Option<String> {
-    let is_less = |now: u64, first: u64| now < first - first / 100;
-    let mhz = |hz: u64| format!("{} MHz", hz / 1_000_000);
     let current = first.current_hz.filter(|_| first.fixed_hz().is_some());
     for (what, first, now) in [
         ("limited to", first.max_hz, now.max_hz),
         ("at", current, now.current_hz),
     ] {
         if let (Some(first), Some(now)) = (first, now)
-            && is_less(now, first)
+            && is_lower(now, first)
         {
             return Some(format!("{what} {}, at the start {}", mhz(now), mhz(first)));
         }
@@ -198,10 +198,10 @@ mod tests {
     fn what_cannot_be_read_any_more_is_not_settled() {
         let start = board(|fake| fake);
         let cold = board(|fake| fake.remove("sys/class/thermal"));
-        let why = "no temperature can be read any more";
+        let why = "the temperature can no longer be read";
         assert_eq!(away(&start, &cold).as_deref(), Some(why));
         let without_ddr = board(|fake| fake.remove("sys/class/devfreq/dmc"));
-        let why = "dmc cannot be read any more";
+        let why = "dmc can no longer be read";
         assert_eq!(away(&start, &without_ddr).as_deref(), Some(why));
     }
 

@@ -1,7 +1,7 @@
-//! The trial of a runtime whose release is not known.
+//! The trial of a runtime of an unknown release.
 //!
-//! Its header and its library are of one SDK, and the compiler made the layouts of that header. What a header does not say, that
-//! the library keeps to it, shows in a short inference before any is measured.
+//! Its header and its library are from one SDK, and the layouts are those of that header. A short inference before
+//! the first measured one shows whether the library really has these layouts.
 
 use std::time::Duration;
 
@@ -13,17 +13,17 @@ use crate::record::ledger::{Ledger, Mark};
 use crate::runtime::engine::Engine;
 use crate::runtime::ffi::library::{NEWEST_RELEASE, OLDEST_RELEASE};
 
-/// Tokens that are asked for, where the runtime lets a run say so.
+/// Number of requested tokens, if the runtime can set it for a run.
 const TOKENS: u32 = 4;
-/// How long it may take: a prompt of a word and a few tokens, on the slowest board.
+/// Deadline. The prompt is one word and the answer a few tokens, so this is enough for the slowest board.
 const DEADLINE: Duration = Duration::from_mins(1);
-/// No vocabulary has so many tokens.
+/// Larger than any vocabulary.
 const MOST_IDS: i32 = 1 << 22;
 
-/// Has a freshly loaded runtime pass its trial and notes that in `loaded`. One of a known release has none to pass.
+/// Makes the trial of a newly loaded runtime, and records it in `loaded`. A known release needs no trial.
 ///
 /// # Errors
-/// Why the runtime is not to be measured.
+/// Why the runtime failed the trial.
 pub(crate) fn pass(engine: &mut dyn Engine, spec: &LoadSpec, loaded: &mut Loaded) -> Result<(), Failure> {
     let can = loaded.runtime.abilities();
     let Runtime::Library(runtime) = &mut loaded.runtime else {
@@ -53,8 +53,9 @@ pub(crate) fn pass(engine: &mut dyn Engine, spec: &LoadSpec, loaded: &mut Loaded
 
 fn failed(release: &str) -> String {
     format!(
-        "release {release} of the runtime is not known to rkllm-bench, which knows {OLDEST_RELEASE} to {NEWEST_RELEASE}, and \
-         failed its trial, so nothing was measured; build with header and library of one checkout, or of a known release"
+        "release {release} of the runtime is not known to rkllm-bench, which knows {OLDEST_RELEASE} to \
+         {NEWEST_RELEASE}. It failed its trial, so nothing was measured; build with header and library of one \
+         checkout, or of a known release"
     )
 }
 
@@ -75,7 +76,7 @@ fn request(can: Abilities, spec: &LoadSpec) -> Request {
     }
 }
 
-/// The ledger's laws, and what a field read at the place of another one breaks.
+/// Checks the ledger's laws, and what a field read at the wrong offset would break.
 fn judge(can: Abilities, spec: &LoadSpec, request: &Request, inference: &Inference) -> Result<(), String> {
     let accepted = Ledger::new(can, spec)
         .judge(request, None, inference)
@@ -96,7 +97,7 @@ fn judge(can: Abilities, spec: &LoadSpec, request: &Request, inference: &Inferen
     });
     match miscounted.next() {
         Some((reported, counted)) => Err(format!(
-            "its statistics count {reported} tokens where {counted} came"
+            "its statistics count {reported} tokens, but {counted} came"
         )),
         None => Ok(()),
     }
@@ -173,7 +174,7 @@ mod tests {
             ),
             (
                 |tried| tried.stats.as_mut().expect("given").generate_tokens = 1_077_936_128,
-                "count 1077936128 tokens where 4 came",
+                "count 1077936128 tokens, but 4 came",
             ),
             (
                 |tried| tried.stats.as_mut().expect("given").prefill_time_ms = f32::NAN,

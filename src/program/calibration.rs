@@ -1,5 +1,5 @@
-//! Calibrations: repeated runs of an unchanged program, kept for the gate to learn from how much figures vary by
-//! themselves.
+//! Calibrations: repeated runs of an unchanged program, from which the gate learns how much figures vary without a
+//! change.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -18,9 +18,9 @@ use crate::inputs::hint;
 use crate::program::bench_process::{self, CommandLine, Place};
 use crate::record::{self, Document, Fault, RunRecord};
 
-/// What the file says that it is.
+/// The `kind` of the file.
 const KIND: &str = "rkllm-bench calibration";
-/// Version of the file's shape. A reader refuses any other.
+/// Version of the file's schema. A reader refuses any other.
 const SCHEMA_VERSION: u32 = 1;
 
 /// Repeated runs of one unchanged program, each a process of its own.
@@ -39,7 +39,7 @@ pub(crate) struct Calibration {
 }
 
 impl Calibration {
-    /// Of runs that were just made.
+    /// A calibration of runs that were just made.
     pub(crate) fn new(command: String, runs: Vec<RunRecord>) -> Self {
         Self {
             kind: KIND.to_owned(),
@@ -51,7 +51,7 @@ impl Calibration {
         }
     }
 
-    /// Keeps it where [`find`] looks, in place of an earlier one of the same digest. Gives the file.
+    /// Saves it where [`find`] searches, replaces an earlier one with the same digest, and returns the file.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -62,7 +62,7 @@ impl Calibration {
         Ok(path)
     }
 
-    /// Reads one, as strictly as a run record.
+    /// Reads a calibration, as strictly as a run record.
     fn load(path: &Path) -> Result<Self> {
         record::document(path)
             .and_then(|document| Self::of_document(&document))
@@ -75,7 +75,7 @@ impl Calibration {
 
     fn of_document(document: &Document) -> Result<Self, Fault> {
         if document.header.kind() != Some(KIND) {
-            return Err(Fault::whole(format!("no \"kind\": \"{KIND}\" in it")));
+            return Err(Fault::whole(format!("it has no \"kind\": \"{KIND}\"")));
         }
         document.header.check_versions(SCHEMA_VERSION)?;
         let calibration: Self = record::typed(document)?;
@@ -87,21 +87,21 @@ impl Calibration {
     }
 }
 
-/// Repeated runs, as far as they got.
+/// The completed runs.
 #[derive(Debug)]
 pub(crate) struct Taken {
     /// The runs.
     pub(crate) runs: Vec<RunRecord>,
-    /// What they took.
+    /// Their total time.
     pub(crate) elapsed: Duration,
-    /// Why there are no more; absent: the user stopped them.
+    /// Why there are no more. Absent if the user stopped them.
     pub(crate) end: Option<End>,
 }
 
-/// Runs a command again and again, each time in a fresh process, and keeps the records in `folder`.
+/// Runs a command repeatedly, each time in a fresh process, and keeps the records in `folder`.
 ///
 /// # Errors
-/// [`Error::Io`], [`Error::NoRecord`]. What was taken until then stays in the folder.
+/// [`Error::Io`], [`Error::NoRecord`]. Completed runs stay in the folder.
 pub(crate) fn take(line: &CommandLine, repetitions: Repetitions, folder: &Path) -> Result<Taken> {
     let start = Instant::now();
     let progress = Repeats::of("run", repetitions);
@@ -127,8 +127,8 @@ pub(crate) fn take(line: &CommandLine, repetitions: Repetitions, folder: &Path) 
     })
 }
 
-/// The calibration of what `runs`, all of one suite, were made with. One that cannot be used is told on stderr: the gate
-/// has its own runs to go by.
+/// The calibration for the settings of `runs`, which are all of one suite. One that cannot be used is reported on
+/// stderr, and the gate then uses only its own runs.
 pub(crate) fn find(runs: &[&RunRecord]) -> Option<Calibration> {
     match find_in(&paths::calibrations_dir(), runs) {
         Ok(found) => found,
@@ -149,10 +149,10 @@ fn find_in(folder: &Path, runs: &[&RunRecord]) -> Result<Option<Calibration>> {
     if path_of(folder, &of_file) == path {
         Ok(Some(found))
     } else {
-        // Moved here by hand, or written by a version that compared other things.
+        // Moved here by hand, or written by a version that compared other settings.
         Err(Error::Calibration {
             path,
-            reason: "its runs were made with something else than its name says".into(),
+            reason: "the settings of its runs do not match its name".into(),
             command: help_command(),
         })
     }
@@ -203,7 +203,7 @@ mod tests {
             (|file| file.kind = "shopping list".into(), KIND),
             (|file| file.schema_version = 99, "99"),
             (|file| file.runs[1].schema_version = 98, "runs[1].schema_version"),
-            (|file| file.runs[1].parameters.max_context = 7, "something else"),
+            (|file| file.runs[1].parameters.max_context = 7, "do not match"),
         ];
         for (edit, reason) in edits {
             let dir = tempfile::tempdir().expect("a folder");

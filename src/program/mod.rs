@@ -1,4 +1,4 @@
-//! The program `rkllm-bench`: its subcommands, and what runs bench targets repeatedly.
+//! The program `rkllm-bench`: its subcommands, and the code that runs bench targets repeatedly.
 
 pub(crate) mod ab;
 pub(crate) mod bench_process;

@@ -1,5 +1,5 @@
-//! What a server adds to its runtime: the same prompts called directly and over HTTP, in turns, in pairs of neighbouring
-//! inferences.
+//! Measures what a server adds to its runtime: the same prompts directly and over HTTP, in pairs of neighbouring
+//! inferences that take turns.
 
 use std::path::{Path, PathBuf};
 
@@ -11,10 +11,10 @@ use crate::measure::turns::threads::Turns;
 use crate::record::RunRecord;
 use crate::record::keeper::Keeper;
 
-/// Both runs, inference by inference in turns. Each inference is in its record's file once it is made.
+/// Makes both runs, one inference at a time in turns. Saves the record after each inference.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) when a record could not be written, and what [`Run::record`] refuses.
+/// [`Error::Io`](crate::Error::Io) if a record cannot be written, and the errors of [`Run::record`].
 pub(crate) fn measure(runs: [&Run; 2], folder: &Path) -> Result<[(RunRecord, PathBuf); 2]> {
     let mut begun = Vec::new();
     for run in runs {
@@ -35,7 +35,7 @@ pub(crate) fn measure(runs: [&Run; 2], folder: &Path) -> Result<[(RunRecord, Pat
                         turns,
                         side,
                         keeper: &mut keeper,
-                        // Both have as many inferences.
+                        // Both have the same number of inferences.
                         progress: (side == 1).then(|| Progress::of(&record)),
                     };
                     let stopped = run.take(&mut record, &mut observer).is_err();
@@ -45,13 +45,13 @@ pub(crate) fn measure(runs: [&Run; 2], folder: &Path) -> Result<[(RunRecord, Pat
                 })
             })
             .collect();
-        // Each side ends by its deadlines or by a stop.
+        // Deadlines or a stop end each side.
         let joined = sides.into_iter().map(std::thread::ScopedJoinHandle::join);
         joined
             .map(|side| side.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect::<Vec<_>>()
     });
-    // Not before both have ended: the one would wait for the disk while the other measures.
+    // Only after both have ended, because writing would disturb the other side's measurement.
     for (record, keeper) in &mut taken {
         keeper.save(record)?;
     }
@@ -84,7 +84,7 @@ impl Observer for InTurns<'_> {
         if let Some(progress) = &mut self.progress {
             progress.ended(at, prompt, outcome);
         }
-        // A failure shows at the end, when it is saved for good.
+        // A failure is reported by the last save.
         let _ = self.keeper.add(at.record);
     }
 }

@@ -1,6 +1,6 @@
 //! Named baselines: whole run records under a name, to compare later runs with.
 //!
-//! More than one run, each of a process of its own, since processes differ by themselves.
+//! Several runs, each in its own process, since two runs of an unchanged program already differ.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -17,17 +17,18 @@ use crate::base::suggest;
 use crate::inputs::hint;
 use crate::record::{self, Document, Fault, RunRecord};
 
-/// What the field `kind` says: a run record has none.
+/// Value of the field `kind`. A run record has no such field.
 pub const KIND: &str = "rkllm-bench baseline";
-/// Version of the baseline's own shape; each run has one of its own. A reader refuses any other.
+/// Version of the baseline's own shape. Each run has its own version. A reader refuses any other version.
 pub const SCHEMA_VERSION: u32 = 1;
-/// Longest name, bytes: with `.json` and what is written beside it, well below the 255 that a file's name may have.
+/// Longest name, bytes. With `.json` and the suffix of a temporary file it stays well below the 255 bytes of a file
+/// name.
 const LONGEST_NAME: usize = 64;
 const ENDING: &str = ".json";
-/// How long another process may hold the baselines: it reads and writes one.
+/// Longest wait for another process that reads or writes a baseline.
 const LOCK_PATIENCE: Duration = Duration::from_mins(1);
 
-/// One or more complete runs, each with an id of its own and a sample at least.
+/// One or more complete runs, each with its own id and at least one sample.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
     /// [`KIND`].
@@ -38,14 +39,14 @@ pub struct Baseline {
     pub tool_version: String,
     /// Its name: 1 to 64 letters, digits, `.`, `_`, `-`.
     pub name: String,
-    /// When it was saved last, RFC 3339, UTC.
+    /// Time of the last save, RFC 3339, UTC.
     pub saved_at: String,
     /// The runs, in the order they were added.
     pub runs: Vec<RunRecord>,
 }
 
 impl Baseline {
-    /// Of `runs`, saved now. Whether they can be used is asked when it is saved.
+    /// A baseline of `runs`, saved now. [`Baseline::save`] checks whether they can be used.
     pub fn new(name: &str, runs: Vec<RunRecord>) -> Self {
         Self {
             kind: KIND.to_owned(),
@@ -57,22 +58,22 @@ impl Baseline {
         }
     }
 
-    /// The same with more runs, saved now.
+    /// Adds runs and sets the time of saving to now.
     #[must_use]
     pub fn with(mut self, runs: impl IntoIterator<Item = RunRecord>) -> Self {
         self.runs.extend(runs);
         Self::new(&self.name, self.runs)
     }
 
-    /// Writes it to `path`, whole at every moment, in place of what is there.
+    /// Writes it to `path` atomically and replaces an existing file.
     ///
     /// # Errors
-    /// [`Error::Baseline`] when it could not be read again; [`Error::Io`]. `path` is then as it was.
+    /// [`Error::Baseline`] if it could not be loaded again; [`Error::Io`]. `path` is then unchanged.
     pub fn save(&self, path: &Path) -> Result<()> {
         self.write(path, Existing::Replace)
     }
 
-    /// Writes it to `path`, where nothing may be yet.
+    /// Writes it to `path`, which must not exist.
     ///
     /// # Errors
     /// As [`Baseline::save`], and [`Error::Io`] of the kind `AlreadyExists`.
@@ -145,7 +146,7 @@ fn unusable(path: &Path) -> impl FnOnce(Fault) -> Error {
     }
 }
 
-/// Refuses two runs with one id; each run comes with the place it is in.
+/// Refuses two runs with the same id. Each run comes with its place.
 ///
 /// # Errors
 /// The id and both places.
@@ -157,8 +158,8 @@ pub(crate) fn refuse_twins<'a>(
         let id = run.run_id.as_str();
         if let Some(first) = places.get(id) {
             return Err(format!(
-                "run {id} is there twice, in {first} and in {place}: counted twice it would look like two runs that agree; \
-                 leave one out"
+                "run {id} is there twice, in {first} and in {place}: counted twice it would look like two runs that \
+                 agree; leave one out"
             ));
         }
         places.insert(id, place);
@@ -166,7 +167,7 @@ pub(crate) fn refuse_twins<'a>(
     Ok(())
 }
 
-/// The runs in the file at `path`: those of a baseline, or the one of a run record.
+/// The runs in the file at `path`: all runs of a baseline, or the one run of a record.
 ///
 /// # Errors
 /// [`Error::Baseline`], [`Error::Record`], each with the field and what to do.
@@ -182,25 +183,25 @@ pub fn runs_of(path: &Path) -> Result<Vec<RunRecord>> {
     Ok(vec![run])
 }
 
-/// Whether an argument names a file, not a baseline: it has a `/` or ends in `.json`.
+/// Whether an argument names a file rather than a baseline: it contains a `/` or ends in `.json`.
 pub fn is_file(argument: &str) -> bool {
     argument.contains('/') || argument.ends_with(ENDING)
 }
 
-/// Whether a baseline may be called so.
+/// Checks whether a baseline may have this name.
 ///
 /// # Errors
 /// [`Error::BadParameter`].
 pub fn check_name(name: &str) -> Result<()> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     let fits = (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(allowed);
-    // With a dot first it would be hidden, with this ending be taken for a file.
+    // A leading dot would hide the file, and this ending would make the name look like a file.
     if fits && !name.starts_with('.') && !name.ends_with(ENDING) {
         return Ok(());
     }
     Err(Error::BadParameter(format!(
-        "{name:?} is no name for a baseline: take 1 to {LONGEST_NAME} letters (a to z, A to Z), digits, '.', '_' and '-', \
-         with no '.' first and no {ENDING} last"
+        "{name:?} is not a valid baseline name: take 1 to {LONGEST_NAME} letters (a to z, A to Z), digits, '.', '_' \
+         and '-', with no '.' first and no {ENDING} last"
     )))
 }
 
@@ -211,7 +212,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// In `dir`, which need not exist yet.
+    /// A store in `dir`, which need not exist yet.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self { dir: dir.into() }
     }
@@ -226,10 +227,10 @@ impl Store {
         &self.dir
     }
 
-    /// The file of the baseline `name`, whether it exists or not.
+    /// The file of the baseline `name`, which need not exist.
     ///
     /// # Errors
-    /// [`Error::BadParameter`] for what is no name.
+    /// [`Error::BadParameter`] for an invalid name.
     pub fn path(&self, name: &str) -> Result<PathBuf> {
         check_name(name)?;
         Ok(self.dir.join(format!("{name}{ENDING}")))
@@ -255,10 +256,10 @@ impl Store {
         Ok(names)
     }
 
-    /// The file that an argument means: the one it names when [`is_file`], else that of a baseline.
+    /// The file that an argument refers to: the argument itself if [`is_file`], else the file of the baseline.
     ///
     /// # Errors
-    /// [`Error::BadParameter`] when there is no baseline of that name, with those that there are.
+    /// [`Error::BadParameter`] if there is no baseline of that name. The message lists the existing ones.
     pub fn find(&self, name_or_file: &str) -> Result<PathBuf> {
         if is_file(name_or_file) {
             return Ok(name_or_file.into());
@@ -268,18 +269,18 @@ impl Store {
             return Ok(path);
         }
         Err(Error::BadParameter(format!(
-            "no baseline {name_or_file} in {dir}{known}; `{save}` makes one of the newest run, and a file is named with its \
-             ending, as ./{name_or_file}{ENDING}",
+            "no baseline {name_or_file} in {dir}{known}; `{save}` makes one of the newest run, and a file is named \
+             with its ending, as ./{name_or_file}{ENDING}",
             save = hint::tool(&["baseline", "save", name_or_file]),
             dir = self.dir.shown(),
             known = suggest::among(name_or_file, &self.names()?)
         )))
     }
 
-    /// Removes the baselines `names`: all, or, when one of them does not exist, none.
+    /// Removes the baselines `names`. If one of them does not exist, none is removed.
     ///
     /// # Errors
-    /// [`Error::BadParameter`] for a name that there is not, [`Error::Io`].
+    /// [`Error::BadParameter`] for an unknown name, [`Error::Io`].
     pub fn remove(&self, names: &[String]) -> Result<()> {
         let mut paths = Vec::new();
         for name in names {
@@ -293,11 +294,11 @@ impl Store {
             .try_for_each(|path| std::fs::remove_file(path).map_err(Error::io(path)))
     }
 
-    /// Waits until no other process changes a baseline, for a minute at most, and keeps them waiting until the result is
-    /// dropped: two that add a run at once would lose one.
+    /// Locks the baselines, waiting at most one minute for another process. Dropping the result unlocks them. Without
+    /// the lock, two processes that add a run at the same time would lose one.
     ///
     /// # Errors
-    /// [`Error::Busy`] with the process that holds the lock all that time, [`Error::NoResults`] when it cannot be made.
+    /// [`Error::Busy`] with the process that holds the lock, [`Error::NoResults`] if the lock cannot be created.
     pub fn lock(&self) -> Result<std::fs::File> {
         atomic::make_folder(&self.dir)?;
         let path = self.dir.join(".lock");
@@ -379,14 +380,14 @@ mod tests {
                     name: "a b".into(),
                     ..good.clone()
                 },
-                "name: \"a b\" is no name",
+                "name: \"a b\" is not a valid baseline name",
             ),
             (
                 Baseline {
                     saved_at: "now".into(),
                     ..good.clone()
                 },
-                "saved_at: now is no RFC 3339 time",
+                "saved_at: now is not an RFC 3339 time",
             ),
         ];
         for (baseline, expected) in rows {

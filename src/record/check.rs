@@ -1,21 +1,22 @@
-//! Whether a record that was read can be what rkllm-bench wrote: what is stored beside the raw stamps must follow from
-//! them, so that another unit or a number changed by hand is found.
+//! Whether rkllm-bench can have written a record. Values stored beside the raw stamps must follow from them, which
+//! reveals another unit or a number changed by hand.
 
 use std::collections::HashSet;
 
-use super::read::Fault;
-use super::{ModelRecord, Parameters, PromptRecord, RunRecord, Sample, Status};
+use super::fault::Fault;
+use super::run_record::{ModelRecord, Parameters, PromptRecord, RunRecord, Sample, Status};
 use crate::base::foreign::is_active;
 use crate::base::number::Long as _;
 use crate::inference::{COLD, Inference, Phases};
 use crate::machine::sampler::Conditions;
 
-/// Duration beyond which a sample is refused, ns: 52 days, and the whole numbers that a float tells apart.
+/// Longest duration of a sample, ns: 52 days, within the integers that a float represents exactly.
 const MOST_NS: u64 = 1 << 52;
-/// How far a stored mean may be from that of the stamps, relative: the last digits of a float that went through JSON.
+/// Largest relative difference between a stored mean and that of the stamps: the last digits of a float may change in
+/// JSON.
 const ROUNDING: f64 = 1e-9;
 
-/// Most samples that are wanted of a prompt, and most warm-up inferences.
+/// Most samples of a prompt, and most warm-up inferences.
 pub(crate) const MOST_SAMPLES: usize = 1_000_000;
 /// Longest deadline, seconds: a day.
 const MOST_SECONDS: u64 = 24 * 60 * 60;
@@ -23,6 +24,18 @@ const MOST_SECONDS: u64 = 24 * 60 * 60;
 const MOST_CLIENTS: u16 = 1024;
 
 type Checked = Result<(), Fault>;
+
+impl RunRecord {
+    /// Checks that it can be compared with others; the error names the field that forbids it.
+    pub(crate) fn check_comparable(&self) -> Checked {
+        comparable(self)
+    }
+
+    /// Checks all rules of [`RunRecord::load`] on a record in memory.
+    pub(crate) fn check(&self) -> Checked {
+        self::record(self)
+    }
+}
 
 /// All laws of a record.
 pub(super) fn record(record: &RunRecord) -> Checked {
@@ -35,7 +48,10 @@ pub(super) fn record(record: &RunRecord) -> Checked {
     if let Some(git) = &record.git
         && !super::git::is_revision(&git.revision)
     {
-        let what = format!("{} is no commit's hash", crate::base::json::clip(&git.revision));
+        let what = format!(
+            "{} is not a commit's hash",
+            crate::base::json::clip(&git.revision)
+        );
         return Err(Fault::altered("git.revision", what));
     }
     parameters(&record.parameters)
@@ -44,7 +60,7 @@ pub(super) fn record(record: &RunRecord) -> Checked {
     each("models", &record.models, model)
 }
 
-/// Whether a run can have been made with these: the field that is out of its range, and what is wrong with it.
+/// Checks the ranges of parameters. The error has the field and what is wrong with it.
 pub(crate) fn parameters(parameters: &Parameters) -> Result<(), (&'static str, String)> {
     let within = |field, value: u64, least: u64, most: u64| {
         if (least..=most).contains(&value) {
@@ -69,13 +85,13 @@ pub(crate) fn parameters(parameters: &Parameters) -> Result<(), (&'static str, S
     )
 }
 
-/// Whether a record can be compared with others: it came to its end, and something was measured.
+/// Checks that a record can be compared with others: it is complete, and something was measured.
 pub(super) fn comparable(record: &RunRecord) -> Checked {
     let word = match record.status {
         Status::Complete => None,
-        Status::Running => Some("running: it is under way, or was killed"),
+        Status::Running => Some("running: it is in progress, or was killed"),
         Status::Stopped => Some("stopped: it was ended by a signal"),
-        Status::Changed => Some("changed: a model's file became another one while it was measured"),
+        Status::Changed => Some("changed: a model's file changed while it was measured"),
     };
     if let Some(word) = word {
         return Err(Fault::at(
@@ -110,17 +126,20 @@ pub(crate) fn time(field: &str, text: &str) -> Checked {
         Ok(_) => Ok(()),
         Err(error) => Err(Fault::altered(
             field,
-            format!("{} is no RFC 3339 time: {error}", crate::base::json::clip(text)),
+            format!(
+                "{} is not an RFC 3339 time: {error}",
+                crate::base::json::clip(text)
+            ),
         )),
     }
 }
 
-/// What the user calls a run: one line for headings and cells of tables.
+/// Checks the user's label for a run: one line for headings and table cells.
 pub(crate) fn label(text: &str) -> Result<String, String> {
     const MOST: usize = 100;
     let count = text.chars().count();
     if text.trim().is_empty() {
-        Err("it is empty: write what tells this run apart, or leave it out".into())
+        Err("it is empty: write what identifies this run, or leave it out".into())
     } else if count > MOST {
         Err(format!("it has {count} characters: at most {MOST} are taken"))
     } else if let Some(c) = text.chars().find(|c| is_active(*c)) {
@@ -130,7 +149,7 @@ pub(crate) fn label(text: &str) -> Result<String, String> {
     }
 }
 
-/// A name that is shown and that things are told apart by.
+/// A name that is shown and that identifies something.
 fn named(field: &str, name: &str) -> Checked {
     if name.is_empty() || name.contains(is_active) {
         return Err(Fault::altered(
@@ -212,7 +231,10 @@ fn conditions_of(conditions: &Conditions) -> Checked {
     ];
     for (field, share) in shares {
         if let Some(percent) = share.filter(|percent| *percent < 0.0 || !percent.is_finite()) {
-            return Err(Fault::altered(field, format!("{percent} % is no share of time")));
+            return Err(Fault::altered(
+                field,
+                format!("{percent} % is not a share of time"),
+            ));
         }
     }
     each("clocks", &conditions.clocks, |clock| {
@@ -224,7 +246,7 @@ fn conditions_of(conditions: &Conditions) -> Checked {
     })
 }
 
-/// The phases that the stamps give.
+/// The phases computed from the stamps.
 fn stamped(inference: &Inference) -> Result<Phases, Fault> {
     let backwards = |field: &str| Fault::altered(field, "the stamps run backwards, or there is none");
     let phases = inference.phases().ok_or_else(|| backwards("tokens"))?;
@@ -260,14 +282,14 @@ fn statistics(inference: &Inference) -> Checked {
         if !ms.is_finite() || ms < 0.0 {
             return Err(Fault::altered(
                 field,
-                format!("{ms} ms is no time, and the ledger rejects such an inference"),
+                format!("{ms} ms is not a time, and the ledger rejects such an inference"),
             ));
         }
     }
     Ok(())
 }
 
-/// The stored phases must be those of the stamps.
+/// Checks that the stored phases are those of the stamps.
 fn phases(stored: &Phases, stamped: &Phases) -> Checked {
     if let Some(ns) = stored
         .decode_ns_per_token

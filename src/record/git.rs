@@ -1,7 +1,7 @@
 //! The commit of a package's checkout.
 //!
-//! By the program `git` rather than a library: the libraries that can tell whether a work tree is clean are larger
-//! than all of this crate, and a checkout is there because somebody has git.
+//! It calls the program `git`. Libraries that check whether a work tree is clean are larger than this whole crate, and
+//! a machine with a checkout usually has git.
 
 use std::io::Read as _;
 use std::os::unix::process::CommandExt as _;
@@ -17,11 +17,11 @@ use crate::base::child::ended_within;
 use crate::base::signals;
 use crate::base::wait::received;
 
-/// Time that git may take. A work tree on a slow card is read in less; one on a lost network drive is never.
+/// Time limit for git. A work tree on a slow card is read faster than this. One on a lost network drive never is.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Variables that name another repository, or other parts of one: git sets them for its hooks, and they would be
-/// obeyed before the folder (`git rev-parse --local-env-vars`).
+/// Variables that select another repository or parts of one (`git rev-parse --local-env-vars`). Git sets them for its
+/// hooks, and they take precedence over the folder.
 const OF_ANOTHER_REPOSITORY: [&str; 12] = [
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR",
@@ -37,7 +37,7 @@ const OF_ANOTHER_REPOSITORY: [&str; 12] = [
     "GIT_WORK_TREE",
 ];
 
-/// A commit, and whether the work tree was as it says.
+/// A commit, and whether the work tree matched it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Git {
     /// Hash of the commit that was checked out, hexadecimal.
@@ -47,8 +47,8 @@ pub struct Git {
 }
 
 impl Git {
-    /// Of the work tree that `folder` is in. Absent without git or a repository, before the first commit, and where
-    /// git takes longer than five seconds or refuses (a checkout of another user).
+    /// The commit of the work tree that contains `folder`. Absent without git, without a repository or before the first
+    /// commit. Also absent if git takes longer than five seconds or refuses, as in another user's checkout.
     pub fn of_work_tree(folder: &Path) -> Option<Self> {
         Self::asked_of("git", folder, DEADLINE)
     }
@@ -59,25 +59,25 @@ impl Git {
             command.env_remove(variable);
         }
         command
-            // A monitor would be a program of the repository's choice, and may stay.
+            // The repository chooses the monitor program, which may keep running.
             .args(["-c", "core.fsmonitor=false"])
             .args(["status", "--porcelain=v2", "--branch", "--untracked-files=no"])
             .current_dir(folder)
-            // Reads alone: no index is refreshed beside a build that may use it.
+            // Only read: do not refresh an index that a build may use at the same time.
             .env("GIT_OPTIONAL_LOCKS", "0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
-            // Of its own, to be ended with all that it started.
+            // Its own group, so that it can be killed with all its children.
             .process_group(0);
         let mut child = command.spawn().ok()?;
         let text = output_within(&mut child, deadline);
-        // It may live on without its output.
+        // It may keep running after it closed its output.
         let status = text
             .as_ref()
             .and_then(|_| ended_within(&mut child, deadline, signals::is_stopped));
         if status.is_none() {
-            // Not waited for: a process that waits for a lost drive does not end.
+            // Do not wait for it: a process blocked on a lost drive does not end.
             let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw)?;
             let _ = kill_process_group(group, Signal::KILL);
         }
@@ -97,7 +97,7 @@ impl Git {
         })
     }
 
-    /// For people: the first twelve digits, which are enough for every repository, and whether files differed.
+    /// For people: the first twelve digits, enough for any repository, and whether files differed.
     pub fn short(&self) -> String {
         let short: String = self.revision.chars().take(12).collect();
         if self.clean {
@@ -114,11 +114,11 @@ pub(super) fn is_revision(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(is_digit)
 }
 
-/// All that a child prints until it closes its stdout; absent where that takes longer, or is no text.
+/// All output of a child until it closes stdout. Absent if that takes longer than `deadline`.
 fn output_within(child: &mut Child, deadline: Duration) -> Option<String> {
     let mut stdout = child.stdout.take()?;
     let (sender, text) = channel();
-    // Left behind where the deadline passes; it ends with the pipe.
+    // After the deadline this thread is left running. It ends when the pipe closes.
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
         let read = stdout.read_to_end(&mut bytes);

@@ -1,7 +1,8 @@
-//! A record's file while the run goes on: the record as it began, then a line of JSON for each step.
+//! A record's file during the run: the initial record, then a line of JSON for each step.
 //!
-//! To write the whole record after each inference would write the square of its size. A line that was cut off, as by `kill -9`,
-//! has no end and is left out: that is one inference at most. At its end the run writes the whole record in place of the file.
+//! Writing the whole record after each inference would write the square of its size. A line cut off by `kill -9` has no
+//! line end and is ignored, which costs at most one inference. At the end, the run replaces the file with the whole
+//! record.
 
 use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
@@ -10,24 +11,25 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::read::{Fault, parsed};
-use super::{ModelRecord, PromptRecord, Rejected, RunRecord, Sample, Status};
+use super::fault::Fault;
+use super::parse::parsed;
+use super::run_record::{ModelRecord, PromptRecord, Rejected, RunRecord, Sample, Status};
 use crate::base::error::{Error, Result};
 use crate::base::json::Object;
 use crate::base::number::Long as _;
 use crate::inference::Failure;
 
-/// What a line begins with.
+/// Start of each line.
 const MARK: &[u8] = br#"{"journal":"#;
 
-/// A line behind the record.
+/// A line after the record.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line<'a> {
     journal: Step<'a>,
 }
 
-/// What has become of the record since the line before.
+/// What changed in the record since the previous line.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Step<'a> {
@@ -39,7 +41,7 @@ enum Step<'a> {
     Prompt(Taken<'a>),
 }
 
-/// What was taken of a prompt.
+/// New results of a prompt.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Taken<'a> {
@@ -54,7 +56,7 @@ struct Taken<'a> {
 }
 
 impl<'a> Taken<'a> {
-    /// What `record` has more than was `written`; absent where that is nothing.
+    /// What `record` has in addition to what was `written`. Absent if nothing.
     fn since(written: Counts, record: &'a PromptRecord, model: usize, prompt: usize) -> Option<Self> {
         let taken = Self {
             model,
@@ -79,7 +81,7 @@ impl<'a> Taken<'a> {
     }
 }
 
-/// How much of a prompt is written.
+/// How much of a prompt has been written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Counts {
     warm_up: usize,
@@ -101,18 +103,18 @@ impl Counts {
     }
 }
 
-/// Writes what is new in a record behind the record in its file.
+/// Appends what is new in a record to its file.
 #[derive(Debug)]
 pub(crate) struct Journal {
     file: File,
-    /// Where the last whole line ends.
+    /// End of the last whole line.
     end: u64,
-    /// What is written of each model and its prompts.
+    /// What has been written of each model and its prompts.
     written: Vec<(ModelRecord, Vec<Counts>)>,
 }
 
 impl Journal {
-    /// Saves `record`, and goes on behind it.
+    /// Saves `record` and opens its file for appending.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -134,7 +136,8 @@ impl Journal {
         })
     }
 
-    /// Writes what is new. It is not synced: an inference may be made right after it. After a failure the next call tries again.
+    /// Writes what is new, without a sync, since the next inference may start right away. After a failure the next call
+    /// tries again.
     ///
     /// # Errors
     /// [`std::io::Error`].
@@ -157,7 +160,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Writes one line, and leaves no part of one.
+    /// Writes one line, or nothing.
     fn write(&mut self, step: Step) -> std::io::Result<()> {
         let mut line = serde_json::to_vec(&Line { journal: step })?;
         line.push(b'\n');
@@ -187,7 +190,7 @@ fn head(model: &ModelRecord) -> ModelRecord {
     }
 }
 
-/// The record in a file, and the whole lines behind it.
+/// Splits a file into its record and the whole lines after it.
 pub(super) fn split(mut bytes: Vec<u8>) -> (Vec<u8>, Vec<u8>) {
     let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
         return (bytes, Vec::new());

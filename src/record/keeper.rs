@@ -1,4 +1,4 @@
-//! The file of the record of a run that is under way, and what becomes of it when the run is stopped.
+//! The record file of a run in progress, and what happens to it if the run is stopped.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -9,11 +9,11 @@ use crate::base::signals::LastWords;
 use crate::inputs::hint;
 use crate::record::{Journal, RunRecord, Status};
 
-/// Held while a record is written. True once the program is being ended after a signal: a run that is still at work
-/// must not write over the last state.
+/// Locked while a record is written. True once a signal is ending the program: a run still at work must not overwrite
+/// the final state.
 static IS_ENDED: Mutex<bool> = Mutex::new(false);
 
-/// Keeps a record in its file, and has it say `stopped` there where the program does not come to say so itself.
+/// Keeps a record in its file. Marks it as `stopped` if a signal ends the program first.
 #[derive(Debug)]
 pub(crate) struct Keeper {
     path: PathBuf,
@@ -23,7 +23,7 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Of a run whose record goes to `path`.
+    /// A keeper of the record at `path`.
     pub(crate) fn new(path: PathBuf) -> Self {
         let of_words = path.clone();
         Self {
@@ -37,7 +37,7 @@ impl Keeper {
         &self.path
     }
 
-    /// Writes the whole record, so that it stays: at the start and at the end.
+    /// Writes the whole record. Used at the start and at the end of a run.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -65,7 +65,7 @@ impl Keeper {
     }
 }
 
-/// What is said of a run that was stopped before its end.
+/// The message about a run that was stopped early.
 pub(crate) fn stopped(path: &Path) -> String {
     format!(
         "\nstopped; what was recorded is in {path}, and `{report}` shows it",
@@ -74,7 +74,7 @@ pub(crate) fn stopped(path: &Path) -> String {
     )
 }
 
-/// What is said of a run that was stopped after its last sample.
+/// The message about a run that was stopped after its last sample.
 pub(crate) fn stopped_after(path: &Path) -> String {
     format!(
         "\nstopped after the measurement; the record is complete: {}",
@@ -82,7 +82,7 @@ pub(crate) fn stopped_after(path: &Path) -> String {
     )
 }
 
-/// Marks the record in the file as stopped, unless it is at its end, and says where it is.
+/// Marks the record in the file as stopped unless it is complete, and returns a message with its path.
 fn end_as_stopped(path: &Path) -> String {
     *IS_ENDED.lock().unwrap_or_else(PoisonError::into_inner) = true;
     if !path.exists() {

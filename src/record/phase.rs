@@ -12,12 +12,12 @@ pub const MIN_SAMPLES: usize = 10;
 /// Samples of a run with `--quick`: criterion's quick mode looks at two, of one and of two iterations.
 pub const QUICK_SAMPLES: usize = 2;
 
-/// What is measured of an inference.
+/// A phase of an inference that is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// The prompt's tokens.
+    /// Computing the prompt's tokens.
     Prefill,
-    /// To the first token.
+    /// Time to the first token.
     Ttft,
     /// Each token after the first.
     Decode,
@@ -26,7 +26,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// All, in the order in which they take place, the whole last.
+    /// All phases in the order in which they happen, then the total.
     pub const ALL: [Self; 4] = [Self::Ttft, Self::Prefill, Self::Decode, Self::Total];
 
     /// Its name in identifiers.
@@ -50,7 +50,7 @@ impl Phase {
         }
     }
 
-    /// Tokens that one duration stands for, where a rate makes sense.
+    /// Number of tokens in one duration, for phases where a rate makes sense.
     pub(crate) fn tokens(self, prompt: &PromptRecord) -> Option<u64> {
         match self {
             Self::Prefill => prompt.prompt_tokens.map(u64::from),
@@ -69,11 +69,11 @@ pub fn identifier(model: &str, suite: &str, phase: Phase, prompt: &str) -> Strin
     format!("{model}/{suite}/{}/{prompt}", phase.name())
 }
 
-/// The phases that are benchmarks of their own, as far as that is known before the first sample.
+/// The phases that get a benchmark each, as far as known before the first sample.
 ///
-/// With the runtime in the same process nothing lies between the call and prefill, so prefill and TTFT are one duration
-/// and one benchmark, [`Phase::Prefill`]. [`Phase::Ttft`] is one where prefill is another duration (a server gives its own) or
-/// unknown (runtimes before 1.2.1 give no statistics).
+/// With the runtime in the same process, nothing happens between the call and prefill. Prefill and TTFT are then the
+/// same duration and one benchmark, [`Phase::Prefill`]. [`Phase::Ttft`] has its own benchmark if prefill is another
+/// duration or unknown: a server reports its own, and runtimes before 1.2.1 report no statistics.
 pub(crate) fn planned_phases(parameters: &Parameters, abilities: Abilities) -> Vec<Phase> {
     let lacking = match &parameters.server {
         Some(_) => None,
@@ -85,14 +85,14 @@ pub(crate) fn planned_phases(parameters: &Parameters, abilities: Abilities) -> V
     phases
 }
 
-/// Those of a prompt's samples; the planned ones before the first sample.
+/// The phases that a prompt's samples have; before the first sample, the planned ones.
 pub fn phases(parameters: &Parameters, prompt: &PromptRecord) -> Vec<Phase> {
     let prefill_is_ttft = parameters.server.is_none() && is_replayed(Phase::Prefill, prompt);
     let is_one = |phase: &Phase| !(*phase == Phase::Ttft && prefill_is_ttft) && is_replayed(*phase, prompt);
     Phase::ALL.into_iter().filter(is_one).collect()
 }
 
-/// Whether a phase took place in each of a prompt's samples, so that criterion is given it.
+/// Whether every sample of a prompt has the phase, so that criterion gets it.
 fn is_replayed(phase: Phase, prompt: &PromptRecord) -> bool {
     durations(phase, prompt).len() == prompt.samples.len()
 }
@@ -135,7 +135,7 @@ mod tests {
             concurrency: None,
         });
         assert_eq!(names(&record), ["ttft", "prefill", "decode", "total"]);
-        // A stream of which nobody knows where its first token was.
+        // A stream whose first token has no known time.
         for sample in &mut record.models[0].prompts[0].samples {
             sample.phases.ttft_ns = None;
         }

@@ -1,6 +1,5 @@
-//! How a record's file is read: bytes, then JSON without keys given twice, then the structs. Each fault names its field.
+//! Reads a record's file: bytes, then JSON without duplicate keys, then structs. Each fault names its field.
 
-use std::fmt;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -8,81 +7,26 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{OLDEST_VERSION, RunRecord, SCHEMA_VERSION, journal};
-use crate::base::error::Error;
+use super::fault::{ALTERED, Fault, WHERE_RECORDS_ARE};
+use super::parse::parsed;
+use super::run_record::{OLDEST_VERSION, RunRecord, SCHEMA_VERSION};
+use super::{check, journal};
+use crate::base::error::Result as Loading;
 use crate::base::json::{Object, Walk, clip};
 
-/// Size beyond which a file is refused unread: ten runs of the largest suite have a tenth of it.
+/// Largest file that is read. Ten runs of the largest suite take a tenth of it.
 const MOST_BYTES: u64 = 1 << 30;
-const WHERE_RECORDS_ARE: &str =
-    "run records are the files that `cargo bench` leaves in rkllm-bench/runs in cargo's target folder";
-const ALTERED: &str = "the file is not as rkllm-bench wrote it: take the original, or measure again";
-
-/// What is wrong with a file, and in which field.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Fault {
-    /// The field, as `models[0].prompts[2].id`; empty for the whole file.
-    pub(crate) field: String,
-    /// What is wrong and what to do.
-    pub(crate) reason: String,
-}
-
-impl Fault {
-    /// Of a field.
-    pub(crate) fn at(field: impl Into<String>, reason: impl Into<String>) -> Self {
-        let (field, reason) = (field.into(), reason.into());
-        Self { field, reason }
-    }
-
-    /// Of the whole file.
-    pub(crate) fn whole(reason: impl Into<String>) -> Self {
-        Self::at("", reason)
-    }
-
-    /// Of a field whose value rkllm-bench cannot have written.
-    pub(crate) fn altered(field: impl Into<String>, what: impl fmt::Display) -> Self {
-        Self::at(field, format!("{what}; {ALTERED}"))
-    }
-
-    /// The same in a document of which this one is the part `outer`.
-    pub(crate) fn within(self, outer: &str) -> Self {
-        let field = match (self.field.is_empty(), self.field.starts_with('[')) {
-            (true, _) => outer.to_owned(),
-            (false, true) => format!("{outer}{}", self.field),
-            (false, false) => format!("{outer}.{}", self.field),
-        };
-        Self { field, ..self }
-    }
-
-    /// As an error about the run record at `path`.
-    pub(crate) fn of_record(&self, path: &Path) -> Error {
-        Error::Record {
-            path: path.to_owned(),
-            reason: self.to_string(),
-        }
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.field.is_empty() {
-            write!(f, "{}: ", clip(&self.field))?;
-        }
-        f.write_str(&self.reason)
-    }
-}
-
-/// A JSON file that was read, and what tells which kind and version it is of. The rest becomes structs by [`typed`],
-/// straight from the text: a tree of all values in between takes ten times the memory.
+/// A JSON file that was read, with the header that has its kind and version. [`typed`] makes structs directly from the
+/// text, since a tree of JSON values takes ten times the memory.
 #[derive(Debug)]
 pub(crate) struct Document {
     text: String,
-    /// The lines behind it, of a run record that was being written.
+    /// Lines after the JSON of a run record that was being written.
     journal: String,
     pub(crate) header: Header,
 }
 
-/// The fields by which a document is told; of any type, since any file can be named.
+/// The fields that identify a document. Their types are open, since a user can name any file.
 #[derive(Debug, Deserialize)]
 #[serde(expecting = "an object")]
 pub(crate) struct Header {
@@ -95,18 +39,18 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// What the document says that it is; a run record says nothing.
+    /// The document's kind. A run record has none.
     pub(crate) fn kind(&self) -> Option<&str> {
         self.kind.as_ref().and_then(Value::as_str)
     }
 
-    /// Whether it has a run's name, as a run record does.
+    /// Whether it has the name of a run, as a run record does.
     pub(crate) fn is_of_run(&self) -> bool {
         self.run_id.is_some()
     }
 
-    /// The version of the document's shape must be `known`, the one that this rkllm-bench reads and writes; and that of
-    /// each run in it one that is read, which is asked before the run's fields, since another version may have renamed them.
+    /// Checks versions. The document's must be `known`, and each run's must be one that this rkllm-bench reads. This
+    /// comes before reading the fields, since another version may have renamed them.
     pub(crate) fn check_versions(&self, known: u32) -> Result<(), Fault> {
         self.check_version(known, known)?;
         for (index, run) in self.runs.iter().enumerate() {
@@ -136,8 +80,8 @@ impl Header {
         Err(Fault::at(
             field,
             format!(
-                "it has version {version}, {age} than {known}, which rkllm-bench {ours} reads: use the rkllm-bench that wrote \
-                 it{writer}, or measure again",
+                "it has version {version}, {age} than {known}, which rkllm-bench {ours} reads: use the rkllm-bench \
+                 that wrote it{writer}, or measure again",
                 ours = env!("CARGO_PKG_VERSION"),
                 writer = writer.map_or_else(String::new, |writer| format!(" ({})", clip(writer)))
             ),
@@ -173,7 +117,7 @@ pub(crate) fn document(path: &Path) -> Result<Document, Fault> {
         Ok(_) => Err(Fault::whole(format!(
             "lines of a run behind what is no run; {ALTERED}"
         ))),
-        // A header skips most of the text without a note of where it is.
+        // Parsing a header skips most of the text, so its errors have no field.
         Err(fault) => Err(match parsed::<Walk>(&text) {
             Err(placed) => placed,
             Ok(Walk) if text.trim_start().starts_with('{') => fault,
@@ -182,20 +126,9 @@ pub(crate) fn document(path: &Path) -> Result<Document, Fault> {
     }
 }
 
-/// A value out of a text that holds nothing else.
-pub(super) fn parsed<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Fault> {
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = serde_path_to_error::deserialize(&mut deserializer)
-        .map_err(|error| unusable(&field_of(error.path()), error.inner()))?;
-    deserializer
-        .end()
-        .map_err(|error| Fault::whole(format!("more than one JSON document: {error}; {ALTERED}")))?;
-    Ok(value)
-}
-
 fn bytes_of(path: &Path) -> Result<Vec<u8>, Fault> {
     let unreadable = |error: std::io::Error| Fault::whole(format!("cannot be read: {error}"));
-    // Before it is opened: to open a pipe waits for a writer.
+    // Check before opening: opening a pipe would wait for a writer.
     let metadata = std::fs::metadata(path).map_err(unreadable)?;
     if metadata.is_dir() {
         return Err(Fault::whole("a folder: name a file in it"));
@@ -210,37 +143,11 @@ fn bytes_of(path: &Path) -> Result<Vec<u8>, Fault> {
         )));
     }
     let mut bytes = Vec::new();
-    // The size above is a promise that a growing file does not keep; what is beyond it is no JSON that ends.
+    // A file may grow after the size check. JSON cut off here does not parse.
     File::open(path)
         .and_then(|file| file.take(MOST_BYTES).read_to_end(&mut bytes))
         .map_err(unreadable)?;
     Ok(bytes)
-}
-
-fn unusable(field: &str, error: &serde_json::Error) -> Fault {
-    let why = clip(&error.to_string());
-    if error.is_eof() {
-        return Fault::at(
-            field,
-            format!("the file ends in the middle ({why}): copy it anew, or measure again"),
-        );
-    }
-    if error.is_data() {
-        return Fault::altered(field, why);
-    }
-    if field.is_empty() {
-        return Fault::whole(format!("not JSON ({why}); {WHERE_RECORDS_ARE}"));
-    }
-    Fault::altered(
-        field,
-        format!("not JSON ({why}), which has no NaN and no infinity, and numbers up to 1e308"),
-    )
-}
-
-/// A path as it is shown: up to the last segment that is known, and that of the whole document is empty.
-fn field_of(path: &serde_path_to_error::Path) -> String {
-    let path = path.to_string();
-    path.trim_end_matches(['?', '.']).to_owned()
 }
 
 /// The structs of a document.
@@ -256,8 +163,31 @@ pub(crate) fn record(document: &Document) -> Result<RunRecord, Fault> {
     document.header.check_version(OLDEST_VERSION, SCHEMA_VERSION)?;
     let mut record: RunRecord = typed(document)?;
     journal::replay(&mut record, &document.journal)?;
-    super::check::record(&record)?;
+    check::record(&record)?;
     Ok(record)
+}
+
+impl RunRecord {
+    /// Reads a record, complete or not. Refuses what rkllm-bench cannot have written: another shape or version, or
+    /// stored phases that do not follow from their inference's stamps.
+    ///
+    /// # Errors
+    /// [`Error::Record`](crate::Error::Record) with the field and what to do.
+    pub fn load(path: &Path) -> Loading<Self> {
+        document(path)
+            .and_then(|document| self::record(&document))
+            .map_err(|fault| fault.of_record(path))
+    }
+
+    /// Reads a record for a comparison: a complete run with at least one sample.
+    ///
+    /// # Errors
+    /// As [`RunRecord::load`], and [`Error::Record`](crate::Error::Record) with the status of an incomplete run.
+    pub fn load_complete(path: &Path) -> Loading<Self> {
+        let record = Self::load(path)?;
+        record.check_comparable().map_err(|fault| fault.of_record(path))?;
+        Ok(record)
+    }
 }
 
 #[cfg(test)]
@@ -438,18 +368,22 @@ mod tests {
             ("inference.tokens[1].at_ns", json!(1), "the stamps run backwards"),
             ("inference.return_ns", json!(2_000), "the stamps run backwards"),
             ("inference.return_ns", json!(u64::MAX), "no call takes longer"),
-            ("inference.stats.prefill_time_ms", json!(-1.0), "-1 ms is no time"),
+            (
+                "inference.stats.prefill_time_ms",
+                json!(-1.0),
+                "-1 ms is not a time",
+            ),
             (
                 "inference.stats.generate_time_ms",
                 json!("NaN"),
-                "NaN ms is no time",
+                "NaN ms is not a time",
             ),
         ];
         let rows = rows.map(|(field, value, part)| (format!("{SAMPLE}.{field}"), value, part));
         let more = [
             ("run_id", json!(""), "empty"),
             ("suite.name", json!("a\u{1b}[2J"), "control characters"),
-            ("started_at", json!("yesterday"), "no RFC 3339 time"),
+            ("started_at", json!("yesterday"), "not an RFC 3339 time"),
             ("status", json!("done"), "done"),
             (
                 "models[0].prompts[0].checks",
@@ -571,7 +505,7 @@ mod tests {
             (
                 "idle_percent",
                 json!(-1.0),
-                "conditions.idle_percent: -1 % is no share",
+                "conditions.idle_percent: -1 % is not a share",
             ),
             (
                 "clocks/0/min_hz",

@@ -1,4 +1,4 @@
-//! The folder of run records: what is in it, and which of its runs can be compared.
+//! The folder of run records: its contents, and which runs can be compared.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::inputs::hint;
 use crate::record::phase::MIN_SAMPLES;
 use crate::record::{Purpose, RunRecord, Status};
 
-/// Why a run is not taken unless it is named.
+/// Why a comparison takes a run only if it is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Unfit {
     Quick,
@@ -27,7 +27,7 @@ pub(crate) enum Unfit {
 }
 
 impl Unfit {
-    /// Why `run` is not taken; absent: it can be compared.
+    /// Why `run` is not taken. Absent: it can be compared.
     pub(crate) fn of(run: &RunRecord) -> Option<Self> {
         let by_purpose = match run.purpose {
             Purpose::Measure => None,
@@ -47,7 +47,7 @@ impl Unfit {
     }
 }
 
-/// Behind a number of runs.
+/// Follows a number of runs.
 impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -64,7 +64,7 @@ impl fmt::Display for Unfit {
     }
 }
 
-/// The files in a folder, except hidden ones, which are being written.
+/// The files in a folder, except hidden ones: these are being written.
 pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -96,7 +96,7 @@ pub(crate) struct Entry {
     pub(crate) samples: usize,
     pub(crate) status: Status,
     pub(crate) filter: Option<String>,
-    /// Why no comparison takes it; absent: it is taken.
+    /// Why no comparison takes it. Absent: it is taken.
     pub(crate) unfit: Option<Unfit>,
 }
 
@@ -106,7 +106,7 @@ impl Entry {
         Self {
             path: path.to_owned(),
             run_id: run.run_id.clone(),
-            // A record whose time is none is not loaded.
+            // Loading refuses a record with an invalid time.
             started_at: run.started_at.parse().unwrap_or_default(),
             suite: run.suite.name.clone(),
             models: run.models.iter().map(|model| model.name.clone()).collect(),
@@ -117,18 +117,18 @@ impl Entry {
         }
     }
 
-    /// The end of the run's name, which suffices where no two runs share it.
+    /// The end of the run's name, which is enough if it is unique.
     pub(crate) fn short_id(&self) -> &str {
         self.run_id.rsplit('-').next().unwrap_or_default()
     }
 
-    /// What runs of one kind have in common.
+    /// What makes two runs the same kind.
     pub(crate) fn subject(&self) -> (&str, &[String]) {
         (&self.suite, &self.models)
     }
 }
 
-/// The records in a folder, the newest first. A file that is none is said on stderr.
+/// The records in a folder, newest first. Files that are not records are reported on stderr.
 pub(crate) fn entries(folder: &Path) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for path in files(folder)? {
@@ -141,7 +141,7 @@ pub(crate) fn entries(folder: &Path) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// The record that an argument means: its name, the end of it, or its file.
+/// The record that an argument refers to by its name, the end of its name, or its file.
 pub(crate) fn find<'a>(entries: &'a [Entry], argument: &str) -> Result<&'a Entry> {
     let is_meant = |entry: &&Entry| {
         let file = entry.path.file_name().is_some_and(|name| name == argument);

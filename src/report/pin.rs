@@ -6,6 +6,7 @@ use std::path::Path;
 use super::words::{counted, plain};
 use crate::base::foreign::Shown as _;
 use crate::inputs::hint;
+use crate::machine::board::mhz;
 use crate::machine::pin::apply::Held;
 use crate::machine::pin::plan::{Missing, Plan};
 
@@ -68,10 +69,6 @@ pub(crate) fn given_back(faults: &[String], state: &Path) -> String {
         hint::tool_as_root(&["unpin"])
     );
     text
-}
-
-fn mhz(hz: u64) -> String {
-    format!("{} MHz", hz / 1_000_000)
 }
 
 #[cfg(test)]

@@ -115,10 +115,11 @@ fn checks_as_text(checks: &[Check], width: u16) -> String {
 fn check(check: &Check) -> String {
     let command = check
         .command
-        .map_or_else(String::new, |command| format!("\n{}", whole(command)));
+        .as_ref()
+        .map_or_else(String::new, |command| format!("\n{}", whole(&plain(command))));
     format!(
         "{}: {}; {}{command}",
-        check.item,
+        plain(&check.item),
         check.state.name(),
         plain(&check.found)
     )
@@ -156,10 +157,11 @@ fn finding_as_markdown(finding: &Finding) -> String {
 fn check_as_markdown(check: &Check) -> String {
     let command = check
         .command
+        .as_ref()
         .map_or_else(String::new, |command| format!(": {}", code(command)));
     format!(
         "{}: **{}**; {}{command}",
-        check.item,
+        prose(&check.item),
         check.state.name(),
         prose(&check.found)
     )

@@ -1,4 +1,4 @@
-//! Loads a model, runs a suite of its own, and reads the results.
+//! Loads a model, runs its own suite, and reads the results.
 //!
 //!     cargo run --release -- [MODEL]      a model file, or builtin:tiny
 
@@ -8,7 +8,7 @@ use rkllm_bench::prompts::Suite;
 use rkllm_bench::{Figures, Run, engine, models};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // This program is its own worker: the runtime runs in another process, and a crash of it costs one sample.
+    // This program is its own worker. The runtime runs in another process, so that a crash costs only one sample.
     if engine::serve_if_worker().is_some() {
         return Ok(());
     }

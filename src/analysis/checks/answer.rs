@@ -6,21 +6,21 @@ use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
 
 use crate::analysis::thinking;
 
-/// One text that a model gave, once for all samples that gave it.
+/// A text that a model gave, once for all samples with this text.
 #[derive(Debug)]
 pub(super) struct Answer {
-    /// All of it, what was thought included.
+    /// The whole text, including the thought.
     pub(super) whole: String,
-    /// What was said: behind the thoughts, lines ended by `\n`, without white space at both ends.
+    /// The text after the thought, with `\n` line ends and trimmed.
     pub(super) said: String,
 }
 
 /// A fenced code block.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Block {
-    /// The first word behind the fence, in small letters; often empty.
+    /// The first word after the fence, in lower case; often empty.
     pub(super) language: String,
-    /// The lines between the fences, or up to the answer's end where the second is missing.
+    /// The lines between the fences, or up to the answer's end if the second fence is missing.
     pub(super) code: String,
 }
 
@@ -32,7 +32,7 @@ impl Answer {
         }
     }
 
-    /// The answers among `texts`, in the order of their first, each with how often it was given.
+    /// The distinct answers among `texts` in order of first appearance, each with its count.
     pub(super) fn distinct(texts: &[&str]) -> Vec<(Self, usize)> {
         let mut places = HashMap::new();
         let mut answers: Vec<(Self, usize)> = Vec::new();
@@ -46,9 +46,9 @@ impl Answer {
         answers
     }
 
-    /// Its fenced code blocks, as Markdown has them.
+    /// Its fenced code blocks, as in Markdown.
     pub(super) fn blocks(&self) -> Vec<Block> {
-        // Most answers have none, and need not be parsed to know it.
+        // Skip parsing for the many answers without a block.
         if !self.said.contains("```") && !self.said.contains("~~~") {
             return Vec::new();
         }
@@ -77,7 +77,7 @@ impl Answer {
     }
 }
 
-/// The first `most` characters of `text` in quotation marks, with what a terminal would act on escaped.
+/// The first `most` characters of `text` in quotation marks, with control characters escaped.
 pub(super) fn quoted(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{:?}…", &text[..end]),

@@ -1,6 +1,6 @@
-//! The check that needs no entry wherever answers may end by themselves: that they did.
+//! The built-in check `not truncated`, for suites whose answers may end before the limit.
 
-use super::{Outcome, summed_up};
+use super::outcome::{Outcome, summed_up};
 use crate::base::number::Size as _;
 use crate::inference::{End, Finish};
 use crate::record::ledger::Mark;
@@ -14,12 +14,10 @@ pub(super) fn outcome(prompt: &PromptRecord) -> Outcome {
             let count = sample.inference.token_count().tokens;
             let tokens = count.map_or_else(|| "an unknown number of".into(), |count| count.to_string());
             let finding = if is_cut(sample, prompt.max_new_tokens) {
-                Err(format!(
-                    "cut off after {tokens} tokens, the most that were asked for"
-                ))
+                Err(format!("cut off after {tokens} tokens, the requested limit"))
             } else if sample.inference.finish == Finish::Finished {
                 Ok(format!(
-                    "ended by itself after {tokens} of at most {} tokens",
+                    "ended after {tokens} of at most {} tokens",
                     prompt.max_new_tokens
                 ))
             } else {
@@ -33,7 +31,7 @@ pub(super) fn outcome(prompt: &PromptRecord) -> Outcome {
     summed_up("not truncated".into(), &findings)
 }
 
-/// Whether the limit ended the answer. One that was done with its last token cannot be told from it.
+/// Whether the limit ended the answer. An answer that finished exactly at the limit looks the same.
 fn is_cut(sample: &Sample, limit: u32) -> bool {
     let marked = sample
         .marks
@@ -42,7 +40,7 @@ fn is_cut(sample: &Sample, limit: u32) -> bool {
     if let Some(tokens) = sample.inference.token_count().tokens {
         return marked || tokens >= limit.size();
     }
-    // The server says so, or nobody.
+    // Only the server can say so.
     let stream = sample.inference.stream.as_ref();
     let reason = stream.and_then(|stream| stream.finish_reason.as_deref());
     reason.is_some_and(|reason| End::of(reason) == End::AtLimit)
@@ -71,18 +69,18 @@ mod tests {
         marked.marks.push(Mark::ReachedLimit { limit: 4 });
         let mut lost = ended.clone();
         lost.inference.finish = Finish::Lost;
-        let cut = "cut off after 8 tokens, the most that were asked for";
+        let cut = "cut off after 8 tokens, the requested limit";
         for (samples, verdict, reason) in [
             (
                 vec![ended.clone()],
                 Verdict::Pass,
-                "ended by itself after 4 of at most 8 tokens",
+                "ended after 4 of at most 8 tokens",
             ),
             (vec![at_limit.clone()], Verdict::Fail, cut),
             (
                 vec![marked],
                 Verdict::Fail,
-                "cut off after 4 tokens, the most that were asked for",
+                "cut off after 4 tokens, the requested limit",
             ),
             (
                 vec![lost],

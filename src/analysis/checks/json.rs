@@ -1,10 +1,10 @@
-//! The check `json`: a document that its schema takes.
+//! The check `json`: a document that is valid under its schema.
 
 use jsonschema::Validator;
 use serde_json::Value;
 
 use super::answer::{Answer, quoted};
-use super::{Finding, Judge};
+use super::outcome::{Finding, Judge};
 use crate::base::json::{Unique, clip};
 use crate::inputs::prompts::check::compiled;
 
@@ -19,11 +19,11 @@ pub(super) fn judge(schema: &Value, bare: bool) -> Judge<'static> {
     let validator = compiled(schema).map_err(|error| quoted(&clip(&error.to_string()), QUOTED));
     Box::new(move |answer| match &validator {
         Ok(validator) => document(answer, bare).and_then(|document| taken(validator, &document)),
-        Err(why) => Err(format!("the schema is none: {why}")),
+        Err(why) => Err(format!("the schema is invalid: {why}")),
     })
 }
 
-/// The document in an answer: all of it, or its one code block.
+/// The document in an answer: the whole answer or its one code block.
 fn document(answer: &Answer, bare: bool) -> Result<Value, String> {
     let blocks = if bare { Vec::new() } else { answer.blocks() };
     let text = match blocks.as_slice() {
@@ -48,7 +48,7 @@ fn taken(validator: &Validator, document: &Value) -> Finding {
     } else {
         format!("at {}: ", clip(place))
     };
-    // A list or an object would be quoted whole.
+    // A list or an object would be quoted in full.
     let why = match first.instance().as_ref() {
         Value::Array(_) => first.masked_with("the array").to_string(),
         Value::Object(_) => first.masked_with("the object").to_string(),

@@ -1,11 +1,12 @@
-//! Whether a prompt's answers are as it asked: the checks of its suite, and two that need no entry there. All of it
-//! follows from a run record, so the same record gives the same outcomes; `docs/prompts.md` says how each kind judges.
+//! Checks of a prompt's answers: those of its suite, and two built-in ones. Outcomes follow from the run record alone,
+//! so the same record gives the same outcomes. `docs/prompts.md` describes each kind.
 //!
-//! A check says what a program can see, not whether an answer is good, and nothing here adds up to a score.
+//! A check reports what a program can see, not whether an answer is good. There is no score.
 
 mod answer;
 mod ending;
 mod json;
+mod outcome;
 mod python;
 mod repetition;
 mod same_text;
@@ -13,55 +14,25 @@ mod sections;
 mod text;
 mod words;
 
-use serde::Serialize;
-
 use crate::inputs::prompts::Check;
 use crate::record::{ModelRecord, PromptRecord, SuiteRecord};
 use answer::Answer;
+use outcome::{Finding, Judge, summed_up};
 
-/// What a check found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// Every answer is as asked.
-    Pass,
-    /// An answer is not.
-    Fail,
-    /// There is nothing to judge; the reason says why.
-    NotApplicable,
-}
+pub use outcome::{Outcome, Verdict};
 
-/// One check of one prompt with one model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Outcome {
-    /// What was checked, as `words 300 to 500`. Texts of the suite's file are quoted in it, shortened and without control
-    /// characters, but as Markdown and HTML they are not escaped.
-    pub name: String,
-    /// What was found.
-    pub verdict: Verdict,
-    /// A short sentence with what was seen, as `612 words, 300 to 500 asked`; it quotes answers as the name quotes the file.
-    /// Of several answers it gives the first that the verdict is of, and their number.
-    pub reason: String,
-}
-
-/// What one answer shows: how it is as asked, or how it is not.
-type Finding = Result<String, String>;
-
-/// A check, ready for answers.
-type Judge<'a> = Box<dyn Fn(&Answer) -> Finding + 'a>;
-
-/// The outcomes of one prompt: `not truncated` where the suite lets answers end by themselves, `same text`, and the
-/// suite's checks in their order.
+/// The outcomes of one prompt: `not truncated` if the suite lets answers end early, `same text`, and the suite's checks
+/// in their order.
 ///
-/// Every sample is judged, no warm-up and no rejected inference. With pseudo-random weights, and without a sample,
-/// every check is not applicable.
+/// Only samples are judged, neither warm-up nor rejected inferences. With pseudo-random weights or without a sample, no
+/// check is applicable.
 pub fn outcomes(model: &ModelRecord, suite: &SuiteRecord, prompt: &PromptRecord) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     if !suite.ignore_eos {
         outcomes.push(ending::outcome(prompt));
     }
     outcomes.push(same_text::outcome(prompt));
-    // Greedy answers are mostly alike, and one text is judged once.
+    // Greedy answers are mostly alike, so each distinct text is judged once.
     let texts: Vec<&str> = prompt
         .samples
         .iter()
@@ -77,7 +48,7 @@ pub fn outcomes(model: &ModelRecord, suite: &SuiteRecord, prompt: &PromptRecord)
         summed_up(name, &findings)
     }));
     let unjudged = if model.random_weights {
-        Some("the weights are pseudo-random, so the text is none to judge")
+        Some("random weights: the text is not judged")
     } else if prompt.samples.is_empty() {
         Some("no sample was taken")
     } else {
@@ -92,7 +63,7 @@ pub fn outcomes(model: &ModelRecord, suite: &SuiteRecord, prompt: &PromptRecord)
     outcomes
 }
 
-/// A check's name and how it judges an answer.
+/// A check's name and its function on an answer.
 fn prepared(check: &Check) -> (String, Judge<'_>) {
     match check {
         Check::Words { min, max } => (words::name(*min, *max), words::judge(*min, *max)),
@@ -116,39 +87,6 @@ fn prepared(check: &Check) -> (String, Judge<'_>) {
         }
         Check::NoRepetition {} => ("no repetition".into(), Box::new(repetition::judge)),
     }
-}
-
-/// The outcome of findings, each with the number of answers that it is of.
-fn summed_up(name: String, findings: &[(Finding, usize)]) -> Outcome {
-    let failed = findings.iter().any(|(finding, _)| finding.is_err());
-    let told: Vec<(&String, usize)> = findings
-        .iter()
-        .filter(|(finding, _)| finding.is_err() == failed)
-        .map(|(Ok(reason) | Err(reason), count)| (reason, *count))
-        .collect();
-    let first = told.first().map_or("", |(reason, _)| reason);
-    let alike = told.iter().all(|(reason, _)| *reason == first);
-    let (of, all) = (total(told.iter()), total(findings.iter()));
-    let reason = match (all, alike) {
-        (1, _) => first.to_owned(),
-        (_, true) => format!("{of} of {all} answers: {first}"),
-        (_, false) => format!("{of} of {all} answers, the first: {first}"),
-    };
-    let verdict = if failed { Verdict::Fail } else { Verdict::Pass };
-    Outcome {
-        name,
-        verdict,
-        reason,
-    }
-}
-
-fn total<'a, T: 'a>(counted: impl Iterator<Item = &'a (T, usize)>) -> usize {
-    counted.map(|(_, count)| count).sum()
-}
-
-/// `1 word`, `2 words`.
-fn counted(count: usize, one: &str) -> String {
-    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
@@ -262,10 +200,7 @@ mod tests {
         assert_eq!(outcomes.len(), 3);
         for outcome in outcomes {
             assert_eq!(outcome.verdict, Verdict::NotApplicable, "{}", outcome.name);
-            assert_eq!(
-                outcome.reason,
-                "the weights are pseudo-random, so the text is none to judge"
-            );
+            assert_eq!(outcome.reason, "random weights: the text is not judged");
         }
     }
 

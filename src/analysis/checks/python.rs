@@ -1,19 +1,19 @@
-//! The check `python_function`: code that parses, with a function of a name.
+//! The check `python_function`: code that parses and has a function of this name.
 
 use ruff_python_ast::{Expr, Stmt, StmtFunctionDef};
 use ruff_python_parser::parse_module;
 
 use super::answer::{Answer, quoted};
-use super::{Finding, Judge, counted};
+use super::outcome::{Finding, Judge, counted};
 
-/// Languages of code blocks that may hold Python; a block often says none.
+/// Languages of code blocks that may hold Python. Many blocks name none.
 const LANGUAGES: [&str; 4] = ["python", "python3", "py", ""];
-/// Code beyond this is not parsed: 16,000 tokens of four bytes each, more than the context of the models that run here.
+/// Longest code that is parsed: 16,000 tokens of four bytes each, more than the context of the models that run here.
 const MOST_BYTES: usize = 64 * 1024;
-/// Stack to parse and to free a byte of code on. Each level of its tree costs a few hundred bytes there, and each byte of code
-/// can be a level, as each bracket of `((((`. Memory that is not reached is not taken.
+/// Stack for parsing and freeing each byte of code. Each level of the tree takes a few hundred bytes, and each byte of
+/// code can be a level, such as each bracket of `((((`. Unused stack takes no memory.
 const STACK_BYTES_A_BYTE: usize = 4 << 10;
-/// Stack that code without any depth needs.
+/// Stack for code without nesting.
 const STACK_BYTES: usize = 128 << 10;
 /// Characters of code that are quoted.
 const QUOTED: usize = 60;
@@ -31,14 +31,14 @@ pub(super) fn judge<'a>(name: &'a str, parameters: Option<&'a [String]>, docstri
     Box::new(move |answer| asked.judge(answer))
 }
 
-/// What is asked of the function.
+/// The requested function.
 struct Asked<'a> {
     name: &'a str,
     parameters: Option<&'a [String]>,
     docstring: bool,
 }
 
-/// What came of one piece of code.
+/// The result of one piece of code.
 enum Seen {
     Function(Finding),
     Others(usize),
@@ -84,7 +84,7 @@ impl Asked<'_> {
                 code.len()
             ));
         }
-        // An answer can have thousands of blocks: only what is long gets a stack of its own.
+        // An answer can have thousands of blocks, so only long code gets its own stack.
         let stack = STACK_BYTES + code.len() * STACK_BYTES_A_BYTE;
         stacker::maybe_grow(stack, stack, || match parse_module(code) {
             Ok(module) => self.among(module.suite()),
@@ -93,7 +93,7 @@ impl Asked<'_> {
                 let line = code.as_bytes()[..place].split(|byte| *byte == b'\n').count();
                 let why = error.error.to_string();
                 Seen::Unparsed(format!(
-                    "no Python at line {line} of the code: {}",
+                    "invalid Python at line {line} of the code: {}",
                     quoted(&why, QUOTED)
                 ))
             }
@@ -155,7 +155,7 @@ fn parameters_of(function: &StmtFunctionDef) -> Vec<String> {
     names
 }
 
-/// Whether the function's first statement is a text.
+/// Whether the function's first statement is a string.
 fn has_docstring(function: &StmtFunctionDef) -> bool {
     matches!(
         function.body.first(),
@@ -163,7 +163,7 @@ fn has_docstring(function: &StmtFunctionDef) -> bool {
     )
 }
 
-/// A name as it is shown: Python's letters are harmless, but there can be many.
+/// A name for people: Python's letters are harmless, but a name can be long.
 fn shown(name: &str) -> String {
     match name.char_indices().nth(QUOTED) {
         Some((end, _)) => format!("{}…", &name[..end]),
@@ -224,7 +224,7 @@ mod tests {
             ("\0", 1),
         ] {
             let (verdict, reason) = judged(&check, text);
-            let start = format!("no Python at line {line} of the code: \"");
+            let start = format!("invalid Python at line {line} of the code: \"");
             assert!(
                 verdict == Fail && reason.starts_with(&start),
                 "{text:?}: {reason}"

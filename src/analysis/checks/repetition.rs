@@ -1,29 +1,29 @@
-//! The check `no_repetition`: a model that says one thing again and again until its limit ends it.
+//! The check `no_repetition`: finds a model that repeats one thing until its limit.
 //!
-//! The text is cut into units: words, and each sign that is none (Unicode Standard Annex #29); white space and the
-//! numbers of numbered lists are left out, since a loop counts on in them. A loop is a stretch in which one sequence of
-//! units follows itself without anything between, [`TIMES`] times or more, over [`UNITS`] or, without a letter in it,
-//! [`UNITS_WITHOUT_LETTERS`] units or more.
+//! The text is split into units: words, and each sign outside of words (Unicode Standard Annex #29). White space and
+//! the numbers of numbered lists are left out, since a loop keeps counting in them. A loop is one sequence of units
+//! that directly follows itself, [`TIMES`] times or more. It spans at least [`UNITS`] units, or
+//! [`UNITS_WITHOUT_LETTERS`] without a letter.
 //!
-//! What repeats by intent stays below: a refrain has verses between, the rows of a table and the items of a list differ
-//! in a word, and lines that code repeats as they are are few.
+//! Intended repetition stays below this. A refrain has verses in between, rows of a table and items of a list differ in
+//! a word, and code repeats identical lines only a few times.
 
 use crate::base::number::Size as _;
 use ahash::AHashMap as HashMap;
 use unicode_segmentation::UnicodeSegmentation as _;
 
-use super::Finding;
 use super::answer::{Answer, quoted};
+use super::outcome::Finding;
 
-/// How often a sequence follows itself in a loop. A chorus may be sung three times at the end.
+/// Fewest repetitions in a loop. A chorus may be sung three times at the end.
 const TIMES: usize = 4;
-/// Shortest loop: a dozen tokens more than four times a line of a song, which is no loop.
+/// Shortest loop: a dozen tokens longer than a song's line repeated four times, which is not a loop.
 const UNITS: usize = 60;
 /// Shortest loop of numbers and signs alone, longer than the rules of tables and comments, and than a row of zeroes.
 const UNITS_WITHOUT_LETTERS: usize = 256;
-/// Bytes from which on a word is none, and each of its letters a unit of its own: a loop without spaces.
+/// Longest word, bytes. In a longer one, which may be a loop without spaces, each letter is a unit.
 const LONG_WORD_BYTES: usize = 64;
-/// Neighbouring units by which a place is found again. A sequence of fewer is found too, in its repetitions.
+/// Units in a gram that is looked up. Shorter sequences are found through their repetitions.
 const GRAM: usize = 4;
 /// Characters of a sequence that are quoted.
 const QUOTED: usize = 40;
@@ -31,15 +31,15 @@ const QUOTED: usize = 40;
 /// The units of a text.
 struct Units<'a> {
     text: &'a str,
-    /// The byte at which each begins, and that behind it.
+    /// Start and end of each unit, bytes.
     places: Vec<(usize, usize)>,
-    /// The same number for the same unit.
+    /// Ids of the units; equal units have equal ids.
     ids: Vec<u32>,
-    /// Whether the unit of an id has a letter.
+    /// Whether the unit with an id has a letter.
     has_letter: Vec<bool>,
 }
 
-/// A stretch of units of which each equals that of one period before, except the first period.
+/// A stretch in which each unit, except in the first period, equals the unit one period earlier.
 #[derive(Debug, PartialEq, Eq)]
 struct Stretch {
     start: usize,
@@ -100,8 +100,8 @@ impl<'a> Units<'a> {
         self.ids.push(id);
     }
 
-    /// The sequence that a loop repeats, from its first unit with a letter on: a loop mostly begins with the last sign of
-    /// what was before it.
+    /// The sequence that a loop repeats, from its first unit with a letter: a loop often starts with the last sign of
+    /// the text before it.
     fn sequence(&self, found: &Stretch) -> &'a str {
         let ids = &self.ids[found.start..found.start + found.period];
         let letters = ids.iter().position(|id| self.has_letter[id.size()]);
@@ -111,8 +111,8 @@ impl<'a> Units<'a> {
 
     /// The first stretch that is a loop.
     ///
-    /// In a loop the last occurrence of most grams lies one period before, so the distance to it is a candidate, and each
-    /// candidate is followed in both directions once. That takes time in line with the text, not with its square.
+    /// In a loop, most grams last occurred one period earlier, so the distance is a candidate for the period. Each
+    /// candidate is followed once in both directions. This takes time linear in the text, not quadratic.
     fn first_loop(&self) -> Option<Stretch> {
         let mut last = HashMap::with_capacity(self.ids.len());
         let mut followed: HashMap<usize, usize> = HashMap::new();
@@ -154,7 +154,7 @@ impl<'a> Units<'a> {
     }
 }
 
-/// A line without the number that a list has before its item.
+/// A line without the number of a list item.
 fn without_number(line: &str) -> &str {
     let item = line.trim_start();
     let behind = item.trim_start_matches(|character: char| character.is_ascii_digit());

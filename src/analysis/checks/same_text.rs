@@ -1,12 +1,12 @@
-//! The check that needs no entry: greedy runs of one prompt give one text.
+//! The built-in check `same text`: greedy runs of one prompt give one text.
 
 use super::answer::quoted;
-use super::{Outcome, Verdict};
+use super::outcome::{Outcome, Verdict};
 use crate::inference::Inference;
 use crate::record::PromptRecord;
 use crate::record::ledger::Mark;
 
-/// Characters that are shown before a difference, and from it on.
+/// Characters shown before a difference, and from it on.
 const BEFORE: usize = 10;
 const BEHIND: usize = 20;
 
@@ -22,7 +22,7 @@ pub(super) fn outcome(prompt: &PromptRecord) -> Outcome {
     }
 }
 
-/// Why texts need not be the same.
+/// Why texts may differ.
 fn incomparable(prompt: &PromptRecord) -> Option<&'static str> {
     if prompt.sampling.top_k != 1 {
         return Some("tokens are chosen at random, so answers may differ");
@@ -66,7 +66,7 @@ fn compared(prompt: &PromptRecord) -> (Verdict, String) {
     }
 }
 
-/// Where two answers part, counted from 1, and how they go on.
+/// Where two answers diverge, counted from 1, and how they continue.
 fn difference(first: &Inference, other: &Inference) -> String {
     let alike = first
         .text

@@ -1,9 +1,9 @@
-//! The check `sections`: Markdown headings that were asked for, in order.
+//! The check `sections`: the requested Markdown headings, in order.
 
 use pulldown_cmark::{Event, HeadingLevel, Parser, Tag, TagEnd};
 
 use super::answer::quoted;
-use super::{Finding, Judge, counted};
+use super::outcome::{Finding, Judge, counted};
 use crate::inputs::prompts::check::heading_parts;
 
 /// Characters of a heading that are quoted.
@@ -88,7 +88,7 @@ fn in_order(asked: &[String], found: &[Heading], only: bool) -> Finding {
             .iter()
             .find(|heading| !asked.iter().any(|asked| heading.is(asked)));
         let what = other.map_or_else(
-            || "one is there again".to_owned(),
+            || "one occurs twice".to_owned(),
             |heading| format!("among them {}", quoted(&heading.text, QUOTED)),
         );
         return Err(format!(
@@ -162,7 +162,7 @@ mod tests {
                     Fail,
                     r#"3 headings, 2 asked, among them "C|`\u{1b}""#,
                 ),
-                ("# A\n# A\n# B", Fail, "3 headings, 2 asked, one is there again"),
+                ("# A\n# A\n# B", Fail, "3 headings, 2 asked, one occurs twice"),
             ],
         );
     }

@@ -1,12 +1,12 @@
-//! The check `text`: how what was said begins and ends, and what is in it.
+//! The check `text`: how the answer starts and ends, and what it contains.
 
-use super::Finding;
 use super::answer::{Answer, quoted};
+use super::outcome::Finding;
 
 /// Characters of a text that are quoted.
 const QUOTED: usize = 40;
 
-/// What is asked of the text.
+/// The requested parts of the text.
 pub(super) struct Asked<'a> {
     starts_with: Option<&'a str>,
     ends_with: Option<&'a str>,

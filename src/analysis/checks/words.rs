@@ -1,9 +1,9 @@
-//! The check `words`: the length of what was said.
+//! The check `words`: the number of words in the answer.
 
 use crate::base::number::Size as _;
 use unicode_segmentation::UnicodeSegmentation as _;
 
-use super::{Judge, counted};
+use super::outcome::{Judge, counted};
 
 pub(super) fn name(min: Option<u32>, max: Option<u32>) -> String {
     format!("words {}", range(min, max))

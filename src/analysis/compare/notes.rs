@@ -1,8 +1,10 @@
-//! What a reader of the figures has to know.
+//! Notes for a reader of the figures.
 
 use std::collections::BTreeSet;
 
-use super::{Comparison, Member, Over, rows};
+use super::member::Member;
+use super::rows;
+use super::table::{Comparison, Over};
 use crate::analysis::gate::{Aspect, Difference, differences};
 use crate::analysis::summary;
 use crate::record::{ModelRecord, RunRecord};
@@ -55,7 +57,7 @@ fn missing(comparison: &Comparison, suite: &str, members: &[Member]) -> Vec<Stri
         .collect()
 }
 
-/// Models that count the same text in other numbers of tokens.
+/// A note if models split the same text into different numbers of tokens.
 fn token_counts(suite: &str, members: &[Member], comparison: &Comparison) -> Option<String> {
     let counts = |member: &Member| -> BTreeSet<(String, u32)> {
         let runs = member.runs_of(suite).into_iter();
@@ -69,13 +71,13 @@ fn token_counts(suite: &str, members: &[Member], comparison: &Comparison) -> Opt
     let ids: BTreeSet<&String> = all.iter().map(|(id, _)| id).collect();
     (all.len() > ids.len() && comparison.subjects.len() > 1).then(|| {
         format!(
-            "{suite}: the subjects read the same prompts as different numbers of tokens, so a token is not the same amount of \
-             text to each: compare ttft and total, not tok/s alone"
+            "{suite}: the subjects split the same prompts into different numbers of tokens, so tok/s alone does not \
+             compare them: compare ttft and total"
         )
     })
 }
 
-/// In what two subjects differ, but for the prompts and, between two models, their files.
+/// The differences between two subjects, except prompts and, between two models, their files.
 fn between(first: &Member, other: &Member) -> Vec<Difference> {
     let bare_of = |member: &Member| -> Vec<RunRecord> {
         member.runs.iter().map(|run| bare(run, member.model)).collect()
@@ -91,7 +93,7 @@ fn between(first: &Member, other: &Member) -> Vec<Difference> {
     found
 }
 
-/// The run with one model alone, under one name for all, and without its prompts.
+/// The run with only one model, under a fixed name and without its prompts.
 fn bare(run: &RunRecord, model: &str) -> RunRecord {
     let models = run.models.iter().filter(|other| other.name == model);
     let models = models.map(|model| ModelRecord {
@@ -126,7 +128,7 @@ fn bare(run: &RunRecord, model: &str) -> RunRecord {
     }
 }
 
-/// What the intervals rest on.
+/// Notes on how the intervals were taken.
 fn how_sure(comparison: &Comparison) -> Vec<String> {
     let rows = comparison.suites.iter().flat_map(|table| &table.rows);
     let cells = rows.flat_map(|row| row.cells.iter().flatten());
@@ -139,15 +141,15 @@ fn how_sure(comparison: &Comparison) -> Vec<String> {
     let mut notes = Vec::new();
     if over(Over::Samples) {
         notes.push(
-            "one run a subject: the intervals show how samples of one process vary; processes differ by themselves by more, so \
-             the next run may lie outside. Several runs of each, or pairs of them (ab), settle it"
+            "one run a subject: the intervals show how samples of one process vary. Two runs of an unchanged program \
+             differ more, so the next run may lie outside. Take several runs of each, or pairs of them (ab)"
                 .into(),
         );
     }
     if ratios.iter().any(|ratio| ratio.interval.is_none()) {
         notes.push(
-            "a ratio without an interval has fewer than two values on a side, and nobody is marked best by it; several runs of each \
-             subject give one"
+            "a ratio without an interval has fewer than two values on a side, so no subject is marked best; take \
+             several runs of each subject"
                 .into(),
         );
     }

@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Cell, Interval, Member, Over, Ratio, Row, SuiteTable};
+use super::member::Member;
+use super::table::{Cell, Interval, Over, Ratio, Row, SuiteTable};
 use crate::analysis::metrics::{self, Measure, Metric, Prompts, Worse};
 use crate::base::stats::{Group, RunValue, mean, variance, welch};
 use crate::record::{PromptRecord, RunRecord};
 
 /// Level of each interval.
 const LEVEL: f64 = 0.95;
-/// What is shown; percentiles of gaps are the gate's, which knows how many samples carry them.
+/// The measures that are shown. Percentiles of gaps are left to the gate, which knows how many samples they need.
 const SHOWN: [Measure; 7] = [
     Measure::Prefill,
     Measure::Ttft,
@@ -20,10 +21,10 @@ const SHOWN: [Measure; 7] = [
     Measure::WorstGap,
 ];
 
-/// Values of a metric, one a run.
+/// Values of a metric, one per run.
 type Values = BTreeMap<(Measure, Option<String>), Vec<RunValue>>;
 
-/// The table of one suite; absent where nobody has a sample.
+/// The table of one suite. Absent without samples.
 pub(super) fn table(suite: &str, members: &[Member]) -> Option<SuiteTable> {
     let alike = alike(suite, members);
     let own: Vec<Prompts> = members
@@ -55,7 +56,7 @@ pub(super) fn table(suite: &str, members: &[Member]) -> Option<SuiteTable> {
     })
 }
 
-/// The prompts' ids, in the order in which the runs have them.
+/// The prompts' ids in the order of the runs.
 fn in_order(suite: &str, members: &[Member]) -> Vec<String> {
     let mut ids: Vec<String> = Vec::new();
     for (_, prompt) in prompts(suite, members) {
@@ -79,7 +80,7 @@ fn prompts<'a>(suite: &str, members: &[Member<'a>]) -> Vec<(&'a RunRecord, &'a P
     found
 }
 
-/// The ids that stand for one and the same work in all runs: equal input and limits.
+/// The ids with the same work in all runs: equal input and limits.
 pub(super) fn alike(suite: &str, members: &[Member]) -> BTreeSet<String> {
     let all = prompts(suite, members);
     let same = |id: &str| {
@@ -100,7 +101,7 @@ pub(super) fn alike(suite: &str, members: &[Member]) -> BTreeSet<String> {
     ids.filter(|id| same(id)).cloned().collect()
 }
 
-/// The ids of a suite that do not.
+/// The ids of a suite whose work differs.
 pub(super) fn unlike(suite: &str, members: &[Member]) -> Vec<String> {
     let alike = alike(suite, members);
     let ids = in_order(suite, members).into_iter();
@@ -117,7 +118,7 @@ fn keys(ids: &[String]) -> impl Iterator<Item = (Measure, Option<String>)> {
     })
 }
 
-/// The values of one model; only what each run has.
+/// The values of one model that every run has.
 fn values(runs: &[&RunRecord], own: &Prompts, common: &BTreeSet<String>) -> Values {
     let mut values = Values::new();
     let mut add = |metric: Metric, value| {
@@ -131,7 +132,7 @@ fn values(runs: &[&RunRecord], own: &Prompts, common: &BTreeSet<String>) -> Valu
         .collect();
     let model = own.first().map(|(model, _)| model.clone()).unwrap_or_default();
     for run in runs {
-        // Of one prompt: of all that the model has. Over prompts: of those that everybody has.
+        // A metric of one prompt uses all prompts of the model. A metric over prompts uses the common ones.
         for (metric, value) in metrics::of_run(run, own) {
             if metric.model == model && metric.prompt.is_some() {
                 add(metric, value);
@@ -179,8 +180,8 @@ fn log_mean(side: &[RunValue]) -> Option<f64> {
     mean(&side.iter().map(|run| run.mean).collect::<Vec<_>>())
 }
 
-/// Who is best, and who cannot be told from that one; nobody where no one is shown to be worse, or where it is not known
-/// of all.
+/// The best subject and those indistinguishable from it. Empty if none is shown to be worse, or if an interval is
+/// missing.
 fn best(sides: &[Option<&[RunValue]>], worse: Worse) -> BTreeSet<usize> {
     let badness = |side: &[RunValue]| {
         let mean = log_mean(side)?;
@@ -221,7 +222,7 @@ fn ratio(to: &[RunValue], side: &[RunValue]) -> Option<Ratio> {
     })
 }
 
-/// Over the runs where both sides have several, over the samples where both have one.
+/// The interval over the runs if both sides have several, over the samples if both have one.
 fn interval(to: &[RunValue], side: &[RunValue]) -> Option<Interval> {
     let (a, b, over) = match (to, side) {
         ([to], [side]) => (within(to)?, within(side)?, Over::Samples),

@@ -1,6 +1,7 @@
 //! Comparisons of runs whose figures are known.
 
 use super::*;
+use crate::analysis::metrics::Measure;
 use crate::record::{ModelRecord, fixtures};
 use crate::runtime::engine::scripted;
 

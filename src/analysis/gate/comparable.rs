@@ -1,4 +1,4 @@
-//! Whether two sets of runs may be compared: what must be equal, by name.
+//! Whether two sets of runs can be compared: the facts that must be equal, by name.
 
 use crate::base::number::Long as _;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::inference::{Runtime, RuntimeIdentity, ServerIdentity};
-use crate::machine::board::{Board, Clock};
+use crate::machine::board::{Board, Clock, mhz};
 use crate::record::{ModelRecord, RunRecord};
 
-/// A part of what a run was made with; the name that `--allow` takes.
+/// A group of facts about a run, named as `--allow` takes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Aspect {
@@ -20,7 +20,7 @@ pub enum Aspect {
     Model,
     /// The suite's prompts.
     Suite,
-    /// What inferences were made with.
+    /// The parameters of inferences.
     Parameters,
     /// The library behind the C API.
     Runtime,
@@ -28,12 +28,12 @@ pub enum Aspect {
     Driver,
     /// Board, processor and platform.
     Soc,
-    /// What sets the frequencies of CPU, NPU and DDR, and their limits.
+    /// Governors, limits and fixed frequencies of CPU, NPU and DDR.
     Frequencies,
 }
 
 impl Aspect {
-    /// All.
+    /// All values.
     pub const ALL: [Self; 7] = [
         Self::Model,
         Self::Suite,
@@ -70,7 +70,7 @@ impl FromStr for Aspect {
     }
 }
 
-/// Something in which the runs of a comparison differ.
+/// A fact in which the runs of a comparison differ.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
     /// What it belongs to.
@@ -81,13 +81,13 @@ pub struct Difference {
     pub baseline: Vec<String>,
     /// Its values in the candidate.
     pub candidate: Vec<String>,
-    /// Whether it was named as the experiment (`--allow`).
+    /// Whether `--allow` permits it.
     pub allowed: bool,
 }
 
 type Facts = BTreeMap<(Aspect, String), BTreeSet<String>>;
 
-/// In what the runs differ, between the sides or within one.
+/// The differences between the runs, across sides or within one.
 pub(crate) fn differences(
     baseline: &[&RunRecord],
     candidate: &[&RunRecord],
@@ -96,7 +96,7 @@ pub(crate) fn differences(
     let (baseline, candidate) = (facts_of(baseline), facts_of(candidate));
     let mut found = Vec::new();
     for ((aspect, what), values) in &baseline {
-        // What one side lacks altogether is an absent metric, not a difference.
+        // A fact that one side lacks entirely is an absent metric, not a difference.
         let Some(others) = candidate.get(&(*aspect, what.clone())) else {
             continue;
         };
@@ -113,14 +113,13 @@ pub(crate) fn differences(
     found
 }
 
-/// A digest over all that must be equal for figures to compare: runs of one digest compare, and other runs do not.
-/// Hexadecimal.
+/// A hexadecimal digest of everything that must be equal. Two runs can be compared if their digests are equal.
 pub(crate) fn fingerprint(runs: &[&RunRecord]) -> String {
     let mut digest = Sha256::new();
     for ((aspect, what), values) in facts_of(runs) {
         let parts = [aspect.name(), &what].into_iter();
         for part in parts.chain(values.iter().map(String::as_str)) {
-            // With its length, so that no two lists of facts have the same bytes.
+            // Each fact is preceded by its length, so that different lists of facts have different bytes.
             digest.update((part.len().long()).to_le_bytes());
             digest.update(part);
         }
@@ -172,8 +171,8 @@ fn facts_of_run(run: &RunRecord) -> Vec<(Aspect, String, String)> {
     facts
 }
 
-/// What must be equal of a board. Neither what changes from boot to boot nor what root alone can read is among it: current
-/// frequencies under a governor that follows the load, temperatures, numbers of zones.
+/// The facts of a board that must be equal. They exclude what changes from boot to boot and what only root can read:
+/// current frequencies under a governor that follows the load, temperatures, numbers of zones.
 fn facts_of_board(board: &Board) -> Vec<(Aspect, String, String)> {
     let share = &board.share;
     let mut facts: Vec<(Aspect, String, String)> = [
@@ -200,22 +199,20 @@ fn facts_of_board(board: &Board) -> Vec<(Aspect, String, String)> {
     facts
 }
 
-/// Governor, limits, and the frequency where it is held.
+/// Governor, limits, and the frequency if it is held.
 fn clock_in_words(clock: Option<&Clock>) -> String {
     let Some(clock) = clock else {
         return "none".to_owned();
     };
-    let mhz =
-        |hz: Option<u64>| hz.map_or_else(|| "unknown".to_owned(), |hz| format!("{} MHz", hz / 1_000_000));
+    let limit = |hz: Option<u64>| hz.map_or_else(|| "unknown".to_owned(), mhz);
     format!(
         "{}, {} to {}, {}",
         clock.governor.as_deref().unwrap_or("governor unknown"),
-        mhz(clock.min_hz),
-        mhz(clock.max_hz),
-        clock.fixed_hz().map_or_else(
-            || "not fixed".to_owned(),
-            |hz| format!("fixed at {}", mhz(Some(hz)))
-        )
+        limit(clock.min_hz),
+        limit(clock.max_hz),
+        clock
+            .fixed_hz()
+            .map_or_else(|| "not fixed".to_owned(), |hz| format!("fixed at {}", mhz(hz)))
     )
 }
 
@@ -223,7 +220,7 @@ fn facts_of_model(suite: &str, model: &ModelRecord) -> Vec<(Aspect, String, Stri
     let mut facts = Vec::new();
     let mut fact = |aspect, what: String, value: String| facts.push((aspect, what, value));
     for prompt in &model.prompts {
-        // All of how a prompt is run, but its text, which the suite's digest stands for.
+        // How a prompt is run, without its text, which the suite's digest covers.
         let start = &prompt.cache_start;
         let how = (prompt.max_new_tokens, prompt.sampling, prompt.depth, start);
         let value = serde_json::to_string(&how).unwrap_or_default();
@@ -233,7 +230,7 @@ fn facts_of_model(suite: &str, model: &ModelRecord) -> Vec<(Aspect, String, Stri
             format!("{id}: [new tokens, sampling, depth, start]"),
             value,
         );
-        // Unknown where no inference was made: that is an absent metric, not a difference.
+        // Unknown if no inference was made. That is an absent metric, not a difference.
         if let Some(tokens) = prompt.prompt_tokens {
             fact(
                 Aspect::Parameters,
@@ -267,7 +264,7 @@ fn facts_of_model(suite: &str, model: &ModelRecord) -> Vec<(Aspect, String, Stri
     facts
 }
 
-/// Not its address: a server may come back on another one.
+/// Without its address, which may change when a server restarts.
 fn facts_of_server(model: &Path, server: &ServerIdentity) -> Vec<(Aspect, String, String)> {
     vec![
         (

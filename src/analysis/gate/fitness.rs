@@ -1,4 +1,4 @@
-//! What a gate can decide, from repeated runs of an unchanged program.
+//! What a gate can decide, given repeated runs of an unchanged program.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,10 @@ use crate::analysis::metrics::{self, Metric};
 use crate::base::stats::{self, Variation};
 use crate::record::RunRecord;
 
-/// Most runs a side that are worth planning.
+/// Largest number of runs per side that is planned.
 pub(crate) const MOST_RUNS: usize = 10;
 
-/// How one metric varies, and what a gate can decide of it.
+/// How one metric varies, and which bounds a gate can decide for it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Fitness {
     /// The metric.
@@ -19,8 +19,8 @@ pub(crate) struct Fitness {
     pub(crate) limit: f64,
     /// Standard deviations, as ratios.
     pub(crate) deviation: Deviation,
-    /// The smallest bound that can be expected to be decided, as a ratio, with 1, 2, … [`MOST_RUNS`] runs a side; absent
-    /// where so many runs do not carry the metric, which is not judged then.
+    /// The smallest bound that is likely to be decided with 1, 2, … [`MOST_RUNS`] runs per side, as a ratio. Absent if
+    /// the metric is not judged with that many runs.
     decidable: [Option<f64>; MOST_RUNS],
 }
 
@@ -42,18 +42,18 @@ impl Fitness {
         }
     }
 
-    /// The smallest bound that is decided with `runs` runs a side, 1 to [`MOST_RUNS`]; absent: not judged then.
+    /// The smallest bound that is decided with `runs` runs per side, 1 to [`MOST_RUNS`]. Absent: not judged.
     pub(crate) fn decidable(&self, runs: usize) -> Option<f64> {
         *self.decidable.get(runs.checked_sub(1)?)?
     }
 
-    /// Whether its own bound is decided with `runs` runs a side.
+    /// Whether its own bound is decided with `runs` runs per side.
     pub(crate) fn is_decided(&self, runs: usize) -> bool {
         self.decidable(runs).is_none_or(|bound| bound <= self.limit)
     }
 }
 
-/// Each metric of `runs`, which are of one suite and of one unchanged program, that is judged. Empty below two runs.
+/// Each judged metric of `runs`, which must be of one suite and one unchanged program. Empty with fewer than two runs.
 pub(crate) fn fitness(runs: &[&RunRecord], limits: &Limits) -> Vec<Fitness> {
     let scope = sides::in_all(runs.iter());
     let of_metric = |(metric, values): (Metric, Vec<_>)| {
@@ -71,7 +71,7 @@ pub(crate) fn fitness(runs: &[&RunRecord], limits: &Limits) -> Vec<Fitness> {
     values.into_iter().filter_map(of_metric).collect()
 }
 
-/// The fewest runs a side with which each metric is decided at its own bound; absent where [`MOST_RUNS`] do not do.
+/// The fewest runs per side that decide every metric at its own bound. Absent if [`MOST_RUNS`] are not enough.
 pub(crate) fn runs_needed(metrics: &[Fitness]) -> Option<usize> {
     (1..=MOST_RUNS).find(|runs| metrics.iter().all(|metric| metric.is_decided(*runs)))
 }

@@ -1,4 +1,4 @@
-//! What the gate lets pass.
+//! The bounds of the gate.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::analysis::metrics::{Measure, Metric};
 
-/// How much worse a metric may get, and how sure a verdict is.
+/// How much worse a metric may get, and the error rate of verdicts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
-    /// The bound of phases and memory, as a ratio: 0.05 lets 5 % pass.
+    /// The bound of phases and memory, as a ratio: 0.05 allows 5 %.
     pub max_regression: f64,
-    /// Bounds of single measures; absent inside: not judged.
+    /// Bounds of single measures. `None` as a bound: not judged.
     pub per_phase: BTreeMap<Measure, Option<f64>>,
-    /// Probability, at most, that anything at all is called changed in a comparison where nothing changed by more
-    /// than its bound. Half of it for worse, half for better.
+    /// Upper limit on the probability of calling any metric changed when none changed by more than its bound. Half is
+    /// for worse, half for better.
     pub alpha: f64,
 }
 
 impl Limits {
-    /// With one bound and the default of everything else.
+    /// Limits with one bound and defaults for the rest.
     pub const fn new(max_regression: f64) -> Self {
         Self {
             max_regression,
@@ -29,10 +29,9 @@ impl Limits {
         }
     }
 
-    /// The bound of a measure, as a ratio; absent: not judged.
+    /// The bound of a measure, as a ratio. Absent: not judged.
     ///
-    /// Loading and the tails vary more by themselves than the phases, so that a bound fit for a phase would leave
-    /// them undecided in every run.
+    /// Loading and the tails vary more than the phases, so a phase's bound would leave them undecided in every run.
     pub fn of(&self, measure: Measure) -> Option<f64> {
         let own = match measure {
             Measure::Load | Measure::GapP99 => 0.25,
@@ -46,8 +45,8 @@ impl Limits {
         }
     }
 
-    /// The bound of a metric. Where TTFT and prefill are one measurement, a bound given for either is its bound, and the
-    /// tighter one counts.
+    /// The bound of a metric. If TTFT and prefill are one measurement, a bound for either applies, and the tighter one
+    /// counts.
     pub(crate) fn of_metric(&self, metric: &Metric) -> Option<f64> {
         match self.given_for(metric) {
             Some(measure) => self.of(measure),
@@ -55,15 +54,14 @@ impl Limits {
         }
     }
 
-    /// The measures whose bounds, given together, are the bound of a metric: its own, and its twin's where that was
-    /// given.
+    /// The measures whose given bounds apply to a metric: its own, and its twin's if given.
     pub(crate) fn names_of(&self, metric: &Metric) -> Vec<Measure> {
         let twin = metric.twin().map(|twin| twin.measure);
         let twin = twin.filter(|twin| self.per_phase.contains_key(twin));
         std::iter::once(metric.measure).chain(twin).collect()
     }
 
-    /// The measure by whose name the bound of a metric was given, if it was.
+    /// The measure under whose name the bound of a metric was given, if it was given.
     pub(crate) fn given_for(&self, metric: &Metric) -> Option<Measure> {
         let bound = |measure: &Measure| self.per_phase.get(measure).copied().flatten();
         let twin = metric.twin().map(|twin| twin.measure);
@@ -103,12 +101,12 @@ impl FromStr for Percent {
     }
 }
 
-/// `PHASE=PERCENT` or `PHASE=off` on the command line.
+/// `PHASE=PERCENT` or `PHASE=off`, as on the command line.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PerPhase {
     /// The measure.
     pub measure: Measure,
-    /// Its bound as a ratio; absent: not judged.
+    /// Its bound as a ratio. Absent: not judged.
     pub limit: Option<f64>,
 }
 

@@ -1,4 +1,4 @@
-//! The gate: whether a candidate got worse than a baseline, by more than is let pass.
+//! The gate: whether a candidate got worse than a baseline by more than the bounds allow.
 //!
 //! ```
 //! use rkllm_bench::gate::{self, Limits, Overall};
@@ -25,20 +25,19 @@ pub use limits::{Limits, PerPhase, Percent};
 pub use verdict::{Absent, Comparison, Design, Deviation, Disturbed, Estimate, Judged, Overall, Verdict};
 
 pub(crate) use self::sides::Sides;
-use crate::analysis::compare;
 use crate::analysis::metrics::Worse;
 use crate::analysis::summary::{self, Disturbance, Summary};
 use crate::base::number;
 use crate::base::stats::{self, Change, RunValue, Variation};
-use crate::record::RunRecord;
+use crate::record::{RunRecord, captions};
 
-/// Most further runs that are worth naming.
+/// Largest number of further runs that is suggested.
 const MOST_FURTHER_RUNS: f64 = 1000.0;
 
-/// Compares two sides of fresh processes, each taken for itself.
+/// Compares two sides of fresh processes that were run independently.
 ///
-/// The variation between processes comes from both sides and from the runs of `calibration`, so that one run on a side
-/// is enough where another has more. `allowed` names the differences that are the experiment.
+/// The variation between processes comes from both sides and from the runs of `calibration`. One run on a side is
+/// enough if there are more elsewhere. `allowed` permits differences that are being tested.
 pub fn compare(
     baseline: &[RunRecord],
     candidate: &[RunRecord],
@@ -61,7 +60,7 @@ pub fn compare(
     judge(&input, design)
 }
 
-/// Compares pairs of neighbouring fresh processes: `baseline[i]` ran beside `candidate[i]`.
+/// Compares pairs of neighbouring fresh processes: `baseline[i]` and `candidate[i]` are a pair.
 pub fn compare_pairs(
     baseline: &[RunRecord],
     candidate: &[RunRecord],
@@ -81,7 +80,7 @@ pub fn compare_pairs(
     judge(&input, design)
 }
 
-/// A metric with what is known of its change, before control over all metrics.
+/// A metric with its change, before error control over all metrics.
 struct Tested {
     sides: Sides,
     limit: f64,
@@ -89,13 +88,13 @@ struct Tested {
     variation: Option<Variation>,
 }
 
-/// What a reader of the verdict has to know of each side: labels and commits, which it does not depend on, and its
-/// samples.
+/// Notes for a reader of the verdict on each side: labels and commits, on which the verdict does not depend, and
+/// disturbed samples.
 fn notes(input: &sides::Input) -> Vec<String> {
     let sides = [("baseline", input.baseline), ("candidate", input.candidate)];
     let of_side = |(name, runs): (&'static str, &[RunRecord])| {
         let disturbed = summary::disturbed(runs.iter().flat_map(|run| &run.models));
-        let notes = compare::captions(runs.iter()).into_iter().chain(disturbed);
+        let notes = captions(runs.iter()).into_iter().chain(disturbed);
         notes.map(|note| format!("{name}: {note}")).collect::<Vec<_>>()
     };
     sides.into_iter().flat_map(of_side).collect()
@@ -112,7 +111,7 @@ fn disturbed(input: &sides::Input) -> Vec<Disturbed> {
         .into()
 }
 
-/// Mean time of a run, or of both runs of a pair, by what their models took.
+/// Mean time of a run, or of both runs of a pair, summed over their models.
 fn run_seconds(input: &sides::Input, design: Design) -> Option<f64> {
     let runs = input.baseline.iter().chain(input.candidate);
     let of_run = |run: &RunRecord| {
@@ -156,7 +155,7 @@ fn judge(input: &sides::Input, design: Design) -> Comparison {
     comparison
 }
 
-/// The verdict on each metric that is to be judged.
+/// The verdict on each judged metric.
 pub(crate) fn judge_sides(sides: Vec<Sides>, design: Design, limits: &Limits) -> Vec<Judged> {
     let mut tested = Vec::new();
     for sides in sides {
@@ -173,7 +172,7 @@ pub(crate) fn judge_sides(sides: Vec<Sides>, design: Design, limits: &Limits) ->
     verdicts(&tested, design, limits.alpha)
 }
 
-/// What is known of a metric's change, so that higher is worse, and of its variation.
+/// A metric's change, with higher meaning worse, and its variation.
 fn change_of(sides: &Sides, design: Design) -> (Option<Change>, Option<Variation>) {
     let variation = stats::variation(&[&sides.baseline, &sides.candidate, &sides.calibration]);
     let change = match design {
@@ -204,11 +203,11 @@ pub(crate) fn overall(metrics: &[Judged], absent: &[Absent]) -> Overall {
     };
     let of_absent = absent.iter().map(|_| Overall::Absent);
     let of_metrics = metrics.iter().map(of_metric);
-    // Without a single metric nothing was shown.
+    // Without any metric nothing was shown.
     of_metrics.chain(of_absent).max().unwrap_or(Overall::CannotTell)
 }
 
-/// Controls the errors over all metrics and says what each is.
+/// Controls errors over all metrics and gives each its verdict.
 fn verdicts(tested: &[Tested], design: Design, alpha: f64) -> Vec<Judged> {
     let p_worse = adjusted(tested, Change::p_above);
     let p_better = adjusted(tested, |change, limit| change.p_below(-limit));
@@ -283,13 +282,13 @@ impl Tested {
         }
     }
 
-    /// Further runs that would narrow the interval until the bound lies outside of it, were the estimate to stay: widths
-    /// fall with the square root of the number of runs. Where the estimate lies on the bound no number would do.
+    /// Further runs that narrow the interval until it excludes the bound, if the estimate stays. Widths fall with the
+    /// square root of the number of runs. With the estimate on the bound, no number suffices.
     fn further_runs(&self, (lower, upper): (f64, f64), design: Design) -> Option<usize> {
         let distance = (self.limit.ln_1p() - f64::midpoint(lower, upper)).abs();
         let ratio = (upper - lower) / 2.0 / distance;
         let runs = stats::float(self.sides.candidate.len());
-        // The variance is in proportion to 1/runs + fixed: the share of a baseline that stays does not fall.
+        // The variance is proportional to 1/runs + fixed: the share of a fixed baseline does not fall.
         let fixed = match design {
             Design::Paired { .. } => 0.0,
             Design::Unpaired { .. } => 1.0 / stats::float(self.sides.baseline.len()),

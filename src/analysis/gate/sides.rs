@@ -1,4 +1,4 @@
-//! Brings the runs of two sides together, metric by metric.
+//! Aligns the runs of two sides, metric by metric.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,11 +9,11 @@ use crate::analysis::metrics::{self, Metric, Prompts};
 use crate::base::stats::RunValue;
 use crate::record::RunRecord;
 
-/// What is to be compared.
+/// Input of a comparison.
 pub(super) struct Input<'a> {
     pub(super) baseline: &'a [RunRecord],
     pub(super) candidate: &'a [RunRecord],
-    /// Runs that show the variation between processes and nothing else.
+    /// Runs used only for the variation between processes.
     pub(super) calibration: &'a [RunRecord],
     pub(super) allowed: BTreeSet<Aspect>,
     pub(super) limits: &'a Limits,
@@ -25,12 +25,12 @@ pub(crate) struct Sides {
     pub(crate) metric: Metric,
     pub(crate) baseline: Vec<RunValue>,
     pub(crate) candidate: Vec<RunValue>,
-    /// Runs that show the variation between processes and nothing else.
+    /// Runs used only for the variation between processes.
     pub(crate) calibration: Vec<RunValue>,
 }
 
 impl Input<'_> {
-    /// In what the sides differ, suite by suite.
+    /// Differences between the sides, suite by suite.
     pub(super) fn differences(&self) -> Vec<Difference> {
         let of_suite = |suite: &str| {
             let (baseline, candidate) = (of(self.baseline, suite), of(self.candidate, suite));
@@ -42,7 +42,7 @@ impl Input<'_> {
         differences
     }
 
-    /// The metrics that both sides have, and those of the baseline that the candidate lacks.
+    /// The metrics of both sides, and those that only the baseline has.
     pub(super) fn sides(&self) -> (Vec<Sides>, Vec<Absent>) {
         let (mut sides, mut absent) = (Vec::new(), Vec::new());
         for suite in self.suites() {
@@ -61,7 +61,7 @@ impl Input<'_> {
                     suite,
                     model,
                     baseline: with(&baseline, model),
-                    // Where none ran the model, all of them are why it is absent.
+                    // If no run has the model, all runs are the reason that it is absent.
                     candidate: if of_candidate.is_empty() {
                         all.clone()
                     } else {
@@ -89,7 +89,7 @@ fn models_of<'a>(runs: &[&'a RunRecord]) -> BTreeSet<&'a str> {
     models.map(|model| model.name.as_str()).collect()
 }
 
-/// The runs that ran a model: two runs of one suite may be of different models.
+/// The runs of a model. Two runs of one suite may have different models.
 fn with<'a>(runs: &[&'a RunRecord], model: &str) -> Vec<&'a RunRecord> {
     let ran = |run: &&&RunRecord| run.models.iter().any(|other| other.name == model);
     runs.iter().filter(ran).copied().collect()
@@ -108,7 +108,7 @@ impl Subject<'_> {
     fn collect(&self, sides: &mut Vec<Sides>, absent: &mut Vec<Absent>) {
         let mut of_baseline = in_any(&self.baseline);
         of_baseline.retain(|(model, _)| model == self.model);
-        // A metric over several prompts is of the same prompts in all runs.
+        // A metric over several prompts uses the same prompts in all runs.
         let mut everywhere = in_all(self.baseline.iter().chain(&self.candidate));
         everywhere.retain(|(model, _)| model == self.model);
         for (model, prompt) in of_baseline.difference(&in_all(self.candidate.iter())) {

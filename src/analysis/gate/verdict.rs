@@ -1,4 +1,4 @@
-//! What the gate says, as data. Formats for people and programs are made of it elsewhere.
+//! The gate's result as data. `report` makes formats for people and programs from it.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,28 +7,28 @@ use super::limits::Limits;
 use crate::analysis::metrics::{Metric, Worse};
 use crate::analysis::summary::Disturbance;
 
-/// The verdict of a comparison, and all that it rests on.
+/// The verdict of a comparison, with its evidence.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
-    /// The whole.
+    /// The overall verdict.
     pub overall: Overall,
     /// How the runs were taken.
     pub design: Design,
-    /// What was let pass.
+    /// The bounds that were used.
     pub limits: Limits,
     /// Each metric that both sides have.
     pub metrics: Vec<Judged>,
-    /// Metrics of the baseline that the candidate lacks.
+    /// Metrics that only the baseline has.
     pub absent: Vec<Absent>,
-    /// In what the sides differ, allowed or not.
+    /// Differences between the sides, allowed or not.
     pub differences: Vec<Difference>,
-    /// The sides, each with its disturbed samples.
+    /// The disturbed samples of each side.
     #[serde(default)]
     pub disturbed: Vec<Disturbed>,
-    /// What a run, or a pair of runs, takes, in seconds; absent where nothing was run.
+    /// Time of a run, or of a pair of runs, seconds. Absent if nothing was run.
     #[serde(default)]
     pub run_seconds: Option<f64>,
-    /// What else a reader has to know.
+    /// Further notes for a reader.
     pub notes: Vec<String>,
 }
 
@@ -46,13 +46,13 @@ pub struct Disturbed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Design {
-    /// Each side for itself.
+    /// Independent sides.
     Unpaired {
         /// Runs of the baseline.
         baseline_runs: usize,
         /// Runs of the candidate.
         candidate_runs: usize,
-        /// Runs of a calibration that the variation is taken from as well.
+        /// Runs of a calibration that also contribute to the variation.
         calibration_runs: usize,
     },
     /// Pairs of neighbouring runs.
@@ -62,19 +62,19 @@ pub enum Design {
     },
 }
 
-/// The verdict on the whole, by the gravest of what was found, in this order.
+/// The overall verdict: the most severe finding, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Overall {
-    /// No metric got worse by more than its bound, shown for each.
+    /// For each metric it was shown that it did not get worse by more than its bound.
     NoRegression,
-    /// Too noisy or too few runs to tell of a metric.
+    /// A metric is undecided: too noisy, or too few runs.
     CannotTell,
-    /// A metric of the baseline is absent from the candidate.
+    /// The candidate lacks a metric of the baseline.
     Absent,
     /// A metric got worse by more than its bound.
     Regression,
-    /// The sides differ in what must be equal; nothing was judged.
+    /// The sides differ in something that must be equal; nothing was judged.
     NotComparable,
 }
 
@@ -87,23 +87,22 @@ pub struct Judged {
     pub metric: Metric,
     /// Unit of the values.
     pub unit: String,
-    /// Which way is worse.
+    /// Which direction is worse.
     pub worse: Worse,
     /// Geometric mean over the baseline's runs.
     pub baseline: f64,
     /// Geometric mean over the candidate's runs.
     pub candidate: f64,
     /// How much worse the candidate is, as a ratio: 0.03 is 3 % worse (3 % more time for the same work), negative is
-    /// better. Absent without any way to know the variation between processes.
+    /// better. Absent if the variation between processes is unknown.
     pub worse_by: Option<Estimate>,
     /// The bound, as a ratio.
     pub limit: f64,
-    /// Probability, adjusted over all metrics (Holm), of such a change for the worse were the true one within the
-    /// bound; absent with `worse_by`.
+    /// p-value, adjusted over all metrics (Holm), of a change for the worse beyond the bound. Absent with `worse_by`.
     pub p_worse: Option<f64>,
     /// The same for the better.
     pub p_better: Option<f64>,
-    /// Standard deviation between processes, and of one sample within a process, as ratios; absent where unknown.
+    /// Standard deviation between processes, and of one sample within a process, as ratios. Absent if unknown.
     pub deviation: Option<Deviation>,
     /// The verdict.
     pub verdict: Verdict,
@@ -125,7 +124,7 @@ pub struct Estimate {
 pub struct Deviation {
     /// Between processes.
     pub between: f64,
-    /// Of one sample within a process; absent where a run has one.
+    /// Of one sample within a process. Absent if a run has only one sample.
     pub within: Option<f64>,
 }
 
@@ -133,18 +132,18 @@ pub struct Deviation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "verdict")]
 pub enum Verdict {
-    /// Worse by more than the bound: the whole interval lies past it, also after control over all metrics.
+    /// Worse by more than the bound: the whole interval is beyond it, also after error control over all metrics.
     Regressed,
-    /// Better by more than the bound, likewise.
+    /// Better by more than the bound, by the same criterion.
     Improved,
-    /// The whole interval lies within the bound on both sides.
+    /// The whole interval is within the bound in both directions.
     Equivalent,
-    /// The whole interval lies below the bound for worse.
+    /// The whole interval is below the bound for worse.
     NotWorse,
-    /// The interval has the bound inside.
+    /// The interval contains the bound.
     CannotTell {
-        /// Further runs of the candidate, or pairs, that would be likely to decide; absent when it would take more
-        /// than a thousand, or when the variation is unknown.
+        /// Further runs of the candidate, or pairs, that are likely to decide. Absent if more than a thousand are
+        /// needed, or if the variation is unknown.
         more: Option<usize>,
     },
 }
@@ -152,9 +151,9 @@ pub enum Verdict {
 /// A metric of the baseline that the candidate lacks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Absent {
-    /// The identifier, or as much of it as is absent.
+    /// The identifier, or a pattern for all absent metrics.
     pub id: String,
-    /// Why, as far as the candidate's record says.
+    /// The reason, as far as the candidate's record shows it.
     pub reason: String,
 }
 

@@ -1,4 +1,4 @@
-//! Which published row belongs to a model, by its name.
+//! Finds the published row for a model by its name.
 
 use serde::Serialize;
 
@@ -6,16 +6,16 @@ use super::names::{KNOWN, Known, fit, key, plain_size, shortened};
 use super::table::{Row, rows};
 use crate::inputs::model_name::NameParts;
 
-/// What the table has for a model.
+/// The result of looking up a model in the table.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Match {
-    /// A row of this very model, as far as a name tells.
+    /// A row of this model, as far as the name shows.
     Exact(&'static Row),
-    /// A row that may be compared with, with doubts.
+    /// A comparable row, with doubts.
     Doubtful {
         /// The row.
         row: &'static Row,
-        /// Each reason to doubt; never empty.
+        /// The reasons for doubt; never empty.
         why: Vec<String>,
     },
     /// No row.
@@ -39,9 +39,9 @@ pub enum Unmatched {
     NoDtype(Option<String>),
     /// No row of this `SoC` has a model of that name and size.
     NoSuchModel(String),
-    /// There are rows of the model, but of other dtypes, which these are.
+    /// The model has rows only with these other dtypes.
     NoSuchDtype(Vec<String>),
-    /// The name fits several models, which these are.
+    /// The name fits these models.
     Ambiguous(Vec<String>),
 }
 
@@ -64,13 +64,13 @@ impl std::fmt::Display for Unmatched {
     }
 }
 
-/// The row for a model with a name of these parts, on `soc`: the platform in the runtime's version line, or a board's
-/// name with a `SoC` in it.
+/// Finds the row for a model with these name parts on `soc`. `soc` is the platform in the runtime's version line, or a
+/// board's name that contains a `SoC`.
 ///
-/// Instruct and chat variants are exact: the same shape. Doubtful are other words in the name (a fine-tune, or another
-/// model built on this one), no size, another group size of the quantisation, a conversion at another
-/// optimisation level, and models known to have a published one's shape. A platform in the name other than `soc` is a doubt
-/// too: the one of the runtime counts.
+/// Instruct and chat variants match exactly, since they have the same shape. These are doubts: other words in the name
+/// (a fine-tune, or a model built on this one), no size, another quantisation group size, another optimisation level,
+/// and a model that only shares a published model's shape. A platform in the name that differs from `soc` is a doubt
+/// too; `soc` counts.
 pub fn find(soc: &str, parts: &NameParts) -> Match {
     if soc.trim_start().to_ascii_uppercase().starts_with("HOST") {
         return none(Unmatched::HostRuntime);
@@ -131,7 +131,7 @@ fn doubts_of_conversion(soc: &str, parts: &NameParts) -> Vec<String> {
 /// A model of the table that a name fits.
 struct Candidate {
     model: (&'static str, &'static str),
-    /// Letters of the name that fit: `qwen3vl` fits better than `qwen3`.
+    /// Number of matching letters: `qwen3vl` fits better than `qwen3`.
     fit: usize,
     why: Vec<String>,
 }
@@ -152,7 +152,7 @@ fn of_name(
     }
     let best = candidates.iter().map(|found| found.fit).max();
     candidates.retain(|found| Some(found.fit) == best);
-    // One model may be found by two names; the one that leaves fewer doubts stands.
+    // Two names may lead to one model; the one with fewer doubts is used.
     candidates.sort_by_key(|found| (found.model, found.why.len()));
     candidates.dedup_by_key(|found| found.model);
     if candidates.len() > 1 {

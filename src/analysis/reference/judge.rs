@@ -1,6 +1,6 @@
-//! A run's figures beside the published ones.
+//! Compares a run's figures with the published ones.
 
-use crate::base::number::{Float as _, Size as _};
+use crate::base::number::{BYTES_PER_MB, Float as _, Size as _};
 use serde::Serialize;
 
 use super::checks::{self, Check};
@@ -11,24 +11,23 @@ use crate::inference::Input;
 use crate::inputs::model_name::NameParts;
 use crate::record::{ModelRecord, PromptRecord, RunRecord};
 
-/// From this share of the published speed on a figure is as published.
+/// From this share of the published speed, a figure counts as published.
 const AS_PUBLISHED: f64 = 0.8;
 /// Beyond this share it is better than published.
 const BETTER: f64 = 1.2;
-/// Up to this share something is wrong.
+/// At or below this share, something is wrong.
 const HALF: f64 = 0.5;
-const BYTES_PER_MB: f64 = 1e6;
 
-/// What the published table says of one model of a run.
+/// The published figures for one model of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Finding {
     /// The model's name in the record.
     pub model: String,
-    /// What came of it.
+    /// The result of the lookup.
     pub outcome: Outcome,
 }
 
-/// What came of looking a model up.
+/// The result of looking up a model.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -36,13 +35,13 @@ pub enum Outcome {
     Compared {
         /// The published row.
         row: &'static Row,
-        /// Why it may not be a row of this model; empty where nothing speaks against it.
+        /// Why the row may not be of this model. Empty without doubts.
         doubts: Vec<String>,
-        /// Id of the prompt whose figures these are.
+        /// Id of the prompt with these figures.
         prompt: String,
         /// One for each [`Quantity`].
         figures: Vec<Figure>,
-        /// What may make the run slower; empty where no figure is below.
+        /// What may make the run slower. Empty if no figure is below the published one.
         checks: Vec<Check>,
     },
     /// A row, but no samples of its size.
@@ -60,20 +59,20 @@ pub enum Outcome {
 /// A figure beside its published value, both in the unit of [`Figure::quantity`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Figure {
-    /// What it is of.
+    /// The quantity.
     pub quantity: Quantity,
-    /// As published.
+    /// The published value.
     pub published: f64,
-    /// As measured; absent where no sample has it.
+    /// The measured value. Absent if no sample has it.
     pub measured: Option<f64>,
-    /// How good the measured value is beside the published one, as a ratio: more is better for every quantity. That is measured /
-    /// published for a rate, published / measured for a time and for memory. Absent where nothing was measured, or 0.
+    /// The measured value relative to the published one, as a ratio where more is better: measured / published for a
+    /// rate, published / measured for a time and for memory. Absent if nothing was measured, or 0.
     pub share: Option<f64>,
-    /// What that share means; absent where it is.
+    /// The meaning of the share. Absent with it.
     pub verdict: Option<Verdict>,
 }
 
-/// What is published.
+/// A published quantity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Quantity {
@@ -81,11 +80,11 @@ pub enum Quantity {
     Ttft,
     /// Decode rate, tok/s, median over the samples.
     Decode,
-    /// Peak resident set of the process that ran the model, MB (10^6 bytes). What is published may be another figure.
+    /// Peak resident set of the process that ran the model, MB (10^6 bytes). The published figure may be another one.
     Memory,
 }
 
-/// A share of the published speed, judged. The bounds are those of the scripts that this project replaces.
+/// A verdict on a share of the published speed. The bounds are those of the scripts that this project replaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -100,7 +99,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// Of a ratio.
+    /// The verdict on a ratio.
     pub fn of(share: f64) -> Self {
         match share {
             share if share > BETTER => Self::Above,
@@ -120,7 +119,7 @@ impl Verdict {
         }
     }
 
-    /// Whether the check-list is for it.
+    /// Whether it calls for the check-list.
     pub const fn is_slow(self) -> bool {
         matches!(self, Self::Below | Self::HalfOrLess)
     }
@@ -137,9 +136,9 @@ impl Quantity {
     }
 }
 
-/// What the published table says of each loaded model of a run of the suite `table`, in the record's order.
+/// Looks up each loaded model of a run of the suite `table`, in the record's order.
 ///
-/// Nothing is said of other suites, and of models on the host runtime: their figures are those of a CPU.
+/// Other suites have no findings. Neither have models on the host runtime, whose figures are those of a CPU.
 pub fn judge(run: &RunRecord) -> Vec<Finding> {
     if !run.suite.sweep {
         return Vec::new();
@@ -182,7 +181,7 @@ fn outcome(run: &RunRecord, model: &ModelRecord) -> Option<Outcome> {
     })
 }
 
-/// Whether a prompt is measured, cold, and of a row's numbers of tokens.
+/// Whether a prompt has samples, starts cold and has the row's numbers of tokens.
 fn has_size_of(prompt: &PromptRecord, row: &Row) -> bool {
     let Input::Tokens(ids) = &prompt.input else {
         return false;
@@ -209,7 +208,7 @@ fn compared(
         .min();
     if let Some(fewest) = fewest.filter(|fewest| *fewest < row.new_tokens.size()) {
         doubts.push(format!(
-            "answers ended by themselves, after {fewest} of {} tokens",
+            "answers ended early, after {fewest} of {} tokens",
             row.new_tokens
         ));
     }
@@ -244,7 +243,7 @@ fn figures(row: &Row, prompt: &PromptRecord) -> Vec<Figure> {
     ]
 }
 
-/// A peak never falls, so that the last one of a prompt holds for all before.
+/// A peak never falls, so the last one of a prompt covers all earlier ones.
 fn peak_rss_bytes(prompt: &PromptRecord) -> Option<u64> {
     let peaks = prompt
         .samples

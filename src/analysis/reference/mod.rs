@@ -1,8 +1,8 @@
 //! Published figures beside those of a run.
 //!
-//! The figures are those of `benchmark.md` in Rockchip's rknn-llm, release 1.3.0 (docs/reference-figures.md says under which
-//! conditions they were made). They have no spread and no number of runs: what differs from them is worth a look and is
-//! no verdict.
+//! The figures are those of `benchmark.md` in Rockchip's rknn-llm, release 1.3.0 (docs/reference-figures.md says under
+//! which conditions they were made). They have no spread and no number of runs: what differs from them is worth a look
+//! and is no verdict.
 //!
 //! ```
 //! use rkllm_bench::model_name::NameParts;

@@ -1,8 +1,8 @@
-//! How the names of models are compared: words, families, sizes.
+//! Compares names of models: words, families, sizes.
 
 use crate::inputs::model_name::NameParts;
 
-/// A name under which models of a row go.
+/// An alternative name for the models of a row.
 pub(super) struct Known {
     /// As in [`key`].
     pub(super) name: &'static str,
@@ -14,8 +14,8 @@ pub(super) struct Known {
     pub(super) doubt: Option<&'static str>,
 }
 
-/// Names beside the table's own. Shapes that two models share are as their makers describe them; nobody here has compared
-/// the files, hence a doubt each. For `DeepSeek`'s distillations Rockchip points to the Qwen rows too (rknn-llm issue 165).
+/// Names besides the table's own. Shared shapes are as the makers describe them. The files were not compared, so each
+/// is a doubt. Rockchip also refers to the Qwen rows for `DeepSeek`'s distillations (rknn-llm issue 165).
 pub(super) const KNOWN: [Known; 7] = [
     known("phi3mini", None, ("Phi3", "3.8B"), None),
     known(
@@ -65,10 +65,10 @@ const fn known(
     }
 }
 
-/// How a name's words hold a family.
+/// How a name's words match a family.
 pub(super) struct Fit {
     pub(super) letters: usize,
-    /// A sentence about the words that make it another model, where there are any.
+    /// A sentence about words that make it another model, if there are any.
     pub(super) other_words: Vec<String>,
 }
 
@@ -90,11 +90,11 @@ const MAKERS: [&str; 15] = [
     "tinyllama",
     "zai",
 ];
-/// Words for how a model was trained to talk or where it is from, which change neither its shape nor its speed.
+/// Words about a model's training or origin, which change neither its shape nor its speed.
 const NEUTRAL_WORDS: [&str; 11] = [
     "base", "chat", "hf", "instruct", "it", "llm", "rkllm", "thinking", "unsloth", "world", "model",
 ];
-/// Words of a name that are looked at; no name that means something has as many.
+/// Most words of a name that are looked at. No real name has that many.
 const MOST_WORDS: usize = 24;
 
 pub(super) fn fit(family: &str, parts: &NameParts) -> Option<Fit> {
@@ -129,7 +129,7 @@ pub(super) fn fit(family: &str, parts: &NameParts) -> Option<Fit> {
     })
 }
 
-/// Which words, one behind the other, spell `family`, with no number of a version behind them.
+/// Which consecutive words spell `family` without a following version number.
 fn place(family: &str, words: &[String]) -> Option<(usize, usize)> {
     for start in 0..words.len() {
         let mut spelt = String::new();
@@ -159,7 +159,7 @@ fn is_neutral(word: &str) -> bool {
         || (word.len() == 4 && digits(word))
 }
 
-/// A family without what spellings differ in: `qwen25`, `gemma3n`.
+/// A family in normalised spelling: `qwen25`, `gemma3n`.
 pub(super) fn key(name: &str) -> String {
     name.chars()
         .filter(char::is_ascii_alphanumeric)
@@ -167,13 +167,13 @@ pub(super) fn key(name: &str) -> String {
         .collect()
 }
 
-/// A size without what spellings differ in: effective parameters (`E2B`) and those of a token (`3B(A570M)`).
+/// A size in normalised spelling, without effective (`E2B`) and active (`3B(A570M)`) parameters.
 pub(super) fn plain_size(size: &str) -> &str {
     let size = size.split('(').next().unwrap_or_default();
     size.strip_prefix('E').unwrap_or(size)
 }
 
-/// The beginning of a text that somebody else wrote.
+/// The start of a foreign text.
 pub(super) fn shortened(text: &str) -> String {
     const SHOWN: usize = 60;
     match text.char_indices().nth(SHOWN) {

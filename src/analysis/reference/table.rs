@@ -4,14 +4,14 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
-/// Where the figures are from, for headings.
+/// Source of the figures, for headings.
 pub const SOURCE: &str = "Rockchip rknn-llm 1.3.0, benchmark.md";
 
 /// One published row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Row {
-    /// `RK3588` and its kin.
+    /// The SoC, such as `RK3588`.
     pub soc: String,
     /// Family of the model, in the table's spelling.
     pub model: String,
@@ -27,8 +27,8 @@ pub struct Row {
     pub ttft_ms: f64,
     /// Tokens a second of decode.
     pub decode_tok_per_s: f64,
-    /// Memory, MB. Rockchip's header says that the runtime's figure is `VmHWM`, the peak resident set; whether this column
-    /// is the same figure is not stated beside it.
+    /// Memory, MB. Rockchip's header says that the runtime's figure is `VmHWM`, the peak resident set; whether this
+    /// column is the same figure is not stated beside it.
     pub memory_mb: f64,
 }
 

@@ -96,6 +96,26 @@ fn set_hz(files: &Files, governor: Option<&str>, path: &str, unit_hz: u64) -> Op
         .flatten()
 }
 
+/// How far a clock divider may miss the frequency that was asked for, Hz.
+fn tolerance_hz(wanted_hz: u64) -> u64 {
+    wanted_hz / 100
+}
+
+/// Whether a clock is lower than wanted, by more than its divider may miss.
+pub(crate) fn is_lower(hz: u64, wanted_hz: u64) -> bool {
+    hz < wanted_hz - tolerance_hz(wanted_hz)
+}
+
+/// Whether a clock is at the wanted frequency, as near as its divider comes.
+pub(crate) fn is_near(hz: u64, wanted_hz: u64) -> bool {
+    hz.abs_diff(wanted_hz) <= tolerance_hz(wanted_hz)
+}
+
+/// A frequency as text.
+pub(crate) fn mhz(hz: u64) -> String {
+    format!("{} MHz", hz / 1_000_000)
+}
+
 /// The CPU clusters, ordered by their first CPU.
 pub(super) fn clusters(files: &Files) -> Vec<CpuCluster> {
     let nodes = files.names(CPUFREQ).into_iter();

@@ -20,8 +20,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 pub use crate::machine::memory::peak_rss_bytes;
-pub(crate) use clock::NPU_GOVERNOR;
 pub use clock::{Clock, CpuCluster};
+pub(crate) use clock::{NPU_GOVERNOR, is_lower, is_near, mhz};
 pub use npu::{Npu, NpuUser};
 pub use soc::{SOCS, Soc};
 pub use system::{Memory, Share};

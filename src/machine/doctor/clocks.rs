@@ -4,7 +4,7 @@ use super::facts::RuntimeFacts;
 use super::item::{Item, Verdict};
 use super::npu::NO_NPU;
 use crate::inputs::hint;
-use crate::machine::board::{Board, Clock, CpuCluster, NPU_GOVERNOR, ranges};
+use crate::machine::board::{Board, Clock, CpuCluster, NPU_GOVERNOR, is_lower, mhz, ranges};
 
 const DEVFREQ: &str = "/sys/class/devfreq";
 const CPUFREQ: &str = "/sys/devices/system/cpu/cpufreq";
@@ -53,8 +53,7 @@ fn fault(clock: &Clock, target_hz: Option<u64>, check_current: bool) -> Option<F
         let found = format!("held at {}, highest frequency unknown", mhz(fixed));
         return Some(Fault::unknown(found));
     };
-    // A clock divider can be off by less than one percent.
-    let is_low = |hz: u64| hz < target - target / 100;
+    let is_low = |hz: u64| is_lower(hz, target);
     let of = format!(" of {}", mhz(target));
     if is_low(fixed) {
         return Some(Fault::bad(format!("held at {}{of}", mhz(fixed))));
@@ -256,8 +255,4 @@ fn in_words(faults: &[AtFault]) -> String {
         })
         .collect();
     words.join(", ")
-}
-
-fn mhz(hz: u64) -> String {
-    format!("{} MHz", hz / 1_000_000)
 }

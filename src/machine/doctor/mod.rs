@@ -8,7 +8,7 @@ mod item;
 mod machine;
 mod npu;
 
-use crate::machine::board::Board;
+use crate::machine::board::{Board, Soc};
 
 pub use facts::{ModelFacts, RuntimeFacts};
 pub use item::{Fitness, Item, Verdict};
@@ -23,6 +23,11 @@ pub fn examine(board: &Board, models: &[ModelFacts], runtime: RuntimeFacts) -> V
     items.extend(npu::items(board, models, runtime));
     items.extend(machine::items(board, models, runtime));
     items
+}
+
+/// The findings on one model's conversion for `soc`.
+pub(crate) fn of_conversion(soc: Option<&Soc>, model: &ModelFacts) -> [Item; 3] {
+    npu::of_conversion(soc, std::slice::from_ref(model))
 }
 
 #[cfg(test)]

@@ -44,11 +44,16 @@ pub(super) fn items(board: &Board, models: &[ModelFacts], runtime: RuntimeFacts)
         .map(|name| Item::new(name, Verdict::Note, why))
         .into();
     }
-    vec![
-        driver(board),
-        users(board),
-        platform(board.soc(), models),
-        cores(board.soc(), models),
+    let mut items = vec![driver(board), users(board)];
+    items.extend(of_conversion(board.soc(), models));
+    items
+}
+
+/// The findings on how models were converted.
+pub(super) fn of_conversion(soc: Option<&Soc>, models: &[ModelFacts]) -> [Item; 3] {
+    [
+        platform(soc, models),
+        cores(soc, models),
         optimization_level(models),
     ]
 }

@@ -1,9 +1,10 @@
 //! Carries out a plan, and reads every value back.
 
-use super::knob::{Knob, Knobs, is_near};
+use super::knob::{Knob, Knobs};
 use super::plan::{Plan, Target, Write};
 use super::state::StateFile;
 use crate::base::error::Result;
+use crate::machine::board::{is_near, mhz};
 
 /// The outcome for a clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +82,11 @@ fn current_fault(target: &Target, knobs: &dyn Knobs) -> Option<String> {
         .parse::<u64>()
         .ok()?
         .checked_mul(target.node.unit_hz())?;
-    let at = |hz: u64| format!("{} MHz", hz / 1_000_000);
-    (!is_near(got_hz, target.hz))
-        .then(|| format!("/{path}: it runs at {} instead of {}", at(got_hz), at(target.hz)))
+    (!is_near(got_hz, target.hz)).then(|| {
+        format!(
+            "/{path}: it runs at {} instead of {}",
+            mhz(got_hz),
+            mhz(target.hz)
+        )
+    })
 }

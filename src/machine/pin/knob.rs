@@ -170,8 +170,3 @@ impl Knobs for Tree {
         file.write_all(format!("{value}\n").as_bytes())
     }
 }
-
-/// Whether two frequencies are equal within the tolerance of a clock divider, which is off by less than one percent.
-pub(super) fn is_near(got_hz: u64, wanted_hz: u64) -> bool {
-    got_hz.abs_diff(wanted_hz) <= wanted_hz / 100
-}

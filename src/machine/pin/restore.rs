@@ -1,9 +1,10 @@
 //! Restores what a pin found.
 
-use super::knob::{Knob, Knobs, Node, is_near};
+use super::knob::{Knob, Knobs, Node};
 use super::plan::limits_in_order;
 use super::state::{Saved, StateFile};
 use crate::base::error::Result;
+use crate::machine::board::is_near;
 
 /// Writes back the values in `state` and removes its file if all of them stick. Otherwise the rest stays in the file.
 ///

@@ -1,8 +1,8 @@
-//! Two bench processes that measure in turns, so that a drift of the machine falls on both.
+//! Two bench processes that take turns, so that a drift of the machine affects both.
 //!
-//! Each process is connected to a socket of its own. It holds the turn from its start, gives it back before each
-//! inference with one byte and waits for one that gives it the turn again. What it does between two inferences, loading
-//! and saving included, is in its own turn; its end gives the turn back for good.
+//! Each process is connected to its own socket. It holds the turn from its start. Before each inference, it sends a
+//! byte to give the turn back, and waits for a byte with the next turn. Everything between two inferences, including
+//! loading and saving, belongs to its turn. Its end gives the turn back for good.
 
 mod pair;
 mod participant;
@@ -11,13 +11,13 @@ pub(crate) mod threads;
 pub use pair::{Ended, run_in_turns};
 pub(crate) use participant::Participant;
 
-/// Environment variable of a bench process: path of the Unix stream socket by which it takes turns.
+/// Environment variable of a bench process with the path of the Unix stream socket for its turns.
 pub const VARIABLE: &str = "RKLLM_BENCH_TURNS";
 
-/// From the bench process: it waits for its next turn.
+/// From the bench process: it gives its turn back and waits for the next.
 const YIELD: u8 = b'y';
-/// To the bench process: its turn.
+/// To the bench process: it has the turn.
 const GIVE: u8 = b'g';
 
-/// Whose turn it is: each of the two goes first as often as the other, and a steady drift cancels out.
+/// The order of the turns. Each side goes first equally often, so that a steady drift cancels out.
 const ORDER: [usize; 4] = [0, 1, 1, 0];

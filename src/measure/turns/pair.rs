@@ -1,4 +1,4 @@
-//! The program that gives the turns: it runs two processes, of which one at a time is at work.
+//! Runs two processes in turns, so that only one works at a time.
 
 use std::fs::File;
 use std::io::{Read as _, Result as IoResult, Write as _};
@@ -16,37 +16,39 @@ use crate::base::error::{Error, Result};
 use crate::base::scratch::Scratch;
 use crate::runtime::engine::log;
 
-/// How often a wait looks for an end and for a stop. What a connected process says is heard at once.
+/// How often a wait checks for the end of a process and for a stop. A byte from a connected process ends the wait
+/// immediately.
 const TICK: Duration = Duration::from_millis(20);
-/// How long a byte may take to be sent.
+/// How long sending a byte may take.
 const SENDING: Duration = Duration::from_secs(5);
-/// Lines kept of what a process printed.
+/// Number of output lines that are kept of a process.
 const LAST_LINES: usize = 20;
 
 /// How a process ended.
 #[derive(Debug)]
 pub struct Ended {
-    /// Its status.
+    /// Its exit status.
     pub status: ExitStatus,
-    /// The last lines that it printed to stdout and stderr, blank ones left out.
+    /// The last lines on its stdout and stderr that are not blank.
     pub last_lines: Vec<String>,
 }
 
-/// Runs two commands to their ends, of which one at a time is at work.
+/// Runs two commands to their ends, so that only one works at a time.
 ///
-/// The first is started and has the turn until it yields or ends, then the second. From then on the turns go first,
-/// second, second, first, and so on; when one has ended, the other has all that are left. A command that knows nothing of
-/// turns, or uses an NPU runtime, has the turn until its end: the two run one after the other then.
+/// The first command is started and has the turn until it yields or ends, then the second. After that, the turns go
+/// to the first, second, second, first, and so on. When one has ended, the other has all further turns. A command
+/// that does not support turns, or uses an NPU runtime, keeps its turn until its end, so that the two run one after
+/// the other.
 ///
-/// Each process has a process group of its own, so that a Ctrl-C is for the caller, who has `stop` say so: both groups
-/// are sent SIGTERM (or the signal that rkllm-bench itself was stopped by) and waited for. They are killed where that
-/// takes longer than 12 seconds. Results that the two would take from each other (`CRITERION_HOME`) are the caller's to keep apart.
+/// Each process has its own process group, so that Ctrl-C reaches only the caller. When `stop` returns true, both
+/// groups get SIGTERM, or the signal that stopped rkllm-bench. They are killed if they do not end within 12 seconds.
+/// The caller must keep their results (`CRITERION_HOME`) apart.
 ///
-/// Gives how they ended, in the order of the commands; those that a stop kept from being started are missing.
+/// Returns how they ended, in the order of the commands. Commands that were not started because of a stop are missing.
 ///
 /// # Errors
-/// [`Error::Io`] when a process cannot be started or waited for, or stays when it is killed. The other one is stopped
-/// then.
+/// [`Error::Io`] if a process cannot be started or waited for, or does not end when it is killed. The other process
+/// is then stopped.
 pub fn run_in_turns(commands: [Command; 2], stop: &dyn Fn() -> bool) -> Result<Vec<Ended>> {
     let mut processes = Vec::new();
     for command in commands {
@@ -64,7 +66,7 @@ pub fn run_in_turns(commands: [Command; 2], stop: &dyn Fn() -> bool) -> Result<V
             process.take_turn(stop)?;
         }
     }
-    // Asked at once, so that neither waits for the other's end.
+    // Both get the signal first, so that neither waits for the other's end.
     processes.iter().for_each(Process::ask_to_end);
     processes.iter_mut().try_for_each(Process::end)?;
     Ok(processes.iter().filter_map(Process::ended).collect())
@@ -73,12 +75,12 @@ pub fn run_in_turns(commands: [Command; 2], stop: &dyn Fn() -> bool) -> Result<V
 struct Process {
     program: PathBuf,
     child: Child,
-    /// Nameless, so that nothing is left of it.
+    /// A file without a name, so that nothing remains of it.
     output: File,
     listener: UnixListener,
-    /// Once the process takes part, and until it hangs up.
+    /// Present from when the process connects until it hangs up.
     socket: Option<UnixStream>,
-    /// Once it has ended.
+    /// Present when it has ended.
     status: Option<ExitStatus>,
     /// Holds the listener's path.
     _folder: Scratch,
@@ -116,14 +118,14 @@ impl Process {
     /// Gives the process its turn, unless it has ended or is to stop.
     fn take_turn(&mut self, stop: &dyn Fn() -> bool) -> Result<()> {
         if let Some(socket) = &mut self.socket {
-            // Where it has gone meanwhile, its end is seen next.
+            // If the process has ended, `hold_turn` notices.
             let _ = socket.write_all(&[GIVE]);
         }
         self.hold_turn(stop)
     }
 
-    /// Waits until the process yields or has ended, or the caller wants to stop. Without a deadline: a bench may take
-    /// as long as its suite, and each of its inferences has one.
+    /// Waits until the process yields or has ended, or the caller wants to stop. There is no deadline, because a
+    /// bench takes as long as its suite, and each inference has its own.
     fn hold_turn(&mut self, stop: &dyn Fn() -> bool) -> Result<()> {
         self.wait_for_turn(stop).map_err(Error::io(&self.program))
     }
@@ -147,7 +149,7 @@ impl Process {
         match socket.read(&mut [0]) {
             Ok(1..) => Ok(true),
             Err(error) if is_pause(&error) => Ok(false),
-            // It hung up. What it still does before its end is in its own turn.
+            // It hung up. It keeps the turn until its end.
             Ok(0) | Err(_) => {
                 self.socket = None;
                 Ok(false)
@@ -196,7 +198,7 @@ impl Process {
 }
 
 impl Drop for Process {
-    /// After an error no process is left behind.
+    /// Ends the process also after an error.
     fn drop(&mut self) {
         if let Err(error) = self.end() {
             say(error);

@@ -1,4 +1,4 @@
-//! A bench process's part in taking turns.
+//! The bench process's side of taking turns.
 
 use std::io::{Error as IoError, ErrorKind, Read as _, Result as IoResult, Write as _};
 use std::os::unix::net::UnixStream;
@@ -11,12 +11,12 @@ use crate::base::error::{Error, Result};
 use crate::base::signals;
 use crate::measure::recorder::Stopped;
 
-/// How often a wait looks whether the user asked to stop.
+/// How often a wait checks whether the user asked to stop.
 const TICK: Duration = Duration::from_millis(50);
-/// How long a byte may take to be sent.
+/// How long sending a byte may take.
 const SENDING: Duration = Duration::from_secs(5);
 
-/// This process's part. Where no turns are taken it does nothing.
+/// This process's connection for turns. Without turns it does nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Participant {
     socket: Option<UnixStream>,
@@ -26,11 +26,11 @@ pub(crate) struct Participant {
 }
 
 impl Participant {
-    /// Takes part where [`VARIABLE`] names a socket. Not with an NPU runtime: its process must keep the NPU until it ends,
-    /// and so it keeps its turn.
+    /// Connects if [`VARIABLE`] names a socket. With an NPU runtime it does not, because its process holds the NPU
+    /// until it ends, and so keeps its turn.
     ///
     /// # Errors
-    /// [`Error::Turns`] when there is no such socket.
+    /// [`Error::Turns`] if the socket does not exist.
     pub(crate) fn take() -> Result<Self> {
         match std::env::var_os(VARIABLE) {
             Some(path) if IS_HOST => Self::by_socket(Path::new(&path)),
@@ -56,7 +56,8 @@ impl Participant {
     /// Gives the turn back and waits for the next.
     ///
     /// # Errors
-    /// [`Stopped`] when the user asked for it, or when nobody gives turns any more: that is then the [trouble](Self::trouble).
+    /// [`Stopped`] if the user asked for it, or if the connection failed; [`trouble`](Self::trouble) then has the
+    /// error.
     pub(crate) fn next(&mut self) -> Result<(), Stopped> {
         let Some(socket) = &mut self.socket else {
             return Ok(());
@@ -82,13 +83,13 @@ impl Participant {
         self.waited
     }
 
-    /// What kept this process from its turns.
+    /// The error that ended the turns.
     pub(crate) fn trouble(self) -> Option<Error> {
         self.trouble
     }
 }
 
-/// Whether the next turn came; `false` when the user asked to stop instead.
+/// Waits for the next turn. Returns `false` if the user asked to stop instead.
 fn wait(socket: &mut UnixStream) -> IoResult<bool> {
     let gone = || {
         IoError::new(
@@ -98,7 +99,8 @@ fn wait(socket: &mut UnixStream) -> IoResult<bool> {
     };
     socket.write_all(&[YIELD]).map_err(|_| gone())?;
     let mut answer = [0];
-    // Without a deadline: the other one's turn may take as long as its model's loading. The giver's end ends it.
+    // No deadline: the other side's turn may include loading its model. If the program that gives the turns ends, so
+    // does this.
     loop {
         match socket.read(&mut answer) {
             Ok(1) if answer == [GIVE] => return Ok(true),
@@ -106,7 +108,7 @@ fn wait(socket: &mut UnixStream) -> IoResult<bool> {
             Ok(_) => {
                 return Err(IoError::new(
                     ErrorKind::InvalidData,
-                    "it is no socket that gives turns",
+                    "the socket does not give turns",
                 ));
             }
             Err(error) if is_pause(&error) => {}
@@ -118,7 +120,7 @@ fn wait(socket: &mut UnixStream) -> IoResult<bool> {
     }
 }
 
-/// Whether a read ended without data because its time was over or a signal came.
+/// Whether a read ended without data because of a timeout or a signal.
 pub(super) fn is_pause(error: &IoError) -> bool {
     matches!(
         error.kind(),

@@ -1,4 +1,4 @@
-//! Two threads of one process that measure in turns.
+//! Two threads of one process that take turns.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,10 +7,10 @@ use super::ORDER;
 use crate::base::signals;
 use crate::measure::recorder::Stopped;
 
-/// How often a wait looks whether the user asked to stop.
+/// How often a wait checks whether the user asked to stop.
 const TICK: Duration = Duration::from_millis(50);
 
-/// The turn, which at most one of two sides holds.
+/// The turn, which at most one of the two sides holds.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
     state: Mutex<State>,
@@ -19,7 +19,7 @@ pub(crate) struct Turns {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Turns that were given back.
+    /// Number of turns that were given back.
     taken: usize,
     holder: Option<usize>,
     waits: [bool; 2],
@@ -34,7 +34,7 @@ impl State {
         }
     }
 
-    /// Gives the turn to the next side, once neither does anything.
+    /// Gives the turn to the next side, if neither side is working.
     fn give(&mut self) {
         let idle = (0..2).all(|side| self.waits[side] || self.gone[side]);
         if self.holder.is_none() && idle {
@@ -45,11 +45,11 @@ impl State {
 }
 
 impl Turns {
-    /// Gives `side`'s turn back, where it has it, and waits for its next one. The other side's turn ends with its
-    /// inference, which has a deadline, or with the side.
+    /// Gives back the turn of `side`, if it has it, and waits for its next turn. The other side's turn ends with its
+    /// inference, which has a deadline, or with that side.
     ///
     /// # Errors
-    /// [`Stopped`] when the user asked for it.
+    /// [`Stopped`] if the user asked for it.
     pub(crate) fn next(&self, side: usize) -> Result<(), Stopped> {
         let mut state = self.lock();
         state.give_back(side);
@@ -72,7 +72,7 @@ impl Turns {
         }
     }
 
-    /// The end of a side: the other one has all further turns.
+    /// Ends a side. The other side has all further turns.
     pub(crate) fn leave(&self, side: usize) {
         let mut state = self.lock();
         state.give_back(side);

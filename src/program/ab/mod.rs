@@ -1,6 +1,7 @@
-//! Pairs of fresh processes of two commands, which measure in turns, so that what the machine does falls on both.
+//! Runs pairs of fresh processes of two commands in turns, so that changes of the machine affect both.
 
 mod order;
+mod side;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use self::order::Order;
+use self::side::Side;
 use crate::analysis::gate::{self, Aspect, Comparison, Limits};
 use crate::base::atomic::{self, Existing};
 use crate::base::error::{Error, Result};
@@ -20,55 +22,25 @@ use crate::measure::turns::run_in_turns;
 use crate::program::bench_process::{CommandLine, Place};
 use crate::record::RunRecord;
 
-/// What the file of an experiment says that it is.
+/// The `kind` of an experiment's file.
 const KIND: &str = "rkllm-bench ab";
-/// Version of its shape.
+/// Version of the file's schema.
 const SCHEMA_VERSION: u32 = 1;
-/// Its name, beside the records.
+/// Name of the file, beside the records.
 const FILE: &str = "ab.json";
 
-/// One of the two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Side {
-    /// What is compared with.
-    Base,
-    /// What is compared.
-    Candidate,
-}
-
-impl Side {
-    /// Both.
-    const ALL: [Self; 2] = [Self::Base, Self::Candidate];
-
-    /// Its name in files.
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Base => "base",
-            Self::Candidate => "candidate",
-        }
-    }
-
-    const fn other(self) -> Self {
-        match self {
-            Self::Base => Self::Candidate,
-            Self::Candidate => Self::Base,
-        }
-    }
-}
-
-/// What is to be run.
+/// What to run.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
-    /// The command that is compared with.
+    /// The command to compare with.
     pub(crate) base: CommandLine,
-    /// The one that is compared.
+    /// The command under test.
     pub(crate) candidate: CommandLine,
-    /// How many pairs.
+    /// Number of pairs, or the time budget.
     pub(crate) repetitions: Repetitions,
-    /// Decides which of a pair goes first.
+    /// Decides which side of a pair goes first.
     pub(crate) seed: u64,
-    /// Where the records go.
+    /// Folder for the records.
     pub(crate) folder: PathBuf,
 }
 
@@ -81,30 +53,30 @@ impl Plan {
     }
 }
 
-/// The file beside the records: what was run, and in which order.
+/// The file beside the records, with what was run in which order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Experiment {
     kind: String,
     schema_version: u32,
     /// Version of rkllm-bench that wrote it.
     tool_version: String,
-    /// When it began, RFC 3339, UTC.
+    /// Start time, RFC 3339, UTC.
     started_at: String,
     seed: u64,
     base: String,
     candidate: String,
-    /// The pairs that are whole, in order.
+    /// The complete pairs, in order.
     pairs: Vec<PairOfFiles>,
 }
 
 /// One pair in that file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct PairOfFiles {
-    /// Which was started first.
+    /// The side that was started first.
     first: Side,
-    /// When, RFC 3339, UTC.
+    /// Start time, RFC 3339, UTC.
     started_at: String,
-    /// What both took together.
+    /// Time of the pair, seconds.
     seconds: f64,
     /// File of the base's record.
     base: String,
@@ -112,7 +84,7 @@ struct PairOfFiles {
     candidate: String,
 }
 
-/// The pairs, as far as they got: the records at one index are of one pair.
+/// The completed pairs. Records with the same index are of one pair.
 #[derive(Debug)]
 pub(crate) struct Taken {
     /// Records of the base.
@@ -121,20 +93,20 @@ pub(crate) struct Taken {
     pub(crate) candidate: Vec<RunRecord>,
     /// What all pairs took.
     pub(crate) elapsed: Duration,
-    /// Why there are no more; absent: the user stopped them.
+    /// Why there are no more. Absent if the user stopped them.
     pub(crate) end: Option<End>,
 }
 
-/// Runs the pairs. Everything is on disk after each of them.
+/// Runs the pairs. Saves everything after each of them.
 ///
 /// # Errors
-/// [`Error::BadParameter`] when the folder holds another experiment, [`Error::Io`], [`Error::NoRecord`]. What was taken
-/// until then stays in the folder.
+/// [`Error::BadParameter`] if the folder holds another experiment, [`Error::Io`], [`Error::NoRecord`]. Completed
+/// pairs stay in the folder.
 pub(crate) fn take(plan: &Plan) -> Result<Taken> {
     let file = plan.folder.join(FILE);
     if file.exists() {
         return Err(Error::BadParameter(format!(
-            "{} is there already: name another folder with --output",
+            "{} exists already: choose another folder with --output",
             file.shown()
         )));
     }
@@ -181,14 +153,14 @@ impl Experiment {
     }
 }
 
-/// A pair that is whole.
+/// A complete pair.
 struct Pair {
     base: RunRecord,
     candidate: RunRecord,
     files: PairOfFiles,
 }
 
-/// Runs the pair of this index; absent when the user stopped it.
+/// Runs the pair with this index. Absent if the user stopped it.
 fn run_pair(plan: &Plan, index: usize, first: Side) -> Result<Option<Pair>> {
     let stop = signals::is_stopped;
     let start = Instant::now();
@@ -211,7 +183,7 @@ fn run_pair(plan: &Plan, index: usize, first: Side) -> Result<Option<Pair>> {
         Some(records.swap_remove(index).1)
     };
     let [base, candidate] = Side::ALL.map(&mut of);
-    // Both are there: without a stop both were started.
+    // Both exist, because without a stop both were started.
     Ok(base.zip(candidate).map(|(base, candidate)| Pair {
         base,
         candidate,
@@ -225,13 +197,13 @@ fn run_pair(plan: &Plan, index: usize, first: Side) -> Result<Option<Pair>> {
     }))
 }
 
-/// What the experiment of an A/B comparison is unless the user says more: two builds, or two models.
+/// Differences that are always allowed, because two builds or two models are what `ab` compares.
 pub(crate) const ALLOWED: [Aspect; 2] = [Aspect::Model, Aspect::Runtime];
 
-/// Compares what was taken. `allowed` comes on top of [`ALLOWED`].
+/// Compares the pairs. [`ALLOWED`] is added to `allowed`.
 ///
-/// Where each side has one model and their names differ, the models are the experiment, and the candidate's goes by the
-/// base's name: metrics are matched by it.
+/// If each side has one model and the names differ, the models themselves are compared. The candidate's model then
+/// gets the base's name, because metrics are matched by it.
 pub(crate) fn compare(
     base: &[RunRecord],
     mut candidate: Vec<RunRecord>,
@@ -262,7 +234,7 @@ fn one_model(runs: &[RunRecord]) -> Option<String> {
     names.all(|name| name == first).then(|| first.clone())
 }
 
-/// The folder of an experiment that was not given one.
+/// The default folder of an experiment.
 pub(crate) fn folder_of(id: &str) -> PathBuf {
     paths::ab_dir().join(id)
 }

@@ -1,17 +1,17 @@
-//! Which of a pair goes first.
+//! Decides which side of a pair goes first.
 
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use super::Side;
+use super::side::Side;
 
-/// Two pairs each make an ABBA: whoever went first in one goes second in the next, so that a steady drift over the pairs
-/// cancels out. A coin decides how each two begin, so that nothing that comes and goes with the pairs' own rhythm always
-/// meets the same side.
+/// Every two pairs form an ABBA: the side that went first in one pair goes second in the next, so that a steady drift
+/// cancels out. A coin decides how each ABBA starts, so that a disturbance with the rhythm of the pairs does not
+/// always affect the same side.
 #[derive(Debug)]
 pub(super) struct Order {
     coins: ChaCha8Rng,
-    /// Who went first in the first pair of two, while the second is outstanding.
+    /// The side that went first in the first of two pairs, until the second pair starts.
     open: Option<Side>,
 }
 
@@ -24,7 +24,7 @@ impl Order {
         }
     }
 
-    /// Who goes first in the next pair.
+    /// The side that goes first in the next pair.
     pub(super) fn next_first(&mut self) -> Side {
         if let Some(first) = self.open.take() {
             return first.other();
@@ -62,7 +62,7 @@ mod tests {
             assert!((3..=17).contains(&base), "seed {seed}: {base} of 20");
         }
         assert_ne!(starts(1), starts(2));
-        // Written down in ab.json by seed: another generator would be another order.
+        // ab.json records only the seed, so another generator would change the order.
         assert_eq!(
             starts(1)[..4],
             [Side::Candidate, Side::Base, Side::Candidate, Side::Base]

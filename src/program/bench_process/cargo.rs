@@ -1,4 +1,4 @@
-//! `cargo bench --bench NAME` as a command: the executable that it builds is found once, and started as it is from then on.
+//! `cargo bench --bench NAME` as a command. Cargo builds the executable once, and then it is started directly.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::command::file_name;
 use crate::base::child;
 use crate::base::error::{Error, Result};
 
-/// Options of `cargo bench` that take a value as a word of its own.
+/// Options of `cargo bench` whose value may be the next word.
 const WITH_VALUE: [&str; 16] = [
     "-p",
     "--package",
@@ -29,7 +28,7 @@ const WITH_VALUE: [&str; 16] = [
     "--lockfile-path",
     "-C",
 ];
-/// Options that name further targets.
+/// Options that select other targets.
 const OTHER_TARGETS: [&str; 10] = [
     "--benches",
     "--all-targets",
@@ -42,24 +41,25 @@ const OTHER_TARGETS: [&str; 10] = [
     "--tests",
     "--doc",
 ];
-/// What cargo tells a program of its package. Some build scripts watch it: cargo would build again what is built already.
+/// Prefixes of the variables that cargo sets for programs. Some build scripts depend on them, so that cargo would
+/// rebuild.
 const OF_A_PACKAGE: [&str; 4] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "OUT_DIR"];
 
-/// A bench target as cargo is asked for it.
+/// A `cargo bench` command for one bench target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CargoBench {
-    /// cargo, its toolchain and the options that decide what is built.
+    /// cargo with its toolchain and the options of the build.
     cargo: Vec<String>,
     target: String,
-    /// What the executable is started with.
+    /// Arguments of the executable.
     arguments: Vec<String>,
 }
 
 impl CargoBench {
-    /// What the words of a command ask for; absent: another program is called.
+    /// Parses the words of a command. Absent if it calls another program.
     ///
     /// # Errors
-    /// [`Error::BadParameter`] where cargo would run something else than one bench target.
+    /// [`Error::BadParameter`] if cargo would not run exactly one bench target.
     pub(super) fn of(words: &[String]) -> Result<Option<Self>> {
         if words.first().is_none_or(|word| file_name(word) != "cargo") {
             return Ok(None);
@@ -67,7 +67,7 @@ impl CargoBench {
         let refuse = |reason: &str| {
             let line = crate::inputs::hint::quoted(words.iter().map(String::as_str));
             Err(Error::BadParameter(format!(
-                "`{line}` {reason}; one bench target is meant, such as `cargo bench --bench quick`"
+                "`{line}` {reason}; expected one bench target, such as `cargo bench --bench quick`"
             )))
         };
         let own = words.iter().position(|word| word == "--").unwrap_or(words.len());
@@ -89,7 +89,7 @@ impl CargoBench {
             } else if flag == "--bench" || OTHER_TARGETS.contains(&flag) {
                 return refuse("runs several targets");
             } else if flag == "--no-run" {
-                // It is asked for in any case.
+                // `build` adds it.
             } else if flag == "--message-format" {
                 rest.next_if(|_| value.is_empty());
             } else if word.starts_with(['-', '+']) || bench.cargo.is_empty() {
@@ -115,8 +115,8 @@ impl CargoBench {
         Ok(Some(bench))
     }
 
-    /// Has cargo build the target in the working directory and gives the executable, or what kept cargo from it. What cargo says
-    /// meanwhile goes to stderr.
+    /// Builds the target with cargo in the working directory. Returns the executable, or why the build failed.
+    /// Cargo's output goes to stderr.
     pub(super) fn build<'a>(
         &self,
         variables: impl Iterator<Item = (&'a String, &'a String)>,
@@ -132,7 +132,7 @@ impl CargoBench {
                 command.env_remove(&variable);
             }
         }
-        // Without a deadline: a build takes as long as it does, and shows how far it is.
+        // No deadline: a build may take long, and shows its progress.
         let (status, stdout) = child::output_within(command.envs(variables), Duration::MAX)
             .map_err(|error| error.to_string())?;
         if !status.success() {
@@ -142,10 +142,10 @@ impl CargoBench {
         let mut executables = messages.lines().filter_map(|line| self.executable_of(line));
         executables
             .next_back()
-            .ok_or_else(|| format!("cargo names no executable of a bench target {}", self.target))
+            .ok_or_else(|| format!("cargo reports no executable of a bench target {}", self.target))
     }
 
-    /// The executable that a message of cargo names, where it is of the target.
+    /// The executable in a message of cargo, if it is that of the target.
     fn executable_of(&self, message: &str) -> Option<PathBuf> {
         let message: Message = serde_json::from_str(message).ok()?;
         let target = message.target?;
@@ -160,7 +160,11 @@ impl CargoBench {
     }
 }
 
-/// A message of cargo, as far as it is read.
+pub(super) fn file_name(word: &str) -> &str {
+    word.rsplit('/').next().unwrap_or(word)
+}
+
+/// The fields of a cargo message that are read.
 #[derive(Deserialize)]
 struct Message {
     target: Option<Target>,

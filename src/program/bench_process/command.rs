@@ -1,11 +1,11 @@
-//! The command that is to measure: one bench executable, named by its file, or by `cargo bench --bench NAME`.
+//! A command that measures: a bench executable, or `cargo bench --bench NAME`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
 
-use super::cargo::CargoBench;
+use super::cargo::{CargoBench, file_name};
 use crate::base::console::say;
 use crate::base::error::{Error, Result};
 use crate::base::foreign::Shown as _;
@@ -13,46 +13,47 @@ use crate::base::paths;
 use crate::inputs::hint::{PROGRAM, quoted};
 use crate::measure::turns;
 
-/// Variables that are not passed on. The first two are set by `cargo run` for this program and would decide what the other one
-/// does: which library its dynamic linker finds, and that a bench is run by `cargo test` and only makes a test. And the
-/// turns that this process takes are not those of its own processes.
+/// Variables that are not passed on. `cargo run` sets the first two for this program. In the command, they would
+/// select the library of the dynamic linker, and make the bench believe that `cargo test` runs it. The turns of this
+/// process are not those of its child processes.
 const NOT_PASSED_ON: [&str; 3] = ["LD_LIBRARY_PATH", "CARGO_MANIFEST_DIR", turns::VARIABLE];
-/// A variable that each bench executable reads. By it the file of one is told from others, except from this program's own.
+/// A variable that each bench executable reads. Its name in a file identifies a bench executable. Only this program
+/// has it too.
 const MARK: &str = "RKLLM_BENCH_PROMPT_TOKENS";
-/// What to write instead of a command that measures nothing.
+/// Advice for a command that measures nothing.
 const INSTEAD: &str =
-    "name a bench executable, which `cargo bench --no-run` builds and names, or `cargo bench --bench quick`";
+    "name a bench executable (`cargo bench --no-run` builds and lists them), or `cargo bench --bench quick`";
 
-/// A program with its arguments, which is started as it is, without a shell; or a bench target that cargo builds.
+/// A program with its arguments, which is started without a shell, or a bench target that cargo builds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CommandLine {
-    /// Variables that are set for it, written before it as in a shell.
+    /// Variables that are set for the program, written before it as in a shell.
     assignments: Vec<(String, String)>,
     words: Vec<String>,
 }
 
 impl CommandLine {
-    /// Of words that are apart already.
+    /// Makes a command from separate words.
     ///
     /// # Errors
-    /// [`Error::BadParameter`] when there is no such program, or it cannot be one that measures.
+    /// [`Error::BadParameter`] if the program does not exist, or cannot be one that measures.
     pub(crate) fn of_words(words: Vec<String>) -> Result<Self> {
         let line = Self::split(words);
         if paths::find_program(line.program()).is_none() {
             return Err(Error::BadParameter(format!(
-                "{:?}: there is no such program; {INSTEAD}, and its arguments",
+                "{:?}: no such program; {INSTEAD}, with its options",
                 line.program()
             )));
         }
         if CargoBench::of(&line.words)?.is_none() && !line.words.iter().any(|word| may_measure(word)) {
             return Err(Error::BadParameter(format!(
-                "{line}: no bench executable of rkllm-bench is in it; {INSTEAD}"
+                "{line}: no bench executable of rkllm-bench in this command; {INSTEAD}"
             )));
         }
         Ok(line)
     }
 
-    /// Takes the assignments before the program apart, also behind an `env` without options.
+    /// Separates the assignments before the program, also after an `env` without options.
     fn split(mut words: Vec<String>) -> Self {
         let by_env = words.first().is_some_and(|word| file_name(word) == "env")
             && words.get(1).is_some_and(|word| assignment(word).is_some());
@@ -71,10 +72,11 @@ impl CommandLine {
         self.words.first().map_or("", String::as_str)
     }
 
-    /// The same with the executable that cargo builds of a `cargo bench`.
+    /// Builds the target of a `cargo bench` command, and returns the command with its executable.
     ///
     /// # Errors
-    /// [`Error::NotBuilt`] when cargo does not build it, [`Error::BadParameter`] when it is no bench target of rkllm-bench.
+    /// [`Error::NotBuilt`] if the build fails, [`Error::BadParameter`] if the target is not a bench target of
+    /// rkllm-bench.
     pub(crate) fn built(self) -> Result<Self> {
         let Some(bench) = CargoBench::of(&self.words)? else {
             return Ok(self);
@@ -88,7 +90,7 @@ impl CommandLine {
             .map_err(refuse)?;
         if !is_bench(&executable) {
             return Err(Error::BadParameter(format!(
-                "{self}: {} is no bench target of rkllm-bench; {INSTEAD}",
+                "{self}: {} is not a bench target of rkllm-bench; {INSTEAD}",
                 executable.shown()
             )));
         }
@@ -99,7 +101,7 @@ impl CommandLine {
         })
     }
 
-    /// The file of the program.
+    /// The program's file.
     pub(crate) fn file(&self) -> Option<PathBuf> {
         paths::find_program(self.program())
     }
@@ -118,9 +120,9 @@ impl CommandLine {
 impl FromStr for CommandLine {
     type Err = String;
 
-    /// Takes a text apart as a POSIX shell would, without expanding anything.
+    /// Splits a text into words as a POSIX shell does, without expansions.
     fn from_str(text: &str) -> Result<Self, String> {
-        let words = shlex::split(text).ok_or("a quote or a backslash has no other end")?;
+        let words = shlex::split(text).ok_or("unclosed quote, or a backslash at the end")?;
         Self::of_words(words).map_err(|error| error.to_string())
     }
 }
@@ -143,12 +145,8 @@ fn assignment(word: &str) -> Option<(String, String)> {
     is_name.then(|| (name.to_owned(), value.to_owned()))
 }
 
-pub(super) fn file_name(word: &str) -> &str {
-    word.rsplit('/').next().unwrap_or(word)
-}
-
-/// Whether a word of a command is a bench executable, or a script, of which nothing is known; also within a text that a
-/// shell is to run.
+/// Whether a word of a command may be a bench executable. This is the case for any script, and for a text that a
+/// shell runs and that contains such a word.
 fn may_measure(word: &str) -> bool {
     let in_text = || {
         let words = shlex::split(word).unwrap_or_default();
@@ -164,7 +162,7 @@ fn is_script(file: &Path) -> bool {
     read.is_ok() && start == *b"#!"
 }
 
-/// Whether a file is a bench executable of rkllm-bench, of this version or of another.
+/// Whether a file is a bench executable of rkllm-bench, of any version.
 fn is_bench(file: &Path) -> bool {
     let is_this_program = file.file_name().is_some_and(|name| name == PROGRAM);
     let Ok(bytes) = std::fs::read(file) else {
@@ -202,7 +200,7 @@ mod tests {
             assert_eq!(line.to_string().parse(), Ok(line));
         }
         for (wrong, reason) in [
-            ("env 'a", "no other end"),
+            ("env 'a", "unclosed quote"),
             ("", "no such program"),
             ("/no/such/program x", "/no/such/program"),
             ("no-such-program", "no such program"),

@@ -1,4 +1,4 @@
-//! Fresh processes of a bench command, each of which is to leave one run record.
+//! Fresh processes of a bench command. Each must leave one run record.
 
 mod cargo;
 pub(crate) mod command;
@@ -19,10 +19,10 @@ use crate::runtime::engine::log;
 
 pub(crate) use self::command::CommandLine;
 
-/// Lines kept of what a process printed.
+/// Number of output lines that are kept of a process.
 const LAST_LINES: usize = 20;
 
-/// One process's place: a folder for its record, and one for what criterion would keep, which is not needed after it.
+/// The folders of one process: one for its record, and a temporary one for criterion's results.
 #[derive(Debug)]
 pub(crate) struct Place {
     line: CommandLine,
@@ -31,13 +31,13 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// With the record's folder, which is made.
+    /// Creates the record's folder.
     ///
     /// # Errors
     /// [`Error::Io`].
     pub(crate) fn new(line: &CommandLine, folder: &Path) -> Result<Self> {
         atomic::make_folder(folder)?;
-        // The record's path must hold wherever the command goes.
+        // The path must be valid in any working directory of the command.
         let folder = folder.canonicalize().map_err(Error::io(folder))?;
         let criterion = Scratch::new().map_err(Error::io(std::env::temp_dir()))?;
         Ok(Self {
@@ -47,7 +47,7 @@ impl Place {
         })
     }
 
-    /// The command, told to leave its record here.
+    /// The command, with the variables that make it leave its record here.
     pub(crate) fn command(&self) -> Command {
         let mut command = self.line.command();
         command
@@ -57,13 +57,13 @@ impl Place {
         command
     }
 
-    /// Moves the one record that the process left to `path`, and gives it.
+    /// Moves the only record of the process to `path`, and returns it.
     ///
-    /// A record that has faults is one: what failed is a result, and the gate's business.
+    /// A record with faults is accepted: what failed is a result, which the gate judges.
     ///
     /// # Errors
-    /// [`Error::NoRecord`] when the process ended otherwise than its record says, or left another number of records, or
-    /// one that is not complete or empty. All that it left stays where it is then.
+    /// [`Error::NoRecord`] if the exit status does not match the record, if there is not exactly one record, or if it
+    /// is empty or not complete. All files stay in place then.
     pub(crate) fn keep(self, ended: &Ended, path: &Path) -> Result<RunRecord> {
         let refuse = |reason: String| Error::NoRecord {
             command: self.line.to_string(),
@@ -99,14 +99,14 @@ impl Place {
     }
 }
 
-/// Whether a bench target says that something failed, which its record tells too.
+/// Whether a bench target reports a failure, which its record must have too.
 fn failed(ended: &Ended) -> bool {
     ended.status.code() == Some(i32::from(exit::FAILED))
 }
 
 fn wrong_count(count: usize) -> String {
     match count {
-        0 => "it left no run record where it was to (RKLLM_BENCH_OUTPUT): name a bench executable of rkllm-bench, and no \
+        0 => "it left no run record in RKLLM_BENCH_OUTPUT: name a bench executable of rkllm-bench, without \
               --output"
             .into(),
         _ => format!("it left {count} run records: name a command that runs one bench target once"),
@@ -125,12 +125,13 @@ fn records_in(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(records)
 }
 
-/// Runs a command to its end. It has a process group of its own, so that a Ctrl-C is for this program, which has `stop`
-/// say so: the process group is sent that signal and waited for, and killed where that takes too long. Without a
-/// deadline otherwise: a bench may take as long as its suite.
+/// Runs a command to its end. There is no deadline, because a bench takes as long as its suite.
+///
+/// The command has its own process group, so that Ctrl-C reaches only this program. When `stop` returns true, the
+/// group gets the signal. If it does not end in time, it is killed.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be started, or stays when it is killed.
+/// [`Error::Io`] if it cannot be started, or does not end when it is killed.
 pub(crate) fn run(command: &mut Command, stop: &dyn Fn() -> bool) -> Result<Ended> {
     let program = PathBuf::from(command.get_program());
     let output = tempfile::tempfile().map_err(Error::io(std::env::temp_dir()))?;

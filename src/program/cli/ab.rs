@@ -22,46 +22,47 @@ use crate::program::cli::judging::{Judging, in_words};
 use crate::report::gate::Format;
 use crate::report::gate::advice::is_feasible;
 
-/// Time for all pairs unless the user says otherwise.
+/// Time budget for all pairs without `--budget` and `--pairs`.
 const BUDGET: Duration = Duration::from_mins(10);
 
-const LIBRARY_PATH: &str = "LD_LIBRARY_PATH is not passed on, since cargo sets it for this program. Name it in the command where it is meant:
+const LIBRARY_PATH: &str = "LD_LIBRARY_PATH is not passed on, because cargo sets it for this program. If the bench needs it, set it in the command:
   --base \"env LD_LIBRARY_PATH=/opt/rkllm/lib ./quick-0123 --models m.rkllm\"";
 
-/// Compare two bench executables in pairs of fresh processes that measure in turns
+/// Compare two bench commands in pairs of fresh processes that take turns
 ///
-/// A command is one text, taken apart as a shell would: a bench executable, which is started as it is, or `cargo bench --bench
-/// NAME`, which is built first.
+/// A command is one quoted argument, which is split into words as a shell does. It is a bench executable with its
+/// options, or `cargo bench --bench NAME`, which is built once and then started directly.
 #[derive(Debug, clap::Args)]
 #[command(after_help = LIBRARY_PATH)]
 pub(super) struct Arguments {
-    /// Bench executable that is compared with, and its arguments
+    /// The bench command to compare with
     #[arg(long, value_name = "CMD")]
     base: CommandLine,
-    /// Bench executable that is compared, and its arguments
+    /// The bench command under test
     #[arg(long, value_name = "CMD")]
     candidate: CommandLine,
-    /// Pairs, at least 2 [default: as many as the budget allows]
+    /// Number of pairs, at least 2 [default: as many as the budget allows]
     #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(2..))]
     pairs: Option<usize>,
-    /// Begin no pair that would end later than this, but for the first two [default: 10m without --pairs]
+    /// Time budget: start no pair expected to finish later; the first two always run [default: 10m without --pairs]
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     budget: Option<Duration>,
-    /// Bound of the phases and of memory; those of loading and of the tails are never lower
+    /// Bound of the phases and of memory; loading and tails have a minimum bound of their own
     #[arg(long, value_name = "PERCENT", default_value = "1%")]
     max_regression: Percent,
     #[command(flatten)]
     judging: Judging,
-    /// Differences that are the experiment, besides model and runtime: suite, parameters, driver, soc
+    /// Permit a difference that you are testing: suite, parameters, driver, soc or frequencies; model and runtime may
+    /// always differ
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     allow: Vec<Aspect>,
-    /// How the verdict is written to stdout
+    /// Format of the verdict on stdout
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// Decides which of a pair goes first [default: by chance]
+    /// Decides which command of a pair starts first [default: random]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Folder of the records [default: rkllm-bench/ab/<time> in cargo's target folder]
+    /// Folder for the records [default: rkllm-bench/ab/<time> in cargo's target folder]
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
 }
@@ -70,17 +71,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     signals::listen()?;
     let plan = plan(arguments)?;
     let folder = plan.folder.clone();
-    let _words = LastWords::new(move || format!("\nstopped; the pairs until then are in {}", folder.shown()));
+    let _words = LastWords::new(move || format!("\nstopped; the finished pairs are in {}", folder.shown()));
     let taken = ab::take(&plan).inspect_err(|_| {
-        say(format_args!(
-            "the pairs until then are in {}",
-            plan.folder.shown()
-        ));
+        say(format_args!("the finished pairs are in {}", plan.folder.shown()));
     })?;
     if taken.end.is_none() {
         let signal = signals::stop_signal().unwrap_or_default();
         say(format_args!(
-            "\nstopped; the {} pairs until then are in {}",
+            "\nstopped; the {} finished pairs are in {}",
             taken.base.len(),
             plan.folder.shown()
         ));
@@ -108,7 +106,7 @@ fn plan(arguments: &Arguments) -> Result<Plan> {
     let by_chance = || {
         SysRng
             .try_next_u64()
-            .map_err(|error| Error::Worker(format!("no random numbers, name a --seed: {error}")))
+            .map_err(|error| Error::Worker(format!("no random numbers from the system: set --seed: {error}")))
     };
     let output = arguments.output.clone();
     let [base, candidate] = built(arguments)?;
@@ -124,7 +122,7 @@ fn plan(arguments: &Arguments) -> Result<Plan> {
     })
 }
 
-/// Base and candidate, once cargo has built what they name.
+/// Base and candidate, after cargo has built their targets.
 fn built(arguments: &Arguments) -> Result<[CommandLine; 2]> {
     let base = arguments.base.clone().built()?;
     let made = || {
@@ -137,13 +135,13 @@ fn built(arguments: &Arguments) -> Result<[CommandLine; 2]> {
         return Ok([base, candidate]);
     }
     Err(Error::BadParameter(format!(
-        "--candidate {}: to build it replaced the executable of the base: give one of the two a target folder of its own, \
+        "--candidate {}: building it replaced the executable of the base; give one of the two its own target folder, \
          with --target-dir in its command",
         arguments.candidate
     )))
 }
 
-/// What was run.
+/// What was run, for the top of the output.
 fn header(plan: &Plan, taken: &Taken) -> String {
     let count = taken.base.len();
     let ended = match (taken.end, plan.repetitions) {
@@ -173,8 +171,8 @@ fn header(plan: &Plan, taken: &Taken) -> String {
     )
 }
 
-/// How long the pairs would take that are likely to decide; absent where the gate cannot tell how many those are, and
-/// where nobody would take so many.
+/// How long the further pairs would take that are likely to give a verdict. Absent if the gate cannot estimate their
+/// number, or if that is too high to be practical.
 fn further(comparison: &Comparison, done: usize, per_pair: Duration) -> Option<String> {
     let more = comparison
         .metrics

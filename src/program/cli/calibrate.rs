@@ -22,22 +22,24 @@ use crate::program::cli::judging::{Judging, in_words};
 use crate::record::{Faults, RunRecord};
 use crate::report::calibration as report;
 
-/// Run an unchanged bench executable several times, to see how much its figures vary by themselves and from which bound on a
-/// gate could decide
+/// Run an unchanged bench command several times to measure how much its figures vary, and which bounds a gate can use
+///
+/// `gate` uses the result for later runs with the same settings.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Fresh processes, at least 2
+    /// Number of fresh processes, at least 2
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(repetitions::LEAST.long()..))]
     runs: usize,
-    /// Begin no further run that would end later than this
+    /// Time budget: start no run expected to finish later
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_time)]
     budget: Duration,
-    /// Bound to gate at
+    /// The bound that the gate will use
     #[arg(long, value_name = "PERCENT", default_value = "5%")]
     max_regression: Percent,
     #[command(flatten)]
     judging: Judging,
-    /// The bench executable and its arguments, started as they are, or `cargo bench --bench NAME`, which is built first
+    /// A bench executable with its options, or `cargo bench --bench NAME`, which is built once and then started
+    /// directly
     #[arg(
         trailing_var_arg = true,
         allow_hyphen_values = true,
@@ -54,16 +56,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         count: Some(arguments.runs),
         budget: Some(arguments.budget),
     };
-    // Named beside the calibrations, until it is one.
+    // Not named as a calibration until it is complete.
     let folder = paths::calibrations_dir().join(run_id("unfinished"));
     let of_words = folder.clone();
-    let _words =
-        LastWords::new(move || format!("\nstopped; the runs until then are in {}", of_words.shown()));
+    let _words = LastWords::new(move || format!("\nstopped; the finished runs are in {}", of_words.shown()));
     let taken = calibration::take(&line, repetitions, &folder)?;
     if taken.end.is_none() {
         let signal = signals::stop_signal().unwrap_or_default();
         say(format_args!(
-            "\nstopped; the {} runs until then are in {}",
+            "\nstopped; the {} finished runs are in {}",
             taken.runs.len(),
             folder.shown()
         ));
@@ -72,7 +73,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     judge(arguments, &line, taken, &folder)
 }
 
-/// Says what the runs show, and keeps them for the gate.
+/// Prints what the runs show, and saves them for the gate.
 fn judge(arguments: &Arguments, line: &CommandLine, taken: Taken, folder: &Path) -> Result<ExitCode> {
     let runs: Vec<&RunRecord> = taken.runs.iter().collect();
     let limits = arguments.judging.limits(arguments.max_regression);
@@ -104,7 +105,7 @@ fn judge(arguments: &Arguments, line: &CommandLine, taken: Taken, folder: &Path)
     Ok(ExitCode::from(overall.exit_code()))
 }
 
-/// Refuses runs that say nothing of an unchanged program, and tells what failed in the others.
+/// Refuses runs that are not of one unchanged program, and reports what failed in the others.
 fn check(runs: &[&RunRecord], without_metrics: bool, folder: &Path) -> Result<()> {
     let refuse = |reason: String| Error::Calibration {
         path: folder.to_owned(),

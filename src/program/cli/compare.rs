@@ -10,14 +10,14 @@ use crate::record::RunRecord;
 use crate::record::baseline::{self, Store, refuse_twins};
 use crate::report::compare::Format;
 
-/// Compare models and runs, side by side
+/// Show models and runs side by side, without a verdict
 ///
-/// An argument is a baseline's name, a run record's file, or a pattern of such files; its runs are taken together, and
-/// each of its models is compared with all others. Without arguments the newest run of each suite and its models is taken, and the
-/// models are compared with each other. It judges nothing: `gate` and `ab` do.
+/// An argument is the name of a baseline, a run record, or a quoted pattern of run records. The runs of an argument
+/// are combined, and each of its models is compared with all others. Without arguments, it takes the newest run of
+/// each suite and its models. For a verdict use `gate` or `ab`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Baselines, run records, patterns in quotes; ratios are to the first
+    /// Baselines, run records or quoted patterns; ratios are relative to the first
     #[arg(value_name = "NAME|GLOB", conflicts_with = "runs")]
     sources: Vec<String>,
     #[command(flatten)]
@@ -63,7 +63,7 @@ fn named(argument: &str) -> Result<Source> {
     }
     let file = Store::in_target().find(argument)?;
     let runs = baseline::runs_of(&file)?;
-    // A baseline's name says more than the id of its one run.
+    // The name of a baseline says more than the id of its only run.
     Ok(if baseline::is_file(argument) {
         of(runs, argument)
     } else {
@@ -74,7 +74,7 @@ fn named(argument: &str) -> Result<Source> {
     })
 }
 
-/// One run goes by its id.
+/// A single run is named by its id.
 fn of(runs: Vec<RunRecord>, name: &str) -> Source {
     let name = match &runs[..] {
         [run] => run.run_id.clone(),

@@ -12,27 +12,27 @@ use crate::machine::board::Board;
 use crate::machine::doctor::{Fitness, ModelFacts, RuntimeFacts, examine};
 use crate::report;
 
-/// Say whether this machine is fit to measure on, and what would make it so
+/// Check whether this machine is fit to measure on, and list each problem with the command that fixes it
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Arguments {
-    /// Print a JSON document, with the board as it was read
+    /// Print JSON instead of text, including all that was read from the board
     #[arg(long)]
     json: bool,
     /// A model file, or a folder of models
     #[arg(long, value_name = "DIR|FILE", env = "RKLLM_BENCH_MODELS", default_value = models::DEFAULT_DIR)]
     models: PathBuf,
-    /// Read the machine from a copy of its files (/proc, /sys, /dev) below DIR, and judge it for an NPU runtime
+    /// Use a copy of a board's /proc, /sys and /dev below DIR, and check it for an NPU runtime
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
 }
 
 const EXIT_CODES: &str = "Exit codes:
-  0    fit to measure: all that matters was seen, and none of it is bad
+  0    fit to measure: everything that matters was checked, and nothing is bad
   1    not fit: something is bad
   2    cannot tell: nothing is bad, but something that matters could not be seen
   64   usage: no such folder or model
-  70   an error, or stdout could not be written";
+  70   an internal error, or stdout could not be written";
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let board = match &arguments.root {
@@ -40,7 +40,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Some(root) if root.is_dir() => Board::read_below(root),
         Some(root) => {
             return Err(Error::BadParameter(format!(
-                "--root {}: no such folder; name one that has the folders proc and sys of a machine",
+                "--root {}: no such folder; name a folder with the proc and sys of a machine",
                 root.shown()
             )));
         }

@@ -13,9 +13,9 @@ use crate::base::error::{Error, Result};
 use crate::record::RunRecord;
 use crate::report::export::Target;
 
-/// Write runs in the format of another program
+/// Write figures in the format of another program
 ///
-/// docs/exports.md has each program's own command.
+/// docs/exports.md shows how each program reads the file.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The format
@@ -23,10 +23,10 @@ pub(super) struct Arguments {
     to: Target,
     #[command(flatten)]
     runs: RunSelection,
-    /// With llama-bench-jsonl: the commit that the figures are of, for its `build_commit`
+    /// Commit of the figures, for the field `build_commit` of llama-bench-jsonl
     #[arg(long, value_name = "HASH")]
     commit: Option<String>,
-    /// File to write, in place of what is there [default: stdout]
+    /// File to write; an existing file is replaced [default: stdout]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -34,7 +34,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.commit.is_some() && arguments.to != Target::LlamaBenchJsonl {
         return Err(Error::BadParameter(
-            "--commit is for --to llama-bench-jsonl: the other formats have no place for it; leave it out"
+            "--commit is for --to llama-bench-jsonl: the other formats have no field for it; leave it out"
                 .into(),
         ));
     }
@@ -57,7 +57,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Refuses to make one figure of runs that are not alike.
+/// Refuses runs whose figures cannot be combined because their settings differ.
 fn refuse_unlike(runs: &[RunRecord]) -> Result<()> {
     let mut suites = BTreeMap::<&str, Vec<&RunRecord>>::new();
     for run in runs {
@@ -67,7 +67,8 @@ fn refuse_unlike(runs: &[RunRecord]) -> Result<()> {
         let found = differences(&runs, &runs, &BTreeSet::new());
         if let Some(difference) = found.first() {
             return Err(Error::BadParameter(format!(
-                "the runs of suite {suite} differ in {} ({}): {}; one figure of them would be of neither, so export them one by one",
+                "the runs of suite {suite} differ in {} ({}): {}; their figures cannot be combined, so export them \
+                 one by one",
                 difference.what,
                 difference.aspect.name(),
                 difference.baseline.join(", ")

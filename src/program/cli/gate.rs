@@ -16,25 +16,25 @@ use crate::record::RunRecord;
 use crate::record::baseline::{self, Store};
 use crate::report::gate::Format;
 
-/// Judge runs against a baseline
+/// Compare runs with a baseline and give a verdict
 ///
-/// Without --runs the newest runs since the baseline was taken are judged. A run is a process: a baseline of several
-/// runs, or `rkllm-bench calibrate`, shows how much runs differ while nothing changes; without either nothing can be
-/// told of one run a side.
+/// Without --runs, it takes the newest runs since the baseline was saved. Two runs of an unchanged program already
+/// differ. A baseline of several runs, or `rkllm-bench calibrate`, shows by how much. Without either, one run on each
+/// side is not enough for a verdict.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::EXIT_CODES)]
 pub(super) struct Arguments {
-    /// The baseline: its name, or the file of an exported one or of a run record
+    /// The baseline: its name, a file of `baseline export`, or a run record
     #[arg(long, value_name = "NAME|FILE")]
     baseline: String,
     #[command(flatten)]
     runs: RunSelection,
-    /// Bound of the phases and of memory; those of loading and of the tails are never lower
+    /// Bound of the phases and of memory; loading and tails have a minimum bound of their own
     #[arg(long, value_name = "PERCENT", default_value = "5%")]
     max_regression: Percent,
     #[command(flatten)]
     judging: Judging,
-    /// Differences that are the experiment: model, suite, parameters, runtime, driver, soc
+    /// Permit a difference that you are testing: model, suite, parameters, runtime, driver, soc or frequencies
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     allow: Vec<Aspect>,
     /// Format of the verdict
@@ -51,9 +51,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let comparison = gate::compare(&baseline, &candidate, &calibration, &arguments.allow, &limits);
     print(&arguments.format.render_within(&comparison, console::width()));
     if let Some(unknown) = comparison.metrics.iter().find(|judged| judged.worse_by.is_none()) {
-        // Apart from the verdict, whose lines are folded: a command is to be copied.
+        // Not part of the verdict, whose lines are folded: the user copies this command.
         say(format_args!(
-            "`{}` shows by how much runs differ while nothing changes",
+            "`{}` measures how much runs of an unchanged program differ",
             calibrate(&unknown.metric.suite)
         ));
     }
@@ -67,7 +67,7 @@ fn calibrate(suite: &str) -> String {
     if bench.contains("--bench") {
         format!("{calibrate} {bench}")
     } else {
-        // Of a suite that is not ours the target is not known.
+        // The bench target of a user's suite is unknown.
         hint::tool(&["calibrate", "--help"])
     }
 }
@@ -82,7 +82,7 @@ fn calibrations(baseline: &[RunRecord]) -> Vec<RunRecord> {
     suites.into_iter().flat_map(of_suite).collect()
 }
 
-/// The baseline's runs of the suites that were asked for.
+/// The baseline's runs of the requested suites.
 fn of_suites(mut baseline: Vec<RunRecord>, selection: &RunSelection, file: &Path) -> Result<Vec<RunRecord>> {
     let suites: BTreeSet<String> = baseline.iter().map(|run| run.suite.name.clone()).collect();
     baseline.retain(|run| selection.has_suite(&run.suite.name));
@@ -97,8 +97,8 @@ fn of_suites(mut baseline: Vec<RunRecord>, selection: &RunSelection, file: &Path
     Ok(baseline)
 }
 
-/// The runs to judge: never those of the baseline itself, and, unless they were named, only later ones of its suites. A
-/// benchmark that no longer runs would be judged by an old run otherwise, and found unchanged.
+/// The runs to judge, never those of the baseline itself. Unless they are named, only later runs of the baseline's
+/// suites count: otherwise a benchmark that no longer runs would be judged by an old run, and found unchanged.
 fn candidate(selection: &RunSelection, baseline: &[RunRecord], file: &Path) -> Result<Vec<RunRecord>> {
     let newest = baseline.iter().map(time).max().unwrap_or_default();
     let suites: BTreeSet<&str> = baseline.iter().map(|run| run.suite.name.as_str()).collect();
@@ -111,7 +111,7 @@ fn candidate(selection: &RunSelection, baseline: &[RunRecord], file: &Path) -> R
         .find(|run| baseline.iter().any(|other| other.run_id == run.run_id))
     {
         return Err(Error::BadParameter(format!(
-            "run {} is one of the baseline {}: a run compared with itself shows nothing",
+            "run {} is part of the baseline {}: a run compared with itself shows nothing",
             run.run_id,
             file.shown()
         )));
@@ -123,7 +123,8 @@ fn candidate(selection: &RunSelection, baseline: &[RunRecord], file: &Path) -> R
     Ok(runs)
 }
 
-/// Names each suite of the baseline that the candidate lacks, with what measures it and what leaves it out.
+/// Reports each suite of the baseline that the candidate lacks, with the command that measures it and the option that
+/// leaves it out.
 fn say_what_is_missing(suites: &BTreeSet<&str>, candidate: &[RunRecord]) {
     let (there, missing): (Vec<&str>, Vec<&str>) = suites
         .iter()
@@ -139,6 +140,6 @@ fn say_what_is_missing(suites: &BTreeSet<&str>, candidate: &[RunRecord]) {
 }
 
 fn time(run: &RunRecord) -> jiff::Timestamp {
-    // A record whose time is none is not loaded.
+    // A record with an invalid time is not loaded.
     run.started_at.parse().unwrap_or_default()
 }

@@ -1,22 +1,22 @@
-//! What subcommands that judge have in common.
+//! Options that the subcommands with a verdict share.
 
 use std::time::Duration;
 
 use crate::analysis::gate::{Limits, PerPhase, Percent};
 
-/// How a verdict is made, but for the bound of all metrics, whose default differs.
+/// Options for the verdict. The bound of all metrics is not among them, because its default differs.
 #[derive(Debug, clap::Args)]
 pub(super) struct Judging {
-    /// Bound of one phase, or "off"; for load, tails and memory too
+    /// Bound of a single metric, or "off", such as decode=3%,load=off
     #[arg(long, value_name = "PHASE=PERCENT", value_delimiter = ',')]
     per_phase: Vec<PerPhase>,
-    /// Probability, at most, that a change is called where there is none
+    /// Limit of the probability of a false alarm
     #[arg(long, value_name = "PROBABILITY", default_value = "0.05", value_parser = parse_alpha)]
     alpha: f64,
 }
 
 impl Judging {
-    /// With a bound for all.
+    /// The limits, with `max_regression` as the bound of all metrics.
     pub(super) fn limits(&self, max_regression: Percent) -> Limits {
         Limits {
             per_phase: self
@@ -33,11 +33,11 @@ impl Judging {
 fn parse_alpha(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(alpha) if 0.0 < alpha && alpha <= 0.5 => Ok(alpha),
-        _ => Err("a probability above 0 and up to 0.5 is meant, such as 0.05".into()),
+        _ => Err("expected a probability above 0 and up to 0.5, such as 0.05".into()),
     }
 }
 
-/// A length of time for people.
+/// A length of time in a unit that suits it.
 pub(super) fn in_words(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     if seconds < 99.5 {

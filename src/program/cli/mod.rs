@@ -1,4 +1,4 @@
-//! The program `rkllm-bench`: one file a subcommand, each with its arguments and what it does with them.
+//! The program `rkllm-bench`: one file for each subcommand, with its arguments and its code.
 
 mod ab;
 mod baseline;
@@ -27,11 +27,12 @@ use crate::base::paths;
 use crate::program::operating_curve::serve_if_criterion;
 use crate::runtime::engine::serve_if_worker;
 
-/// Benchmarks language models through the RKLLM runtime. Measuring is done by `cargo bench`.
+/// Tools for benchmarks of language models on the RKLLM runtime: compare runs, gate on regressions, check and prepare
+/// the machine. `cargo bench` takes the measurements.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXIT_CODES, max_term_width = 100)]
 struct Arguments {
-    /// Show colours: on a terminal that has them (the environment is obeyed, as the README says), always, or never
+    /// When to use colours; auto uses them on a terminal, unless the environment turns them off
     #[arg(long, value_name = "WHEN", value_enum, default_value_t, global = true)]
     color: ColorChoice,
     #[command(subcommand)]
@@ -57,19 +58,19 @@ enum Command {
 }
 
 const EXIT_CODES: &str = "Exit codes:
-  0    done; of gate and ab: no regression, shown for each metric; of calibrate: fit to gate;
-       of doctor: fit to measure; of pin, unpin: every value took
-  1    regression: a metric got worse by more than its bound; of doctor: not fit to measure;
-       of pin, unpin: something did not take, or there is no such clock;
-       of overhead: something failed
-  2    cannot tell: too noisy, or too few runs; of doctor: something that matters could not be seen
-  3    not comparable: the sides differ in what is no part of the experiment (--allow)
+  0    success; gate, ab: no regression, shown for each metric; calibrate: fit to gate;
+       doctor: fit to measure; pin, unpin: every value was accepted
+  1    regression: a metric got worse by more than its bound; doctor: not fit to measure;
+       pin, unpin: a value was not accepted, or a clock does not exist;
+       overhead: something failed
+  2    cannot tell: too noisy, or too few runs; doctor: something that matters could not be seen
+  3    not comparable: the sides differ in something that is not being tested (see --allow)
   4    a metric of the baseline is absent from the candidate
-  64   usage: the command line, a file or a model cannot be used; of pin: there is no clock to hold
-  70   an error inside rkllm-bench or its surroundings: a bench process that left no record, stdout that
-       cannot be written (a reader that has left is no error)
-  130  stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP; what was taken is kept
-pin with a command ends with the command's code, or with 1 where that is 0 and a value did not take.";
+  64   usage: the command line, a file or a model cannot be used; pin: there is no clock to hold
+  70   an internal or system error, such as a bench process that left no record, or stdout that
+       cannot be written (a reader that has exited is not an error)
+  130  stopped by Ctrl-C; 143 by SIGTERM, 129 by SIGHUP; what was recorded is kept
+pin with a command ends with the command's code, or with 1 if that is 0 and a value was not accepted.";
 
 /// The body of the program's `main`.
 pub fn cli_main() -> ExitCode {

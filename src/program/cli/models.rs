@@ -13,16 +13,16 @@ use crate::report::grid::Grid;
 use crate::report::words::plain;
 use crate::runtime::ffi::library;
 
-/// List the models that `cargo bench` would run, the built-in ones, and the runtime that would run them
+/// List the models that `cargo bench` would run, the built-in models, and the runtime
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// A model file, or a folder of models
     #[arg(long, value_name = "DIR|FILE", env = "RKLLM_BENCH_MODELS", default_value = models::DEFAULT_DIR)]
     models: PathBuf,
-    /// Version to assume of an SDK library whose file carries none; no effect on any other
+    /// Version of an SDK library whose file has none; no effect on other libraries
     #[arg(long, value_name = "VERSION", env = "RKLLM_BENCH_TRUST_SDK_VERSION")]
     trust_sdk_version: Option<String>,
-    /// Remove the built-in models that were made; they are made again when they are asked for
+    /// Remove the files of the built-in models; they are generated again when a run needs them
     #[arg(long)]
     remove_built_in: bool,
 }
@@ -62,7 +62,7 @@ fn list(place: &Path, trust_sdk_version: Option<&str>) -> Result<String> {
     for name in models::built_in_names() {
         let made = models::built_in_path(name, &paths::cache_dir()).filter(|path| path.is_file());
         let state = made.map_or_else(
-            || "made when it is asked for".to_owned(),
+            || "generated when a run needs it".to_owned(),
             |path| path.shown().to_string(),
         );
         rows.push([format!("{}{name}", models::BUILT_IN), state]);
@@ -70,8 +70,8 @@ fn list(place: &Path, trust_sdk_version: Option<&str>) -> Result<String> {
     Ok(folded_to(console::width(), &runtime) + &lines(rows, console::columns(std::io::stdout())))
 }
 
-/// Names and paths: on a terminal of so many columns in columns, or a path below its name where a line has no room for
-/// both; elsewhere a line each, with a tab between, for programs.
+/// Names and paths. On a terminal they are two columns, or a path goes below its name if a line has no room for both.
+/// Without `columns` each model is a line with a tab between name and path, for programs.
 fn lines(rows: Vec<[String; 2]>, columns: Option<u16>) -> String {
     let Some(columns) = columns else {
         return rows.into_iter().map(|row| row.join("\t") + "\n").collect();

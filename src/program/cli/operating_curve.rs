@@ -7,20 +7,22 @@ use crate::base::error::Result;
 use crate::base::foreign::Shown as _;
 use crate::program::operating_curve::{self, Counts, Pool};
 
-/// Judge the gate itself, on comparisons whose truth is known, and write operating-curve.md and its plot
+/// For maintainers: measure how often the gate is right, and write operating-curve.md and its plot
+///
+/// The gate judges comparisons with known slowdowns.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The pool of recorded pairs
     #[arg(long, value_name = "FILE")]
     pool: PathBuf,
-    /// Make the pool anew from the folders that `rkllm-bench ab` left, each with its condition: none, prefill=3%,
-    /// prefill=5%, decode=3% or decode=5%
+    /// Make the pool again from folders of `rkllm-bench ab`, each with its condition: none, prefill=3%, prefill=5%,
+    /// decode=3% or decode=5%
     #[arg(long, value_name = "CONDITION:DIR", value_parser = parse_pairs)]
     pairs: Vec<(String, PathBuf)>,
-    /// Folder of what is written
+    /// Folder for the page and the plot
     #[arg(long, value_name = "DIR", default_value = "docs")]
     output: PathBuf,
-    /// Comparisons drawn from unchanged pairs; a fifth of it with each slowdown
+    /// Comparisons drawn from unchanged pairs; a fifth of this number with each slowdown
     #[arg(long, value_name = "N", default_value_t = 300)]
     drawn: usize,
     /// Simulated comparisons of each point
@@ -31,7 +33,7 @@ pub(super) struct Arguments {
 fn parse_pairs(text: &str) -> Result<(String, PathBuf), String> {
     let (condition, folder) = text
         .split_once(':')
-        .ok_or("a condition, a colon and a folder are meant")?;
+        .ok_or("expected a condition, a colon and a folder")?;
     Ok((condition.to_owned(), folder.into()))
 }
 

@@ -20,20 +20,20 @@ use crate::record::{Faults, Status};
 use crate::report::{overhead as report, terminal};
 use crate::runtime::engine::server::{Address, Server, Target};
 
-/// What an API server adds to its runtime: the same prompts called directly and over HTTP, in turns
+/// Measure what an API server adds to its runtime: the same prompts directly and over HTTP, in turns
 ///
-/// The runtime of this program is loaded beside the server's, and only one of the two works at a time. So both must be on this
-/// machine, and have room in its memory.
+/// This program loads its own runtime beside the server's. Only one of the two works at a time. The server must run
+/// on this machine, and both models must fit into its memory.
 #[derive(Debug, clap::Args)]
 #[expect(clippy::doc_markdown, reason = "the text of --help, which has no markup")]
 pub(super) struct Arguments {
-    /// Address of the server, such as http://127.0.0.1:8080. A key goes into the variable RKLLM_BENCH_API_KEY
+    /// Address of the server, such as http://127.0.0.1:8080; set RKLLM_BENCH_API_KEY if the server needs a key
     #[arg(long, value_name = "URL", env = "RKLLM_BENCH_URL")]
     url: Address,
-    /// The model, by its name among the model files
+    /// The model, by the name of its file
     #[arg(long, value_name = "NAME")]
     model: String,
-    /// The server's name of it [default: the same]
+    /// The server's name of the model [default: the same]
     #[arg(long, value_name = "NAME")]
     server_model: Option<String>,
     /// A model file, or a folder of models
@@ -46,25 +46,25 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 20,
           value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(2..))]
     pairs: usize,
-    /// New tokens of each inference [default: the prompt's, else the suite's, else 64]
+    /// New tokens of each inference [default: of the prompt, else of the suite, else 64]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
     max_new_tokens: Option<u32>,
     /// Context window in tokens
     #[arg(long, value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(32..))]
     max_context: u32,
-    /// CPU threads of the runtime: as many as the server's has
+    /// CPU threads of the runtime; set it to the number that the server uses
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=127))]
     threads: Option<u8>,
-    /// Page of the server that text is sent to
+    /// API of the server that receives text
     #[arg(long, value_name = "API", value_enum, default_value_t)]
     api: Api,
-    /// Load and unload no model on the server, even where it can do that
+    /// Do not load or unload models on the server
     #[arg(long)]
     no_load: bool,
     /// Write JSON instead of text
     #[arg(long)]
     json: bool,
-    /// Folder of both run records [default: rkllm-bench/runs in cargo's target folder]
+    /// Folder for both run records [default: rkllm-bench/runs in cargo's target folder]
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
 }
@@ -74,7 +74,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let [direct, server] = runs(arguments)?;
     if !arguments.url.is_local() {
         say(format_args!(
-            "{} is not this machine by its address: where it is another one, the difference is that of the machines, too",
+            "{} is not an address of this machine; on another machine, the difference includes that between the \
+             machines",
             arguments.url
         ));
     }

@@ -22,27 +22,27 @@ use crate::machine::pin::restore::restore;
 use crate::machine::pin::state::{self, Left, StateFile};
 use crate::report;
 
-/// Hold CPU, NPU, DDR and GPU at the frequencies of Rockchip's figures (experimental: tried on no board)
+/// Hold CPU, NPU, DDR and GPU at the frequencies of Rockchip's figures (experimental: not tested on a board)
 ///
-/// Needs root. What was found is remembered in /run/rkllm-bench/pin.json and given back by `unpin`, by the next `pin`, or,
-/// with a command, when that has ended.
+/// Needs root. The settings found are saved in /run/rkllm-bench/pin.json. They are restored by `unpin`, by the next
+/// `pin`, or when COMMAND ends.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Print each write, with what is there and what would be, and change nothing
+    /// Print each write with the old and the new value, and change nothing
     #[arg(long, conflicts_with = "command")]
     dry_run: bool,
-    /// Change a copy of a machine's files (/proc, /sys) below DIR
+    /// Use a copy of a board's /proc and /sys below DIR
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
-    /// Hold the clocks while this command runs, for example cargo bench, and give them back when it ends
+    /// Hold the clocks while this command runs, for example cargo bench, and restore them when it ends
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
 
-/// Give back the clocks as `pin` found them (experimental: tried on no board)
+/// Restore the clocks as `pin` found them (experimental: not tested on a board)
 #[derive(Debug, clap::Args)]
 pub(super) struct UnpinArguments {
-    /// Change a copy of a machine's files (/proc, /sys) below DIR
+    /// Use a copy of a board's /proc and /sys below DIR
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
 }
@@ -52,12 +52,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.dry_run {
         return dry_run(root);
     }
-    // Before anything can be in need of being given back.
+    // Before there is anything to restore.
     let caught = signals::catch().map_err(|error| Error::Pin(format!("no signal handlers: {error}")))?;
     let _lock = lock(root)?;
-    if !give_back_earlier(root)? {
+    if !restore_earlier(root)? {
         return Err(Error::Pin(
-            "an earlier pin could not be given back whole, so nothing was pinned".to_owned(),
+            "an earlier pin could not be restored completely, so nothing was pinned".to_owned(),
         ));
     }
     let (plan, board) = plan_below(root)?;
@@ -65,7 +65,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let held = match apply(&plan, &Tree::below(root), &mut state) {
         Ok(held) => held,
         Err(error) => {
-            give_back(root, state)?;
+            restore_state(root, state)?;
             return Err(error);
         }
     };
@@ -77,20 +77,20 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     say(text.trim_end());
     let outcome = command::run(&arguments.command, &caught);
-    let whole = give_back(root, state)?;
+    let whole = restore_state(root, state)?;
     outcome.map(|status| code_of(status, took && whole))
 }
 
-/// The end of a pin that stays, unless a signal came while it was made.
+/// Ends a pin that stays in force. If a signal arrived meanwhile, the clocks are restored.
 fn until_unpin(root: &Path, state: StateFile, took: bool, caught: &Caught) -> Result<ExitCode> {
     if let Some(signal) = caught.take() {
-        give_back(root, state)?;
+        restore_state(root, state)?;
         let signal = u8::try_from(signal).unwrap_or_default();
         return Ok(ExitCode::from(signals::SIGNAL + signal));
     }
     let unpin = hint::tool_as_root(&["unpin"]);
     say(format_args!(
-        "`{unpin}` gives back what was found; a reboot does too"
+        "`{unpin}` restores what was found; so does a reboot"
     ));
     Ok(code(took))
 }
@@ -98,12 +98,12 @@ fn until_unpin(root: &Path, state: StateFile, took: bool, caught: &Caught) -> Re
 pub(super) fn unpin(arguments: &UnpinArguments) -> Result<ExitCode> {
     let root = root_of(arguments.root.as_deref())?;
     if !state::path(root).exists() {
-        say("nothing is pinned: there is nothing to give back");
+        say("nothing is pinned: there is nothing to restore");
         return Ok(ExitCode::SUCCESS);
     }
     let _caught = signals::catch().map_err(|error| Error::Pin(format!("no signal handlers: {error}")))?;
     let _lock = lock(root)?;
-    give_back_earlier(root).map(code)
+    restore_earlier(root).map(code)
 }
 
 fn root_of(root: Option<&Path>) -> Result<&Path> {
@@ -111,18 +111,19 @@ fn root_of(root: Option<&Path>) -> Result<&Path> {
         None => Ok(Path::new("/")),
         Some(root) if root.join("sys").is_dir() => Ok(root),
         Some(root) => Err(Error::BadParameter(format!(
-            "--root {}: there is no folder sys in it; name one that has the folders proc and sys of a machine",
+            "--root {}: no folder sys in it; name a folder with the proc and sys of a machine",
             root.shown()
         ))),
     }
 }
 
-/// Held while clocks are changed and while a command runs: who finds it free and a state file knows that a pin was left over.
+/// Held while clocks are changed and while a command runs. A state file without a held lock is left over from an
+/// earlier pin.
 fn lock(root: &Path) -> Result<Lock> {
     let path = state::lock_path(root);
     state::make_folder(root).map_err(|error| match error {
         Error::Io { path, source } => Error::Pin(format!(
-            "{}: cannot be made, and without it nothing is changed: {source}; root can pin: `{}`",
+            "{}: cannot be created, and nothing is changed without it: {source}; run as root: `{}`",
             path.shown(),
             hint::tool_as_root(&["pin"])
         )),
@@ -131,7 +132,7 @@ fn lock(root: &Path) -> Result<Lock> {
     Lock::take(
         &path,
         "the clocks",
-        "wait for it, or end it: it gives the clocks back",
+        "wait until it ends, or stop it: it restores the clocks",
     )
 }
 
@@ -141,8 +142,8 @@ fn plan_below(root: &Path) -> Result<(Plan, Board)> {
     if plan.targets.is_empty() {
         let why = report::pin::missing(&plan.missing);
         return Err(Error::BadParameter(format!(
-            "there is no clock to hold below {}: the kernel shows neither cpufreq nor devfreq, as in a virtual machine, whose \
-             host sets the clocks{}{}",
+            "there is no clock to hold below {}: the kernel has neither cpufreq nor devfreq, as in a virtual \
+             machine, whose host sets the clocks{}{}",
             root.shown(),
             if why.is_empty() { "" } else { "\n" },
             why.trim_end()
@@ -155,30 +156,31 @@ fn dry_run(root: &Path) -> Result<ExitCode> {
     let (plan, _) = plan_below(root)?;
     if state::path(root).exists() {
         say(
-            "a pin is in force, or was left over: a pin would give back its clocks first, and then see others",
+            "an earlier pin is in force or left over: a new pin would restore its clocks first, and then find other \
+             values",
         );
     }
     print(&message(width(), &report::pin::plan(&plan)));
     Ok(code(plan.missing.is_empty()))
 }
 
-/// Gives back what an earlier pin left, if one did, and says so; whether all of it took.
-fn give_back_earlier(root: &Path) -> Result<bool> {
+/// Restores what an earlier pin left, if there is one, and reports it. Returns whether every value was accepted.
+fn restore_earlier(root: &Path) -> Result<bool> {
     match StateFile::left(root, &Board::read_below(root))? {
         Left::Nothing => Ok(true),
         Left::Outdated(state) => {
-            say("the machine was started anew since an earlier pin, which undid that");
+            say("the machine was rebooted since an earlier pin, which restored the clocks");
             state.remove().map(|()| true)
         }
         Left::Pin(state) => {
-            say("an earlier pin is given back");
-            give_back(root, state)
+            say("restoring an earlier pin");
+            restore_state(root, state)
         }
     }
 }
 
-/// Gives back what `state` remembers, and says so; whether all of it took.
-fn give_back(root: &Path, state: StateFile) -> Result<bool> {
+/// Restores what `state` holds, and reports it. Returns whether every value was accepted.
+fn restore_state(root: &Path, state: StateFile) -> Result<bool> {
     let faults = restore(state, &Tree::below(root))?;
     say(report::pin::given_back(&faults, &state::path(root)).trim_end());
     Ok(faults.is_empty())
@@ -192,7 +194,7 @@ fn code(whole: bool) -> ExitCode {
     }
 }
 
-/// The command's own code, by a signal as shells give it; a success counts only with clocks that were held.
+/// The command's own code, or 128 plus the signal as in shells. A success counts only if every clock was held.
 fn code_of(status: ExitStatus, whole: bool) -> ExitCode {
     let of_signal = status.signal().map(|signal| i32::from(signals::SIGNAL) + signal);
     match status.code().or(of_signal) {

@@ -14,9 +14,9 @@ use crate::report::benchmark::{self, Unknown};
 use crate::report::result::Format;
 use crate::report::terminal;
 
-/// Make the reports of a run again: its tables, and for each model a JSON file and a page of Markdown
+/// Write the reports of a run again: its tables, and a JSON file and a Markdown page for each model
 ///
-/// A run that was stopped has a report too, of what it has.
+/// For a stopped run, the reports cover the samples that were taken.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::EXIT_CODES)]
 pub(super) struct Arguments {
@@ -25,14 +25,14 @@ pub(super) struct Arguments {
     files: Vec<PathBuf>,
     #[command(flatten)]
     runs: RunSelection,
-    /// What stdout gets; with any format except text all else goes to stderr
+    /// Format of stdout; with any format except text, all other output goes to stderr
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// In the JSON files, write 0 for each number of `summary` and `detailed_results` that is unknown: for programs
-    /// that compute with all of them
+    /// In the JSON files, write 0 instead of null for unknown numbers in `summary` and `detailed_results`, for
+    /// programs that expect numbers
     #[arg(long)]
     nulls_as_zero: bool,
-    /// Folder of the reports [default: rkllm-bench/reports in cargo's target folder]
+    /// Folder for the reports [default: rkllm-bench/reports in cargo's target folder]
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
 }

@@ -1,64 +1,57 @@
-//! Which runs a command takes: files by name, or the newest of the folder of run records.
+//! Selects the runs for a command: named files, or the newest in the folder of run records.
 
 mod folder;
+mod selected;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use glob::MatchOptions;
-use jiff::Timestamp;
 
 use self::folder::Wanted;
+use self::selected::distinct;
 use crate::base::error::{Error, Result};
 use crate::base::paths;
 use crate::record::RunRecord;
-use crate::record::baseline::refuse_twins;
 
-/// Arguments of each command that takes runs.
+pub(super) use self::selected::SelectedRun;
+
+/// Options of all commands that take runs.
 #[derive(Debug, clap::Args)]
 pub(super) struct RunSelection {
-    /// Run records to take: a file, or a pattern in quotes such as 'runs/*-quick-*.json'; may be given several times
+    /// Run records to take: a file, or a quoted pattern such as 'runs/*-quick-*.json'; may be repeated
     #[arg(long, value_name = "GLOB")]
     runs: Vec<String>,
-    /// Without --runs: the newest N complete runs of each suite that has so many. Runs by --quick, --test or with a filter, and
-    /// those with fewer than 10 samples, are passed over
+    /// The newest N complete runs of each suite and its models; suites with fewer are left out. Runs made with
+    /// --quick, --test or a filter, or with fewer than 10 samples, are skipped
     #[arg(long, value_name = "N", default_value = "1", conflicts_with = "runs")]
     last: NonZeroUsize,
-    /// Without --runs: of this suite alone; may be given several times
+    /// Only this suite; may be repeated
     #[arg(long, value_name = "NAME", conflicts_with = "runs")]
     suite: Vec<String>,
-    /// Without --runs: the folder of run records [default: where `cargo bench` leaves them, rkllm-bench/runs in cargo's
-    /// target folder]
+    /// Folder of the run records [default: rkllm-bench/runs in cargo's target folder, where `cargo bench` writes them]
     #[arg(long, value_name = "DIR", env = "RKLLM_BENCH_OUTPUT")]
     records: Option<PathBuf>,
 }
 
-/// A run that was taken.
-#[derive(Debug)]
-pub(super) struct SelectedRun {
-    /// Its file.
-    pub(super) path: PathBuf,
-    /// Complete, with a sample at least.
-    pub(super) record: RunRecord,
-}
-
 impl RunSelection {
-    /// Whether `suite` is among those that were asked for.
+    /// Whether `suite` was requested.
     pub(super) fn has_suite(&self, suite: &str) -> bool {
         self.suite.is_empty() || self.suite.iter().any(|asked| asked == suite)
     }
 
-    /// The runs, the oldest first, each with an id of its own. What the folder holds beside them is said on stderr.
+    /// The runs, oldest first, each with a different id. What else the folder holds is reported on stderr.
     ///
     /// # Errors
-    /// [`Error::Record`] for a file that was named and cannot be used, [`Error::BadParameter`] when there is no run, too few
-    /// or one twice, [`Error::Io`] for a folder that cannot be read.
+    /// [`Error::Record`] for a named file that cannot be used, [`Error::BadParameter`] for no run, too few runs or a
+    /// run that is there twice, [`Error::Io`] for a folder that cannot be read.
     pub(super) fn select(&self) -> Result<Vec<SelectedRun>> {
         self.select_from("", &|_| true)
     }
 
-    /// The same; where no runs are named, only of those that `is_meant` takes, which `which` says in words.
+    /// As [`select`](Self::select). If no runs are named, takes only those that satisfy `is_meant`, which `which`
+    /// describes.
     pub(super) fn select_from(
         &self,
         which: &str,
@@ -83,31 +76,7 @@ impl RunSelection {
     }
 }
 
-impl SelectedRun {
-    fn load(path: &Path) -> Result<Self> {
-        Ok(Self {
-            path: path.to_owned(),
-            record: RunRecord::load_complete(path)?,
-        })
-    }
-
-    /// Sorts by time, and by name what began at one time.
-    fn age(&self) -> (Timestamp, PathBuf) {
-        // A record whose time is none is not loaded.
-        let time = self.record.started_at.parse().unwrap_or_default();
-        (time, self.path.clone())
-    }
-}
-
-/// Refuses runs of which two have one id.
-fn distinct(runs: &[SelectedRun]) -> Result<()> {
-    let placed = runs
-        .iter()
-        .map(|run| (run.path.to_string_lossy().into_owned(), &run.record));
-    refuse_twins(placed).map_err(Error::BadParameter)
-}
-
-/// The runs in the files that `patterns` match; a file that several match is taken once.
+/// The runs in the files that match `patterns`. A file that matches several patterns is taken once.
 fn named(patterns: &[String]) -> Result<Vec<SelectedRun>> {
     let mut files = BTreeMap::new();
     for pattern in patterns {
@@ -124,7 +93,7 @@ fn named(patterns: &[String]) -> Result<Vec<SelectedRun>> {
     Ok(runs)
 }
 
-/// The runs in the files that `patterns` match, the oldest first.
+/// The runs in the files that match `patterns`, oldest first.
 ///
 /// # Errors
 /// As [`RunSelection::select`].
@@ -141,7 +110,7 @@ fn matches(pattern: &str) -> Result<Vec<PathBuf>> {
     }
     let refuse = |reason: &str| Error::BadParameter(format!("{pattern}: {reason}"));
     let options = MatchOptions {
-        // A hidden file is one that is being written.
+        // A hidden file is still being written.
         require_literal_leading_dot: true,
         ..MatchOptions::new()
     };
@@ -151,8 +120,8 @@ fn matches(pattern: &str) -> Result<Vec<PathBuf>> {
     }
     if found.is_empty() {
         return Err(refuse(
-            "no file matches; a pattern is relative to the working directory and needs quotes, and `cargo bench` says at \
-             its end where its record is",
+            "no file matches; a pattern is relative to the working directory and needs quotes, and `cargo bench` \
+             prints the path of its record at the end",
         ));
     }
     Ok(found)

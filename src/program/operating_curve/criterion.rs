@@ -1,4 +1,4 @@
-//! Criterion's own verdict on recorded samples, by criterion itself: a process compares one run with another.
+//! Criterion's own verdict on recorded samples. A criterion process compares one run with another.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,10 +17,10 @@ use crate::report::terminal::Verdict;
 
 /// How long criterion may take for one run.
 const PATIENCE: Duration = Duration::from_mins(10);
-/// Names the file with the durations that criterion's process is to replay: nanoseconds by benchmark.
+/// Environment variable with the file of durations for criterion's process: nanoseconds by benchmark.
 const DURATIONS_VARIABLE: &str = "RKLLM_BENCH_OPERATING_CURVE_DURATIONS";
 
-/// The body of criterion's process; absent in any other.
+/// Runs as criterion's process, if this process is one. Otherwise returns `None`.
 pub(crate) fn serve_if_criterion() -> Option<ExitCode> {
     let path = std::env::var_os(DURATIONS_VARIABLE)?;
     let durations = std::fs::read(path).ok()?;
@@ -35,10 +35,10 @@ pub(crate) fn serve_if_criterion() -> Option<ExitCode> {
     Some(ExitCode::SUCCESS)
 }
 
-/// Whether criterion calls each benchmark of a suite regressed, by one run a side.
+/// Whether criterion calls each benchmark of a suite regressed, with one run on each side.
 ///
 /// # Errors
-/// When criterion's process fails or does not give a verdict on each.
+/// If criterion's process fails, or gives no verdict on a benchmark.
 pub(super) fn regressed(base: &Run, candidate: &Run) -> Result<Vec<bool>> {
     let home = Scratch::new().map_err(Error::io(std::env::temp_dir()))?;
     run(home.path(), base, "--save-baseline")?;
@@ -72,7 +72,7 @@ fn run(home: &Path, run: &Run, flag: &str) -> Result<String> {
     Ok(String::from_utf8_lossy(&stdout).into_owned())
 }
 
-/// The durations of a suite as criterion is given them, ns by `<phase>/<prompt>`.
+/// The durations of a suite for criterion, ns by `<phase>/<prompt>`.
 fn benchmarks(run: &Run) -> BTreeMap<String, Vec<u64>> {
     let mut benchmarks = BTreeMap::new();
     for (prompt, samples) in &run.samples {

@@ -1,11 +1,12 @@
-//! The page: docs/operating-curve.md.
+//! Writes the page docs/operating-curve.md.
 
 use std::fmt::Write as _;
 
 use super::pool::Pool;
+use super::rate::Rate;
 use super::real::{BOUNDS, Real};
 use super::simulated::{Curve, Parts, SLOWDOWNS, Scenario, Simulated};
-use super::{Rate, SEED, Tally};
+use super::tally::{SEED, Tally};
 use crate::analysis::gate::Design;
 use crate::base::stats;
 
@@ -15,7 +16,7 @@ const DEFAULT_BOUND: usize = 1;
 /// The whole page.
 pub(super) fn page(pool: &Pool, pool_name: &str, real: &Real, simulated: &Simulated) -> String {
     let mut page = String::new();
-    // Into a string nothing fails.
+    // Writing to a string cannot fail.
     let _ = write_page(&mut page, pool, pool_name, real, simulated);
     page
 }
@@ -40,7 +41,7 @@ fn write_page(
     write_simulated(page, simulated)
 }
 
-/// What was aimed at, and what came out.
+/// The goals and the results.
 fn write_goals(page: &mut String, real: &Real, simulated: &Simulated) -> std::fmt::Result {
     let at_default = |condition: &str| {
         let row = real.rows.iter().find(|row| row.condition == condition);
@@ -154,7 +155,7 @@ fn write_real(page: &mut String, pool: &Pool, real: &Real) -> std::fmt::Result {
     writeln!(page)
 }
 
-/// Where nothing was slowed there is nothing to find.
+/// A rate, or "-" for comparisons without a slowdown.
 fn found(condition: &str, rate: Rate) -> String {
     if condition == "none" {
         "-".into()
@@ -205,13 +206,13 @@ fn write_simulated(page: &mut String, simulated: &Simulated) -> std::fmt::Result
     Ok(())
 }
 
-/// Whether two scenarios differ in one thing only, their noise or their number of pairs.
+/// Whether two scenarios differ only in their noise or only in their number of pairs.
 fn belong_together(one: Scenario, other: Scenario) -> bool {
     let is_same = |a: &Design, b: &Design| std::mem::discriminant(a) == std::mem::discriminant(b);
     one.design == other.design || (one.kind == other.kind && is_same(&one.design, &other.design))
 }
 
-/// A table with a column a curve: a row would be too wide.
+/// A table with a column for each curve. With a row for each, it would be too wide.
 fn write_curves(page: &mut String, curves: &[Curve]) -> std::fmt::Result {
     let Some(first) = curves.first().map(|curve| curve.scenario) else {
         return Ok(());
@@ -259,7 +260,7 @@ fn write_row(
     writeln!(page)
 }
 
-/// A rate over all slowdowns.
+/// A rate over all slowdowns of a curve.
 fn over_all(curve: &Curve, rate: impl Fn(&Tally) -> Rate) -> Rate {
     let rates = curve.points.iter().map(rate);
     rates.fold(Rate::default(), Rate::and)
@@ -272,7 +273,7 @@ fn design_name(design: Design) -> String {
     }
 }
 
-/// A scenario in words.
+/// A scenario's name.
 pub(super) fn name(scenario: Scenario) -> String {
     let design = design_name(scenario.design);
     format!(

@@ -1,4 +1,4 @@
-//! The plot: how often a slowdown is found, over its size.
+//! Plots how often a slowdown is found, over its size.
 
 use plotters::prelude::*;
 
@@ -6,10 +6,10 @@ use super::simulated::{Curve, SLOWDOWNS, Simulated};
 
 type Failed = DrawingAreaErrorKind<std::io::Error>;
 
-/// An SVG of the simulated curves with their intervals; empty when it cannot be drawn.
+/// An SVG of the simulated curves with their intervals. Empty if it cannot be drawn.
 pub(super) fn plot(simulated: &Simulated) -> String {
     let mut svg = String::new();
-    // Into a string nothing fails.
+    // Writing to a string cannot fail.
     if draw(simulated, &mut svg).is_err() {
         svg.clear();
     }
@@ -65,7 +65,7 @@ fn points(curve: &Curve) -> Vec<Point> {
     let pairs = SLOWDOWNS.iter().zip(&curve.points);
     pairs
         .map(|(slowdown, tally)| {
-            // Without a slowdown each alarm is a false one.
+            // Without a slowdown, every alarm is false.
             let rate = if *slowdown > 0.0 {
                 tally.found
             } else {

@@ -18,11 +18,11 @@ use crate::record::{PromptRecord, RunRecord};
 /// Version of the file's shape.
 const SCHEMA_VERSION: u32 = 1;
 
-/// Recorded pairs of one program, under some conditions.
+/// Recorded pairs of one program under several conditions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Pool {
     schema_version: u32,
-    /// What made the runs: program, model, runtime, processor.
+    /// What the runs were made with: suite, model, runtime, processor.
     pub(crate) made_with: String,
     /// The metrics, in the order of each run's values.
     pub(crate) metrics: Vec<Metric>,
@@ -33,7 +33,7 @@ pub(crate) struct Pool {
 /// Two neighbouring runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Pair {
-    /// From the first call to the last return, of either run, seconds.
+    /// Time from the first call to the last return of both runs, seconds.
     pub(crate) seconds: f64,
     pub(crate) base: Run,
     pub(crate) candidate: Run,
@@ -44,22 +44,22 @@ pub(crate) struct Pair {
 pub(crate) struct Run {
     /// One value for each metric of the pool.
     pub(crate) values: Vec<RunValue>,
-    /// By prompt, the samples that criterion is given.
+    /// The samples for criterion, by prompt.
     pub(crate) samples: BTreeMap<String, Vec<Sample>>,
 }
 
-/// What criterion is given of one inference, ns.
+/// The durations of one inference for criterion, ns.
 pub(crate) type Sample = [u64; PHASES.len()];
 
 /// The phases of a [`Sample`].
 pub(crate) const PHASES: [Phase; 3] = [Phase::Ttft, Phase::Decode, Phase::Total];
 
 impl Pool {
-    /// From the folders that `rkllm-bench ab` left, each with its condition.
+    /// Makes a pool from folders of `rkllm-bench ab`, each with its condition.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Record`] for what is no run record, [`Error::BadParameter`] for runs that lack a metric
-    /// of the others, or folders without a pair.
+    /// [`Error::Io`], [`Error::Record`] for an invalid run record, [`Error::BadParameter`] for runs that lack a
+    /// metric of the others, or folders without a pair.
     pub(crate) fn collect(folders: &[(String, PathBuf)]) -> Result<Self> {
         let mut pool = Self {
             schema_version: SCHEMA_VERSION,
@@ -84,7 +84,7 @@ impl Pool {
             }
             if pairs.is_empty() {
                 return Err(Error::BadParameter(format!(
-                    "{}: no pair-001-base.json and pair-001-candidate.json, as rkllm-bench ab leaves them",
+                    "{}: no pair-001-base.json and pair-001-candidate.json, which rkllm-bench ab writes",
                     folder.shown()
                 )));
             }
@@ -109,7 +109,7 @@ impl Pool {
             .collect();
         let values = values.ok_or_else(|| {
             Error::BadParameter(format!(
-                "run {}: it lacks a metric that the first run has",
+                "run {} lacks a metric that the first run has",
                 record.run_id
             ))
         })?;
@@ -125,7 +125,7 @@ impl Pool {
     /// Reads a pool's file.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Record`] for another schema or no pool at all.
+    /// [`Error::Io`]; [`Error::Record`] for another schema, or if the file is not a pool.
     pub(crate) fn load(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
         let pool: Self = serde_json::from_str(&text).map_err(|error| Error::Record {
@@ -137,7 +137,10 @@ impl Pool {
         } else {
             Err(Error::Record {
                 path: path.to_owned(),
-                reason: format!("a pool of schema {}, not {SCHEMA_VERSION}", pool.schema_version),
+                reason: format!(
+                    "the pool has schema {}, not {SCHEMA_VERSION}",
+                    pool.schema_version
+                ),
             })
         }
     }
@@ -150,12 +153,12 @@ impl Pool {
         atomic::write_json(path, self, Existing::Replace)
     }
 
-    /// The pairs of a condition; none where it was not recorded.
+    /// The pairs of a condition. Empty if it was not recorded.
     pub(crate) fn pairs(&self, condition: &str) -> &[Pair] {
         self.conditions.get(condition).map_or(&[], Vec::as_slice)
     }
 
-    /// Two sides, metric by metric, of the metrics that so many inferences carry.
+    /// Two sides, metric by metric, with the metrics that this number of inferences supports.
     pub(crate) fn sides(&self, baseline: &[&Run], candidate: &[&Run]) -> Vec<Sides> {
         let values = |runs: &[&Run], index: usize| runs.iter().map(|run| run.values[index]).collect();
         let carried = |runs: &[&Run], metric: &Metric| {
@@ -165,7 +168,7 @@ impl Pool {
         self.metrics
             .iter()
             .enumerate()
-            // TTFT stands for both of the twins.
+            // TTFT and prefill are one measurement here; keep TTFT.
             .filter(|(_, metric)| metric.measure != Measure::Prefill)
             .filter(|(_, metric)| carried(baseline, metric) && carried(candidate, metric))
             .map(|(index, metric)| Sides {
@@ -186,7 +189,7 @@ fn samples(prompt: &PromptRecord) -> Vec<Sample> {
     prompt.samples.iter().map(of_sample).collect()
 }
 
-/// From the first call of some runs to the last return, by the machine's one clock.
+/// Time from the first call to the last return of some runs, by the machine's clock.
 fn seconds(records: &[&RunRecord]) -> f64 {
     let inferences = || {
         let models = records.iter().flat_map(|record| &record.models);

@@ -1,4 +1,4 @@
-//! How often something happened, with its uncertainty.
+//! A rate of events, with its uncertainty.
 
 use crate::base::number::Float as _;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ impl Rate {
         self.trials += 1;
     }
 
-    /// Both together.
+    /// The sum of both.
     pub(crate) fn and(self, other: Self) -> Self {
         Self {
             hits: self.hits + other.hits,
@@ -26,7 +26,7 @@ impl Rate {
         }
     }
 
-    /// The share of hits; 0 without a trial.
+    /// The share of hits, 0 without trials.
     pub(crate) fn share(self) -> f64 {
         float(self.hits) / float(self.trials.max(1))
     }

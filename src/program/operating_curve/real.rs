@@ -7,17 +7,18 @@ use rand_chacha::ChaCha8Rng;
 
 use super::criterion;
 use super::pool::{Pair, Pool, Run};
-use super::{Rate, SEED, Tally, Truth};
+use super::rate::Rate;
+use super::tally::{SEED, Tally, Truth};
 use crate::analysis::gate::{Design, Limits};
 use crate::analysis::metrics::Measure;
 use crate::base::error::Result;
 
-/// Inference of one comparison: what a change may cost in a pipeline.
+/// Inference time of one comparison, seconds: what a pipeline may spend on a change.
 const SECONDS: f64 = 300.0;
-/// Runs a side without pairs.
+/// Runs on each side in comparisons without pairs.
 const RUNS: usize = 10;
 
-/// The slowdowns: condition, truth.
+/// The conditions, each with its slowdown.
 pub(super) const CONDITIONS: [(&str, Truth); 5] = [
     ("none", Truth::NONE),
     (
@@ -53,39 +54,39 @@ pub(super) const CONDITIONS: [(&str, Truth); 5] = [
 /// Bounds of the comparisons.
 pub(super) const BOUNDS: [f64; 3] = [0.0, 0.01, 0.02];
 
-/// All of it.
+/// The results of all conditions.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Real {
-    /// Pairs of each comparison.
+    /// Number of pairs of each comparison.
     pub(super) pairs: usize,
-    /// Seconds of inference of a pair.
+    /// Inference time of a pair, seconds.
     pub(super) seconds_per_pair: f64,
     /// Runs on each side of the comparisons without pairs.
     pub(super) runs: usize,
-    /// A row a condition.
+    /// One row for each condition.
     pub(super) rows: Vec<Row>,
 }
 
-/// One condition.
+/// The results of one condition.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Row {
     pub(super) condition: &'static str,
-    /// Pairs recorded.
+    /// Number of recorded pairs.
     pub(super) recorded: usize,
-    /// With pairs, for each of [`BOUNDS`].
+    /// Comparisons with pairs, for each of [`BOUNDS`].
     pub(super) paired: Vec<Tally>,
-    /// Without, at a bound of 5 %.
+    /// Comparisons without pairs, at a bound of 5 %.
     pub(super) unpaired: Tally,
-    /// Criterion's: comparisons in which any benchmark "regressed".
+    /// Comparisons in which criterion called any benchmark regressed.
     pub(super) criterion_any: Rate,
-    /// Criterion's: benchmarks that "regressed".
+    /// Benchmarks that criterion called regressed.
     pub(super) criterion_each: Rate,
 }
 
-/// Draws and judges: `comparisons` of like with like, a fifth of it with each slowdown.
+/// Draws and judges comparisons: `comparisons` without a slowdown, and a fifth of this number with each slowdown.
 ///
 /// # Errors
-/// When criterion's process fails.
+/// If criterion's process fails.
 pub(super) fn judge(pool: &Pool, comparisons: usize) -> Result<Real> {
     let all = || pool.conditions.values().flatten();
     let seconds: f64 = all().map(|pair| pair.seconds).sum();
@@ -124,16 +125,17 @@ pub(super) fn judge(pool: &Pool, comparisons: usize) -> Result<Real> {
     })
 }
 
-/// Pairs of a comparison, as many as the least recorded condition has at most: a drawn comparison does not know more
-/// than the pool.
+/// Number of pairs of a comparison. It is at most that of the condition with the fewest recorded pairs, because a
+/// drawn comparison has no more information than the pool.
 fn pairs_within(seconds_per_pair: f64, pool: &Pool) -> usize {
     let fewest = pool.conditions.values().map(Vec::len).min().unwrap_or_default();
     let fit = number::count(SECONDS / seconds_per_pair).unwrap_or_default();
     fit.min(fewest)
 }
 
-/// Without putting back where there are twice as many to draw from: a draw is then as good as fresh pairs. Where there
-/// are not, with putting back: each draw then has the chance of the pool in it besides its own.
+/// Draws the pairs of a comparison. If twice as many were recorded, they are drawn without replacement, which is as
+/// good as fresh pairs. Otherwise they are drawn with replacement, which adds the chance of the pool to that of the
+/// draw.
 fn draw_pairs<'a>(recorded: &'a [Pair], pairs: usize, rng: &mut ChaCha8Rng) -> Vec<&'a Pair> {
     if recorded.len() >= 2 * pairs {
         let indices = index::sample(rng, recorded.len(), pairs);
@@ -161,7 +163,7 @@ impl Row {
             let design = Design::Paired { pairs };
             tally.count(pool.sides(&base, &candidate), design, &Limits::new(bound), truth);
         }
-        // Two sides that were not taken together: the runs of one side come from other pairs than those of the other.
+        // The runs of the two sides come from different pairs, so they were not recorded together.
         let runs = RUNS.min(pairs / 2);
         let (base, candidate) = (&base[..runs], &candidate[pairs - runs..]);
         let design = Design::Unpaired {
@@ -171,7 +173,7 @@ impl Row {
         };
         self.unpaired
             .count(pool.sides(base, candidate), design, &Limits::new(0.05), truth);
-        // Criterion compares one process with another.
+        // Criterion compares one process with one other.
         let regressed = criterion::regressed(base[0], candidate[0])?;
         self.criterion_any.count(regressed.contains(&true));
         for regressed in regressed {

@@ -1,27 +1,27 @@
-//! Simulated comparisons: the truth is known exactly and there are as many as one likes. How much a run varies is
-//! taken from the pool.
+//! Simulated comparisons, of any number and with an exactly known slowdown. How much a run varies is taken from the
+//! pool.
 
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, StandardNormal, StudentT};
 
 use super::pool::{Pair, Pool};
-use super::{SEED, Tally, Truth};
+use super::tally::{SEED, Tally, Truth};
 use crate::analysis::gate::{Design, Limits, Sides};
 use crate::analysis::metrics::{Measure, Metric};
 use crate::base::stats::{self, RunValue};
 
 /// Slowdowns of decode, as ratios.
 pub(super) const SLOWDOWNS: [f64; 8] = [0.0, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08];
-/// Prompts of the simulated suite, as the suite `quick` has them.
+/// Prompts of the simulated suite, as many as in the suite `quick`.
 const PROMPTS: [&str; 3] = ["a", "b", "c"];
-/// Share of a simulated run's total that is prefill.
+/// Share of prefill in a simulated run's total.
 const PREFILL_SHARE: f64 = 0.5;
 
-/// How the logarithms of a run's values vary: standard deviations.
+/// Standard deviations of the logarithms of a run's values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Noise {
-    /// Of prefill: what the two runs of a pair share, and what each has for itself.
+    /// Of prefill: the part that the two runs of a pair share, and each run's own part.
     pub(super) prefill: Parts,
     /// Of decode.
     pub(super) decode: Parts,
@@ -29,7 +29,7 @@ pub(super) struct Noise {
     pub(super) worst_gap: f64,
     /// Of loading, in each run.
     pub(super) load: f64,
-    /// Correlation of one pair's shared part with the next one's.
+    /// Correlation of a pair's shared part with that of the next pair.
     pub(super) correlation: f64,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Parts {
 }
 
 impl Noise {
-    /// By the pool's unchanged pairs.
+    /// The noise of the pool's unchanged pairs.
     pub(super) fn of(pool: &Pool) -> Self {
         let pairs = pool.pairs("none");
         let parts = |measure| parts(pool, pairs, measure);
@@ -59,7 +59,7 @@ impl Noise {
     }
 }
 
-/// The medians, over the metrics of a measure, of its parts.
+/// The medians of the two parts over the metrics of a measure.
 fn parts(pool: &Pool, pairs: &[Pair], measure: Measure) -> Parts {
     let (mut shared, mut own) = (Vec::new(), Vec::new());
     for index in indices(pool, measure) {
@@ -84,7 +84,7 @@ fn parts(pool: &Pool, pairs: &[Pair], measure: Measure) -> Parts {
 
 fn indices(pool: &Pool, measure: Measure) -> impl Iterator<Item = usize> {
     let metrics = pool.metrics.iter().enumerate();
-    // A mean over prompts varies less than each of them.
+    // A mean over prompts varies less than each prompt.
     let has_prompts = pool
         .metrics
         .iter()
@@ -99,7 +99,7 @@ fn middle(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
-/// Correlation of neighbouring base runs, over the decode rates.
+/// Correlation of the decode rates of neighbouring base runs.
 fn correlation(pool: &Pool, pairs: &[Pair]) -> f64 {
     let of_metric = |index: usize| {
         let runs: Vec<f64> = pairs.iter().map(|pair| pair.base.values[index].mean).collect();
@@ -113,14 +113,14 @@ fn correlation(pool: &Pool, pairs: &[Pair]) -> f64 {
     middle(indices(pool, Measure::Decode).map(of_metric).collect())
 }
 
-/// In which way the noise of a scenario differs from independent normal values.
+/// The noise of a scenario.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Kind {
-    /// It does not.
+    /// Independent, normal.
     Normal,
     /// Heavy tails: Student's t with 3 degrees of freedom, scaled to the same deviation.
     Heavy,
-    /// What a pair shares is correlated with the next pair's, by 0.9; each run's own part by 0.3 with the run before.
+    /// The shared part correlates by 0.9 from pair to pair, each run's own part by 0.3 from run to run.
     Correlated,
     /// The machine gets slower by a tenth from the first run to the last.
     Drifting,
@@ -139,7 +139,7 @@ impl Kind {
     }
 }
 
-/// How the comparisons of a scenario are made.
+/// The noise, design and bound of comparisons.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Scenario {
     pub(super) kind: Kind,
@@ -151,11 +151,11 @@ pub(super) struct Scenario {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Curve {
     pub(super) scenario: Scenario,
-    /// One for each of [`SLOWDOWNS`].
+    /// One point for each of [`SLOWDOWNS`].
     pub(super) points: Vec<Tally>,
 }
 
-/// All curves, with the pool's noise.
+/// All curves, and the pool's noise.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Simulated {
     pub(super) noise: Noise,
@@ -204,7 +204,7 @@ pub(super) fn judge(noise: &Noise, comparisons: usize) -> Simulated {
     }
 }
 
-/// The curves in the order of their scenarios; each has its own random numbers.
+/// The curves in the order of their scenarios. Each has its own random numbers.
 fn in_parallel(scenarios: Vec<Scenario>, curve: &(dyn Fn(Scenario) -> Curve + Sync)) -> Vec<Curve> {
     std::thread::scope(|scope| {
         let threads: Vec<_> = scenarios
@@ -300,7 +300,7 @@ impl<'a> Series<'a> {
         }
     }
 
-    /// A value of deviation 1.
+    /// A random value with standard deviation 1.
     fn value(&self, rng: &mut ChaCha8Rng) -> f64 {
         match self.kind {
             Kind::Heavy => StudentT::new(3.0).map_or(0.0, |t| t.sample(rng)) / 3.0_f64.sqrt(),
@@ -308,7 +308,7 @@ impl<'a> Series<'a> {
         }
     }
 
-    /// The next value of a first-order autoregression of deviation 1.
+    /// The next value of a first-order autoregression with standard deviation 1.
     fn after(&self, last: f64, correlation: f64, rng: &mut ChaCha8Rng) -> f64 {
         let correlation = if self.kind == Kind::Correlated && self.made > 0 {
             correlation
@@ -330,7 +330,7 @@ impl<'a> Series<'a> {
             0.0
         };
         self.made += 1;
-        // Half of a run's own variance is of all its values, half of each for itself.
+        // All values of a run share half of its own variance; the other half belongs to each value.
         let half = 0.5_f64.sqrt();
         let mut values = |parts: Parts, shift: f64| {
             [(); PROMPTS.len()].map(|()| {
@@ -349,7 +349,7 @@ impl<'a> Series<'a> {
     }
 }
 
-/// The metrics of simulated runs, as the gate has them of records.
+/// The metrics of simulated runs, in the form that the gate gets from records.
 fn sides(baseline: &[Run], candidate: &[Run]) -> Vec<Sides> {
     let mut found = Vec::new();
     let mut add = |measure, prompt: Option<usize>, value: &dyn Fn(&Run) -> f64| {
@@ -382,7 +382,7 @@ fn sides(baseline: &[Run], candidate: &[Run]) -> Vec<Sides> {
     };
     for index in 0..PROMPTS.len() {
         add(Measure::Ttft, Some(index), &|run| run.prefill[index]);
-        // A rate: the higher the better.
+        // A rate, for which higher is better.
         add(Measure::Decode, Some(index), &|run| -run.decode[index]);
         add(Measure::Total, Some(index), &|run| total(run, index));
     }
@@ -468,8 +468,8 @@ mod tests {
     #[test]
     fn a_rare_stall_is_found_though_the_mean_hardly_moves() {
         let mut rng = ChaCha8Rng::seed_from_u64(SEED);
-        let mut found = super::super::Rate::default();
-        let mut alarms = super::super::Rate::default();
+        let mut found = crate::program::operating_curve::rate::Rate::default();
+        let mut alarms = crate::program::operating_curve::rate::Rate::default();
         for _ in 0..100 {
             let mut verdict = |stalls: bool| {
                 let (mut base, mut candidate) = (Vec::new(), Vec::new());

@@ -1,16 +1,16 @@
-//! Whether an inference began as its label says: cold, behind a prefix that was run, or behind one from a file.
+//! Whether an inference started as its label says: cold, after a prefix that was run, or after a prefix from a file.
 
 use std::ops::RangeInclusive;
 
-use super::verdict::Rejection;
+use super::verdict::{Mark, Rejection};
 use crate::inference::{COLD, CacheSetUp, Inference, Input, PrefixSource, Request};
 
-/// When this runtime fills its KV cache from a prompt-cache file: as it loads the file, or in the run that makes use of it.
-/// Absent until a run has shown it.
+/// Whether this runtime fills its KV cache when it loads a prompt-cache file (true), or in the run that uses the file
+/// (false). Absent until a run has shown it.
 pub(super) type FillsAtLoad = Option<bool>;
 
-/// Judges the start by what the engine did and by what the runtime tells. `computed` is how many tokens the prompt's prefill
-/// is known to compute.
+/// Checks the start against what the engine did and what the runtime reports. `computed` is the number of tokens that
+/// the prompt's prefill is known to compute.
 pub(super) fn judge(
     request: &Request,
     computed: Option<u32>,
@@ -41,7 +41,7 @@ pub(super) fn judge(
     }
 }
 
-/// Of a text whose length is not known the statistics alone prove nothing; with the length known, they decide.
+/// For a text of unknown length, statistics prove nothing. If the length is known, they decide.
 fn judge_cold(request: &Request, computed: Option<u32>, inference: &Inference) -> Result<(), Rejection> {
     let is_known = computed.or_else(|| request.input.token_count()).is_some();
     match inference.kv_cache_before {
@@ -54,7 +54,7 @@ fn judge_cold(request: &Request, computed: Option<u32>, inference: &Inference) -
     }
 }
 
-/// The runs before must have been cold themselves.
+/// The preparing runs must have been cold.
 fn judge_set_up(label: &str, request: &Request, set_up: &CacheSetUp) -> Result<(), Rejection> {
     match set_up.cleared_to {
         Some(0) => {}
@@ -84,8 +84,9 @@ fn judge_set_up(label: &str, request: &Request, set_up: &CacheSetUp) -> Result<(
     Ok(())
 }
 
-/// Behind a run its prefix, or one position more, as behind a kept turn. Behind a file that, or nothing yet: when a runtime
-/// restores is its own way, but the same each time.
+/// After a prefix run, the cache holds the prefix, or one position more as after a kept turn. After loading a file it
+/// holds the same, or nothing yet. Runtimes differ in when they restore a file, but each does it the same way every
+/// time.
 fn judge_held(
     label: &str,
     set_up: &CacheSetUp,
@@ -131,8 +132,9 @@ fn judge_computed(
     })
 }
 
-/// How many tokens can be left to compute: of ids, all but the prefix. Text may be cut into other tokens where the prefix ends, and
-/// what a chat template puts behind the prefix does not come again: how much of it is used the first run tells.
+/// How many tokens can be left to compute. For token ids, all except the prefix. Text may split into other tokens at
+/// the end of the prefix, and the suffix of a chat template is not repeated there. The first run shows how much of the
+/// prefix is reused.
 fn possible(request: &Request, set_up: &CacheSetUp, known: Option<u32>) -> RangeInclusive<u32> {
     let least = set_up.prompt_tokens.saturating_sub(set_up.prefix_tokens).max(1);
     match (known, request.input.token_count()) {
@@ -144,4 +146,19 @@ fn possible(request: &Request, set_up: &CacheSetUp, known: Option<u32>) -> Range
 
 fn unproven(label: &str) -> Rejection {
     Rejection::UnprovenStart { label: label.into() }
+}
+
+/// Checks what the KV cache held before the run: `depth` tokens or one more. Whether the last token of a turn gets its
+/// position in that turn or in the next one is unconfirmed.
+pub(super) fn judge_depth(depth: u32, held: Option<u32>, marks: &mut Vec<Mark>) -> Result<(), Rejection> {
+    match (depth, held) {
+        (0, None | Some(0)) => {}
+        (0, Some(positions)) => marks.push(Mark::CacheNotEmpty { positions }),
+        (_, None) => marks.push(Mark::DepthUnproven),
+        (_, Some(held)) if held != depth && held != depth + 1 => {
+            return Err(Rejection::Depth { depth, held });
+        }
+        (_, Some(_)) => {}
+    }
+    Ok(())
 }

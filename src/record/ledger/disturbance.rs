@@ -1,20 +1,18 @@
-//! What of a sample's conditions disturbed it.
+//! Which of a sample's conditions disturbed it.
 
 use super::verdict::Mark;
-use crate::base::number::Float as _;
+use crate::machine::board::is_lower;
 use crate::machine::sampler::Conditions;
 
-/// Share of one core's time that a sample may lose to others, percent.
+/// Share of one core's time that a sample may lose to other processes, percent.
 pub const MOST_LOST_PERCENT: f64 = 5.0;
-/// How far a clock may be below the frequency that it is held at, as a ratio: what kernels show is rounded.
-pub const LOWER_RATIO: f64 = 0.01;
 
-/// The marks of a sample that was taken under `conditions`; none where the machine was as it is to be, or cannot be seen.
+/// The marks of a sample taken under `conditions`. None if the machine was undisturbed or its state is unknown.
 pub fn marks(conditions: &Conditions) -> Vec<Mark> {
     let throttled = (conditions.throttled == Some(true)).then_some(Mark::Throttled);
     let lower = conditions.clocks.iter().filter_map(|range| {
         let from_hz = range.held_hz?;
-        is_lower(from_hz, range.min_hz).then(|| Mark::LowerFrequency {
+        is_lower(range.min_hz, from_hz).then(|| Mark::LowerFrequency {
             clock: range.clock.clone(),
             from_hz,
             to_hz: range.min_hz,
@@ -26,10 +24,6 @@ pub fn marks(conditions: &Conditions) -> Vec<Mark> {
         cpus: conditions.cpus.clone(),
     });
     throttled.into_iter().chain(lower).chain(other).collect()
-}
-
-fn is_lower(from_hz: u64, to_hz: u64) -> bool {
-    (to_hz.float()) < from_hz.float() * (1.0 - LOWER_RATIO)
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! Marks that take figures away or change what they are, in a sentence each.
+//! Sentences for the marks that remove figures or change their meaning.
 
-use super::Mark;
+use super::verdict::Mark;
 use crate::inference::CountRule;
 
 impl Mark {
-    /// What it means for the figures, and what to do; absent where its name says all.
+    /// What the mark means for the figures, and what to do. Absent if its name says it all.
     pub fn explanation(&self) -> Option<String> {
         Some(match self {
             Self::CountedBy { rule, usage, chunks } => return without_a_count(*rule, *usage, *chunks),
@@ -20,8 +20,8 @@ impl Mark {
                     None => "the server sends no usage".into(),
                 };
                 format!(
-                    "no TTFT and no decode: {chunks} chunks held something in fields that are not read ({}), {with_text} held \
-                     text, and {counted}",
+                    "no TTFT and no decode: {chunks} chunks held something in fields that are not read ({}), \
+                     {with_text} held text, and {counted}",
                     fields.join(", ")
                 )
             }
@@ -31,12 +31,12 @@ impl Mark {
                 fields.join(", ")
             ),
             Self::LongerThanAsked { asked, got } => format!(
-                "the server does not keep to --max-new-tokens {asked}: {got} tokens came; decode is over all of them, total is \
-                 that of the longer answer. Set --max-new-tokens to what the server makes, or limit it where it is started"
+                "the server ignores --max-new-tokens {asked}: {got} tokens came; decode is over all of them, total is \
+                 that of the longer answer. Set --max-new-tokens to the server's length, or set a limit when you start the server"
             ),
             Self::StaleFirstChunk { first_ms, gap_ms } => format!(
-                "the first chunk came after {first_ms:.0} ms and the second {gap_ms:.0} ms later, a wait as long as a prefill: \
-                 the first belongs to the answer before, and TTFT goes to the second"
+                "the first chunk came after {first_ms:.0} ms and the second {gap_ms:.0} ms later, a wait as long as a \
+                 prefill: the first belongs to the previous answer, so TTFT is taken to the second"
             ),
             Self::NoFinishReason => "the server ends its answers with [DONE] and does not say why".into(),
             Self::UnknownEnd { reason } => {
@@ -55,10 +55,10 @@ fn without_a_count(rule: CountRule, usage: Option<u32>, chunks: usize) -> Option
         _ => return None,
     };
     let usage = match usage {
-        Some(told) if told > 0 => format!("usage says {told}, which does not count tokens"),
+        Some(count) if count > 0 => format!("usage says {count}, which does not count tokens"),
         _ => "the server sends no usage".into(),
     };
     Some(format!(
-        "no decode: {are}, and {usage}, so nobody knows how many tokens the {chunks} chunks are"
+        "no decode: {are}, and {usage}, so the number of tokens in the {chunks} chunks is unknown"
     ))
 }

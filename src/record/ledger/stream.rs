@@ -1,13 +1,13 @@
-//! What a server's stream says of itself: whether the prompt was computed whole, how its tokens were counted, whether they
-//! came as they were made, and how it ended.
+//! What a server's stream shows: whether the whole prompt was computed, how tokens were counted, whether they were
+//! streamed as generated, and how it ended.
 
-use super::{Mark, Rejection, ms};
+use super::verdict::{Mark, Rejection};
 use crate::base::json::clip;
-use crate::base::number::Size as _;
+use crate::base::number::{Size as _, ms};
 use crate::inference::{CountRule, End, Inference, Request, Sampling, Stream, is_same_model};
 
-/// Why an answer is none, though its stream came to an end: the server ended it for another reason than the model's or the
-/// limit's, or nothing of it could be read.
+/// Why a finished stream has no valid answer: the server reported a failure as its end, or none of its fields could be
+/// read.
 pub(super) fn failure(inference: &Inference) -> Option<String> {
     let stream = inference.stream.as_ref()?;
     let reason = stream.finish_reason.as_deref();
@@ -66,7 +66,7 @@ pub(super) fn judge(
     Ok(())
 }
 
-/// What is odd about the end. `[DONE]` alone is an end; with a word that is not known it is one where all tokens had come.
+/// Marks an odd end. `[DONE]` alone is an end. An unknown `finish_reason` is accepted if all tokens had come.
 fn ending(request: &Request, stream: &Stream, inference: &Inference) -> Result<Option<Mark>, Rejection> {
     let Some(reason) = &stream.finish_reason else {
         return Ok(Some(Mark::NoFinishReason));
@@ -83,7 +83,7 @@ fn ending(request: &Request, stream: &Stream, inference: &Inference) -> Result<O
     Err(Rejection::UnknownEnd { reason, asked, got })
 }
 
-/// What is odd about the count of tokens.
+/// Marks an odd token count.
 fn counting(stream: &Stream, inference: &Inference) -> Option<Mark> {
     let (rule, chunks) = (inference.token_count().rule, inference.tokens.len());
     let usage = stream.usage.and_then(|usage| usage.completion_tokens);
@@ -99,8 +99,8 @@ fn counting(stream: &Stream, inference: &Inference) -> Option<Mark> {
     }
 }
 
-/// The fields that were left out and whose value would have mattered. Either of a temperature of 0 and a `top_k` of 1 makes
-/// an answer greedy, and nothing else matters then.
+/// The left-out fields whose value would have mattered. A temperature of 0 or a `top_k` of 1 makes an answer greedy,
+/// and then no other field matters.
 fn sampling_left_out(sampling: Sampling, left_out: &[String]) -> Vec<String> {
     let is_out = |field: &str| left_out.iter().any(|out| out == field);
     let is_greedy = sampling.top_k == 1;

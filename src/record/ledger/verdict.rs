@@ -1,10 +1,19 @@
-//! What the ledger can say of an inference.
+//! The verdicts of the ledger on an inference.
 
 use serde::{Deserialize, Serialize};
 
-use crate::inference::CountRule;
+use crate::inference::{CountRule, Phases};
 
-/// Why an inference is no sample.
+/// An accepted inference.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Accepted {
+    /// Its phases.
+    pub phases: Phases,
+    /// Odd things about it.
+    pub marks: Vec<Mark>,
+}
+
+/// Why an inference is not a sample.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case", tag = "law")]
 #[non_exhaustive]
@@ -12,7 +21,7 @@ pub enum Rejection {
     /// The call returned a refusal or the runtime reported an error.
     #[error("the run failed: {reason}")]
     RunFailed {
-        /// The runtime's words.
+        /// The runtime's message.
         reason: String,
     },
     /// The deadline passed.
@@ -34,7 +43,7 @@ pub enum Rejection {
         /// Tokens that came.
         tokens: usize,
     },
-    /// A server's stream ended in its middle.
+    /// A server's stream was cut off.
     #[error(
         "the stream ended after {tokens} chunks with text, without [DONE] and without a known finish_reason"
     )]
@@ -42,16 +51,16 @@ pub enum Rejection {
         /// Chunks that came.
         tokens: usize,
     },
-    /// A server ended the answer early, for a reason that is not known.
+    /// A server ended the answer early for an unknown reason.
     #[error(
-        "the server ended the answer after {got} of {asked} tokens with the finish_reason {reason:?}, which is no known end"
+        "the server ended the answer after {got} of {asked} tokens with the finish_reason {reason:?}, which is unknown"
     )]
     UnknownEnd {
-        /// The server's word.
+        /// The server's `finish_reason`.
         reason: String,
         /// Tokens asked for.
         asked: u32,
-        /// Tokens or, where those are not known, chunks that came.
+        /// Tokens that came, or chunks if the number of tokens is unknown.
         got: usize,
     },
     /// Stamps of our own clock are out of order.
@@ -80,7 +89,7 @@ pub enum Rejection {
         /// Tokens in it at the end.
         held: u32,
     },
-    /// The KV cache did not hold what the prompt was to come behind.
+    /// The KV cache did not hold the requested depth.
     #[error("the KV cache held {held} tokens where a depth of {depth} was asked for")]
     Depth {
         /// Tokens asked for.
@@ -88,74 +97,75 @@ pub enum Rejection {
         /// Tokens held before the call.
         held: u32,
     },
-    /// Prefill computed another number of tokens than the prompt has, as when the KV cache held a prefix.
+    /// Prefill computed a different number of tokens than the prompt has, for example because the KV cache held a
+    /// prefix.
     #[error("prefill computed {computed} tokens of a prompt of {prompt}: the KV cache was not cold")]
     WarmPrefill {
-        /// Tokens that the runtime says it computed.
+        /// Tokens computed, as the runtime reports.
         computed: i32,
         /// Tokens of the prompt.
         prompt: u32,
     },
-    /// The engine began it otherwise than its label says.
-    #[error("labelled {label}, but begun {was}")]
+    /// The engine started it differently from its label.
+    #[error("labelled {label}, but started {was}")]
     OtherStart {
-        /// What it was to be.
+        /// The requested start.
         label: String,
-        /// What the engine made of it.
+        /// The actual start.
         was: String,
     },
-    /// The prefix of its label is no beginning of the prompt.
+    /// The prompt does not start with the prefix of its label.
     #[error("labelled {label}, but the prompt does not go on from the prefix of that label")]
     NoPrefix {
-        /// What it was to be.
+        /// The requested start.
         label: String,
     },
-    /// The KV cache held something else than its label says.
+    /// The KV cache did not hold what its label says.
     #[error("labelled {label}, but the KV cache held {held} positions where that label has {expected}")]
     HeldOther {
-        /// What it was to be.
+        /// The requested start.
         label: String,
-        /// Positions that the runtime says it held.
+        /// Positions held, as the runtime reports.
         held: u32,
-        /// Positions that it is to hold.
+        /// Positions that it should hold.
         expected: u32,
     },
-    /// Prefill computed another number of tokens than its label leaves.
+    /// Prefill computed a different number of tokens than its label leaves.
     #[error(
-        "labelled {label}, but prefill computed {computed} tokens where that label leaves {expected}: the prompt has {prompt}, \
-         its prefix {prefix}"
+        "labelled {label}, but prefill computed {computed} tokens where that label leaves {expected}: the prompt has \
+         {prompt}, its prefix {prefix}"
     )]
     ComputedOther {
-        /// What it was to be.
+        /// The requested start.
         label: String,
-        /// Tokens that the runtime says it computed.
+        /// Tokens computed, as the runtime reports.
         computed: i32,
-        /// Tokens to compute, at least.
+        /// Fewest tokens to compute.
         expected: u32,
         /// Tokens of the prompt.
         prompt: u32,
         /// Tokens of the prefix.
         prefix: u32,
     },
-    /// The runtime told nothing that could prove its label.
+    /// The runtime reported nothing that proves its label.
     #[error(
-        "labelled {label}, and the runtime told neither what it held nor what it computed, so nothing proves that"
+        "labelled {label}, but the runtime reported neither what it held nor what it computed, so nothing proves it"
     )]
     UnprovenStart {
-        /// What it was to be.
+        /// The requested start.
         label: String,
     },
     /// The runtime's statistics are those of the run before.
     #[error("the runtime's statistics are those of the run before")]
     StaleStats,
-    /// One of the runtime's times cannot be.
+    /// One of the runtime's times is impossible.
     #[error("the runtime reports {field} = {value} ms for {tokens} tokens")]
     ImpossibleTime {
         /// Field of the statistics.
         field: String,
         /// Its value, as text since it may be NaN.
         value: String,
-        /// Tokens it stands for.
+        /// Tokens that it covers.
         tokens: i32,
     },
     /// The runtime's times do not fit into what our clock measured around the call.
@@ -171,7 +181,7 @@ pub enum Rejection {
     /// A callback came after its run had returned.
     #[error("a callback came after its run had returned")]
     LateCallback,
-    /// The machine disturbed it, and the run was told to be strict.
+    /// The machine disturbed it in a run with `--strict`.
     #[error("disturbed (--strict): {}", in_words(by))]
     Disturbed {
         /// By what.
@@ -184,37 +194,37 @@ fn in_words(marks: &[Mark]) -> String {
     words.join(", ")
 }
 
-/// What is odd about a sample that stands.
+/// Something odd about an accepted sample.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "mark")]
 #[non_exhaustive]
 pub enum Mark {
-    /// The runtime gave no statistics, or zeroes alone, so prefill could not be proven cold.
+    /// The runtime gave no statistics, or only zeroes, so nothing proves that prefill was cold.
     NoStats,
     /// The KV cache held something before the run.
     CacheNotEmpty {
         /// Positions held.
         positions: u32,
     },
-    /// `generate_tokens` is neither the number of tokens nor one below, or the other of the two than in the runs before: a
-    /// token was lost or told twice.
+    /// `generate_tokens` is neither the number of tokens nor one less, or it changed between these two since the runs
+    /// before. A token was lost or reported twice.
     GenerateTokens {
         /// As reported.
         reported: i32,
         /// Tokens that came.
         counted: usize,
     },
-    /// Callbacks with the token of the one before, far sooner after it than the run's tokens come: one token told twice.
+    /// Callbacks that repeat the previous token much sooner than the run's tokens arrive: one token was reported twice.
     RepeatedCallback {
         /// How many.
         callbacks: usize,
     },
-    /// The runtime gave characters in pieces; they were joined.
+    /// The runtime split characters; they were joined.
     SplitText {
         /// Tokens that begin within a character.
         tokens: u32,
     },
-    /// Callbacks came on another thread than the one that made the call, so their stamps may be those of a queue.
+    /// Callbacks came on another thread than the caller's, so their stamps may include time in a queue.
     OtherThread {
         /// How many.
         callbacks: u32,
@@ -224,23 +234,23 @@ pub enum Mark {
         /// Our time less the runtime's, ms.
         ms: f64,
     },
-    /// The KV cache's size cannot be asked, so the depth could not be proven.
+    /// The runtime cannot report its KV cache's size, so the depth is unproven.
     DepthUnproven,
     /// The prompt began with another token than in the run before: this runtime's KV cache cannot be cleared.
     PromptVaried,
-    /// The answer was to end by itself and went on to the limit.
+    /// The answer could have ended earlier, but reached the limit.
     ReachedLimit {
         /// The limit, tokens.
         limit: u32,
     },
-    /// The run ended by itself; this runtime cannot be told to go on.
+    /// The run ended early; this runtime cannot ignore end tokens.
     EndedEarly {
         /// Tokens asked for.
         asked: u32,
         /// Tokens that came.
         got: usize,
     },
-    /// The server's count of tokens and the chunks that came do not agree, or there is one of them alone.
+    /// The server's count of tokens and the chunks disagree, or only one of them exists.
     CountedBy {
         /// How the tokens were counted.
         rule: CountRule,
@@ -249,10 +259,10 @@ pub enum Mark {
         /// Chunks with text.
         chunks: usize,
     },
-    /// The server made the whole answer before it sent the first of it, so decode has no time.
+    /// The server generated the whole answer before it sent anything, so decode cannot be timed.
     NotStreamed,
-    /// Chunks came with something in fields that are not read, and the count of tokens is not that of the chunks with
-    /// text, so neither TTFT nor decode is known.
+    /// Chunks had content in fields that are not read, and the token count is not the number of chunks with text.
+    /// Neither TTFT nor decode is known.
     UnreadDeltas {
         /// Such chunks.
         chunks: usize,
@@ -263,24 +273,24 @@ pub enum Mark {
         /// `completion_tokens` of the server's `usage`; absent where it sent none.
         usage: Option<u32>,
     },
-    /// The server answered under another name of the model than the one asked for, which its list has.
+    /// The server answered under a different model name than the requested one, which its list contains.
     AnsweredAs {
         /// That name.
         name: String,
     },
-    /// The server refuses these fields of the request by name, so its own values for them were in use.
+    /// The server refuses these request fields by name, so its own values applied.
     LeftOut {
         /// The fields.
         fields: Vec<String>,
     },
-    /// The server went on past the limit that it was given.
+    /// The server went past the given limit.
     LongerThanAsked {
         /// Tokens asked for.
         asked: u32,
         /// Tokens that came.
         got: usize,
     },
-    /// The first chunk belongs to the answer before: TTFT goes to the second one.
+    /// The first chunk belongs to the previous answer, so TTFT is taken to the second one.
     StaleFirstChunk {
         /// From the call to the first chunk, ms.
         first_ms: f64,
@@ -289,12 +299,12 @@ pub enum Mark {
     },
     /// `[DONE]` came without a `finish_reason`.
     NoFinishReason,
-    /// The server gave a reason for the end that is not known; all tokens that were asked for had come.
+    /// The server gave an unknown reason for the end after all requested tokens.
     UnknownEnd {
-        /// The server's word.
+        /// The server's `finish_reason`.
         reason: String,
     },
-    /// The kernel lowered clocks against heat.
+    /// The kernel lowered clocks because of heat.
     Throttled,
     /// A clock was lower than at the run's start, when it was held.
     LowerFrequency {
@@ -344,7 +354,7 @@ impl Mark {
         }
     }
 
-    /// Whether it says that the machine, not the runtime, was at fault.
+    /// Whether the machine, not the runtime, is the cause.
     pub const fn is_disturbance(&self) -> bool {
         matches!(
             self,
@@ -352,12 +362,12 @@ impl Mark {
         )
     }
 
-    /// Its name as words. Numbers are left out, so that inferences rejected alike are counted as one cause.
+    /// Its name in words, without numbers, so that inferences rejected for the same cause are counted together.
     fn in_words(&self) -> &'static str {
         match self {
-            Self::Throttled => "clocks were lowered against heat",
+            Self::Throttled => "clocks were lowered because of heat",
             Self::LowerFrequency { .. } => "a held clock was lower than at the run's start",
-            Self::OtherProcess { .. } => "others took CPU time from the model",
+            Self::OtherProcess { .. } => "other processes took CPU time from the model",
             other => other.name(),
         }
     }

@@ -1,12 +1,8 @@
 //! One row a sample.
 
 use crate::base::csv_text::{self, cell, number};
-use crate::base::number::Float as _;
+use crate::base::number::{BYTES_PER_MB, Float as _, NS_PER_MS, NS_PER_S, ms};
 use crate::record::{ModelRecord, PromptRecord, RunRecord, Sample};
-
-const NS_PER_S: f64 = 1e9;
-const NS_PER_MS: f64 = 1e6;
-const BYTES_PER_MB: f64 = 1e6;
 
 const HEADER: [&str; 21] = [
     "run",
@@ -55,7 +51,7 @@ fn row(
     sample: &Sample,
 ) -> [String; 21] {
     let phases = &sample.phases;
-    let total_ns = float(phases.total_ns);
+    let total_ns = phases.total_ns.float();
     let count = |count: Option<String>| count.unwrap_or_default();
     let loaded = model.loaded.as_ref();
     let runtime = loaded.map_or("", |loaded| loaded.runtime.name());
@@ -77,22 +73,22 @@ fn row(
                 .tokens
                 .map(|tokens| tokens.to_string()),
         ),
-        number(phases.ttft_ns.map(|ns| float(ns) / NS_PER_MS)),
+        number(phases.ttft_ns.map(ms)),
         number(
             prompt
                 .prompt_tokens
                 .zip(phases.prefill_ns)
-                .map(|(tokens, ns)| f64::from(tokens) * NS_PER_S / float(ns)),
+                .map(|(tokens, ns)| f64::from(tokens) * NS_PER_S / ns.float()),
         ),
         number(phases.decode_ns_per_token.map(|ns| NS_PER_S / ns)),
         number(Some(total_ns / NS_PER_MS)),
-        number(phases.worst_gap_ns.map(|ns| float(ns) / NS_PER_MS)),
-        number(loaded.map(|loaded| float(loaded.load_ns) / NS_PER_MS)),
+        number(phases.worst_gap_ns.map(ms)),
+        number(loaded.map(|loaded| ms(loaded.load_ns))),
         number(
             sample
                 .inference
                 .peak_rss_bytes
-                .map(|bytes| float(bytes) / BYTES_PER_MB),
+                .map(|bytes| bytes.float() / BYTES_PER_MB),
         ),
         cell(run.label.as_deref().unwrap_or_default()).into_owned(),
         run.git
@@ -102,8 +98,4 @@ fn row(
             .as_ref()
             .map_or_else(String::new, |git| git.clean.to_string()),
     ]
-}
-
-fn float(value: u64) -> f64 {
-    value.float()
 }

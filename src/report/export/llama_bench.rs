@@ -3,7 +3,7 @@
 //! That script demands keys that only llama.cpp can fill; those are empty texts, since it joins on equality, of which null
 //! is none. Keys that it does not demand and that we cannot fill are left out.
 
-use crate::base::number::{self, Float as _};
+use crate::base::number::{self, Float as _, NS_PER_S};
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
@@ -11,7 +11,6 @@ use serde_json::{Map, Value, json};
 use crate::base::stats::{mean, variance};
 use crate::record::{ModelRecord, PromptRecord, RunRecord, Sample};
 
-const NS_PER_S: f64 = 1e9;
 /// Keys that the script demands and that an RKLLM runtime has nothing for.
 const EMPTY: [&str; 18] = [
     "gpu_info",
@@ -109,7 +108,7 @@ struct Test {
 
 impl Test {
     fn fields(&self) -> Vec<(String, Value)> {
-        let ns: Vec<f64> = self.samples_ns.iter().map(|ns| ns_float(*ns)).collect();
+        let ns: Vec<f64> = self.samples_ns.iter().map(|ns| ns.float()).collect();
         let tokens = f64::from(self.n_prompt + self.n_gen);
         let rates: Vec<f64> = ns.iter().map(|ns| tokens * NS_PER_S / ns).collect();
         let deviation = |values: &[f64]| variance(values).map_or(0.0, f64::sqrt);
@@ -177,10 +176,6 @@ fn steps(sample: &Sample) -> Option<(u32, u64)> {
     let steps = sample.inference.token_count().tokens?.checked_sub(1)?;
     let steps = u32::try_from(steps).ok().filter(|steps| *steps > 0)?;
     Some((steps, ns))
-}
-
-fn ns_float(ns: u64) -> f64 {
-    ns.float()
 }
 
 fn whole(ns: f64) -> u64 {

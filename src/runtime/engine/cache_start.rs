@@ -1,9 +1,8 @@
-//! Brings a prefix of the prompt into the KV cache, outside of what is timed.
+//! Brings a prefix of the prompt into the KV cache before the timed run.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::in_process::cache_size;
 use super::{Failure, FailureKind};
 use crate::base::foreign::Shown as _;
 use crate::base::scratch::Scratch;
@@ -11,19 +10,19 @@ use crate::inference::{Abilities, Finish};
 use crate::inference::{CacheSetUp, CacheStart, Input, PrefixSource, Request, RuntimeStats, Sampling};
 use crate::runtime::ffi::{Recording, RunInput, RunRequest, Session};
 
-/// What is known of the prefixes and prompts of one loaded model.
+/// The prefixes and prompts of one loaded model.
 #[derive(Debug, Default)]
 pub(super) struct CacheStarts {
-    /// Where the prompt-cache files are.
+    /// Folder of the prompt-cache files.
     folder: Option<Scratch>,
     saved: Vec<Saved>,
-    /// Texts, and how many tokens a cold run of each computed.
+    /// Texts, with the number of tokens that a cold run of each computed.
     lengths: Vec<(Input, u32)>,
-    /// A prompt cache is loaded, or may be.
+    /// Whether a prompt cache is loaded, or may be.
     is_loaded: bool,
 }
 
-/// A prefix whose prompt cache was saved.
+/// A prefix with a saved prompt cache.
 #[derive(Debug)]
 struct Saved {
     prefix: Input,
@@ -32,8 +31,8 @@ struct Saved {
 }
 
 impl CacheStarts {
-    /// Has the KV cache begin as `request` wants it, and says what was done; nothing for a cold start. The KV cache is empty
-    /// to begin with.
+    /// Brings the prefix of `request` into the KV cache, which must be empty, and returns what was done. Returns
+    /// `None` for a cold start.
     pub(super) fn set_up(
         &mut self,
         session: &mut Session,
@@ -58,7 +57,7 @@ impl CacheStarts {
                 self.is_loaded = true;
                 session
                     .load_prompt_cache(&file)
-                    .map_err(|error| failed("its prefix's prompt cache was not loaded", error))?;
+                    .map_err(|error| failed("the prompt cache of its prefix could not be loaded", error))?;
                 (tokens, cleared_to)
             }
         };
@@ -70,19 +69,19 @@ impl CacheStarts {
         }))
     }
 
-    /// Releases a prompt cache that is loaded: it would serve every later prompt that begins like it.
+    /// Releases a loaded prompt cache. Otherwise every later prompt with the same prefix would use it.
     pub(super) fn release(&mut self, session: &mut Session) -> Result<(), Failure> {
         if !std::mem::take(&mut self.is_loaded) {
             return Ok(());
         }
         session.release_prompt_cache().map_err(|error| Failure {
-            // It may serve on, so this model must not be asked anything more.
+            // The cache may still be in use, so no further request may go to this model.
             kind: FailureKind::Lost,
-            ..failed("the prompt cache was not released", error)
+            ..failed("the prompt cache could not be released", error)
         })
     }
 
-    /// Tokens of a prompt. Of text a cold run tells them, once.
+    /// Number of tokens of a prompt. For text, the first call makes a cold run to find out.
     fn length(&mut self, session: &mut Session, input: &Input, deadline: Duration) -> Result<u32, Failure> {
         if let Some(tokens) = input.token_count() {
             return Ok(tokens);
@@ -96,7 +95,7 @@ impl CacheStarts {
         Ok(tokens)
     }
 
-    /// The prefix's tokens and its prompt-cache file, which is saved when it is first wanted.
+    /// The number of tokens of the prefix, and its prompt-cache file. The first call saves the file.
     fn file_of(
         &mut self,
         session: &mut Session,
@@ -109,7 +108,8 @@ impl CacheStarts {
         let folder = match &mut self.folder {
             Some(folder) => folder,
             none => none.insert(
-                Scratch::new().map_err(|error| failed("no folder for prompt caches was made", error))?,
+                Scratch::new()
+                    .map_err(|error| failed("the folder for prompt caches could not be created", error))?,
             ),
         };
         let file = folder.path().join(format!("{}.cache", self.saved.len()));
@@ -117,7 +117,7 @@ impl CacheStarts {
         session.clear_kv_cache().map_err(Failure::refused)?;
         if !file.is_file() {
             return Err(Failure::refused(format!(
-                "the runtime said nothing, but saved no prompt cache to {}",
+                "the runtime reported no error, but saved no prompt cache to {}",
                 file.shown()
             )));
         }
@@ -130,21 +130,24 @@ impl CacheStarts {
     }
 }
 
-/// Why a start that is not cold cannot be had of this runtime, or not be proven; absent where it can.
+/// Why this runtime cannot start from a prefix, or cannot prove that it did. Absent if it can.
 fn refusal(can: Abilities, request: &Request) -> Option<String> {
     let start = request.cache_start.name();
     if request.depth > 0 {
         return Some(format!(
-            "{start} and a depth of {}: a prompt can begin behind one of the two",
+            "{start} and a depth of {}: a prompt can start behind only one of the two",
             request.depth
         ));
     }
     let needed = [
         (can.clear_kv_cache, "empty its KV cache (it can from 1.2.0 on)"),
-        (can.perf, "tell what a prefill computed (it can from 1.2.1 on)"),
+        (
+            can.perf,
+            "report how many tokens a prefill computed (it can from 1.2.1 on)",
+        ),
         (
             can.kv_cache_size,
-            "tell what its KV cache holds (it can from 1.2.1 on)",
+            "report the size of its KV cache (it can from 1.2.1 on)",
         ),
         (
             can.prompt_cache || !matches!(request.cache_start, CacheStart::RestoredCache(_)),
@@ -153,11 +156,11 @@ fn refusal(can: Abilities, request: &Request) -> Option<String> {
     ];
     let (_, what) = needed.iter().find(|(can, _)| !can)?;
     Some(format!(
-        "this runtime cannot {what}, so {start} cannot be measured: leave such prompts out"
+        "this runtime cannot {what}, so {start} cannot be measured: leave out such prompts"
     ))
 }
 
-/// Runs `input` for one token and gives how many tokens its prefill computed.
+/// Runs `input` for one token and returns how many tokens its prefill computed.
 fn run_once(
     session: &mut Session,
     input: &Input,
@@ -170,7 +173,7 @@ fn run_once(
     } else {
         ""
     };
-    let not_run = format!("the {what} was not run{purpose} before the prompt's turn");
+    let not_run = format!("the {what} could not be run{purpose} before the prompt");
     let mut recording = Recording::with_room_for(1);
     let run = RunRequest {
         sampling: Some(Sampling::GREEDY),
@@ -201,13 +204,22 @@ fn run_once(
     computed.ok_or_else(|| {
         failed(
             &format!("the {what} was run"),
-            "the runtime did not tell how many tokens that computed",
+            "the runtime did not report how many tokens that computed",
         )
     })
 }
 
 fn failed(what: &str, why: impl std::fmt::Display) -> Failure {
     Failure::refused(format!("{what}: {why}"))
+}
+
+/// Number of tokens in the KV cache. Absent if the runtime has no call for it.
+pub(super) fn cache_size(session: &Session) -> Result<Option<u32>, Failure> {
+    if !session.abilities().kv_cache_size {
+        return Ok(None);
+    }
+    let size = session.kv_cache_size().map_err(Failure::refused)?;
+    Ok(u32::try_from(size).ok())
 }
 
 #[cfg(test)]
@@ -245,12 +257,12 @@ mod tests {
             (
                 without(|can| can.perf = false),
                 &warm,
-                "tell what a prefill computed",
+                "report how many tokens a prefill computed",
             ),
             (
                 without(|can| can.kv_cache_size = false),
                 &restored,
-                "tell what its KV cache holds",
+                "report the size of its KV cache",
             ),
             (
                 without(|can| can.prompt_cache = false),

@@ -1,15 +1,15 @@
-//! An engine whose model and library are the same at each load, or it loads no more.
+//! An engine that refuses to load if the model or the library has changed since its first load.
 
 use super::{Engine, Failure, FailureKind, LoadSpec, Loaded};
 use crate::base::foreign::Shown as _;
 use crate::inference::{Inference, Request};
 use crate::inputs::models::Identity;
 
-/// Looks at the model's files before each load of `engine`, and at the library's hash after it.
+/// Checks the model's files before each load of `engine`, and the library's hash after it.
 pub(crate) struct Identified<'a> {
     engine: Box<dyn Engine>,
     model: &'a mut Identity,
-    /// SHA-256 of the library that was loaded first.
+    /// SHA-256 of the library at the first load.
     library: Option<String>,
 }
 
@@ -40,7 +40,7 @@ impl Engine for Identified<'_> {
             let first = self.library.get_or_insert_with(|| now.clone());
             if first != now {
                 return Err(changed(format!(
-                    "{} became another library while it was measured: SHA-256 {first} before, {now} now; measure again",
+                    "{} changed during the run: SHA-256 {first} before, {now} now; measure again",
                     path.shown()
                 )));
             }

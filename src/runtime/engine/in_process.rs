@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::cache_start::CacheStarts;
+use super::cache_start::{CacheStarts, cache_size};
 use super::log::{LAST_LINES, tail, warnings_in, with_stdout_seen};
 use super::varied::varied;
 use super::{Engine, Failure, FailureKind, LoadSpec, Loaded, Runtime, RuntimeIdentity};
@@ -16,29 +16,29 @@ use crate::machine::board;
 use crate::runtime::ffi::library::{self};
 use crate::runtime::ffi::{Params, Recording, RunInput, RunOutcome, RunRequest, Session, sys};
 
-/// The runtime in this process: nothing stands between, and nothing protects from its faults.
+/// The runtime in this process. A crash of the runtime ends the process.
 #[derive(Default)]
 pub struct InProcess {
     session: Option<Session>,
-    /// Of the model that is loaded.
+    /// Prefixes of the loaded model.
     cache_starts: CacheStarts,
-    /// The last run did not come to its end: the runtime may still hold on to it.
+    /// The last run did not finish, so the runtime may still be working on it.
     abort_pending: bool,
-    /// Runs made, over all loads.
+    /// Number of runs, over all loads.
     runs: usize,
     watcher: Option<Arc<Watcher>>,
-    /// Lines with which loads warned, not asked for yet.
+    /// Warnings of loads that [`Engine::warnings`] has not returned yet.
     warnings: Vec<String>,
 }
 
 type Watcher = dyn Fn(Moment) + Send + Sync;
 
-/// Where a run has got to.
+/// A point in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Moment {
     /// The runtime is about to be called.
     Call,
-    /// The first token has come.
+    /// The first token has arrived.
     FirstToken,
 }
 
@@ -52,12 +52,12 @@ impl std::fmt::Debug for InProcess {
 }
 
 impl InProcess {
-    /// Without a model yet.
+    /// An engine without a model.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Calls `watcher` as each run progresses. Its time is part of the run's: not for measuring.
+    /// Calls `watcher` as each run progresses. Its time counts as part of the run, so this is not for measurements.
     pub(crate) fn watch(&mut self, watcher: impl Fn(Moment) + Send + Sync + 'static) {
         self.watcher = Some(Arc::new(watcher));
     }
@@ -72,7 +72,7 @@ impl Engine for InProcess {
         let params = params_of(spec)?;
         let start = Instant::now();
         let (session, printed) = with_stdout_seen(|| Session::open(&params)).map_err(|error| {
-            Failure::refused(format!("the runtime's output could not be caught: {error}"))
+            Failure::refused(format!("the runtime's output could not be captured: {error}"))
         })?;
         self.warnings.extend(warnings_in(&printed));
         let load_ns = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
@@ -80,7 +80,7 @@ impl Engine for InProcess {
         check_version_line(library, version_line.as_ref(), &printed)?;
         self.session = Some(session.map_err(|error| Failure {
             kind: FailureKind::Refused,
-            message: format!("{} was not loaded: {error}", spec.model_path.shown()),
+            message: format!("{} could not be loaded: {error}", spec.model_path.shown()),
             last_lines: tail(&printed, LAST_LINES),
         })?);
         let npu_cores = library::find_npu_cores(&printed);
@@ -119,7 +119,7 @@ impl Engine for InProcess {
         let result = match self.cache_starts.set_up(session, request) {
             Ok(set_up) => self.measure(request, set_up),
             Err(failure) => {
-                // Whatever run it was that failed, the next one is not to go on with it.
+                // The next run must not continue the one that failed.
                 self.abort_pending = true;
                 Err(failure)
             }
@@ -148,7 +148,7 @@ impl Engine for InProcess {
 }
 
 impl InProcess {
-    /// The run that is timed, its KV cache as it is to be.
+    /// The timed run. The KV cache is already set up.
     fn measure(&mut self, request: &Request, set_up: Option<CacheSetUp>) -> Result<Inference, Failure> {
         let session = self.session.as_mut().ok_or_else(no_model)?;
         let can = session.abilities();
@@ -162,11 +162,11 @@ impl InProcess {
             ..RunRequest::new(input, i32::try_from(request.max_new_tokens).unwrap_or(i32::MAX))
         };
         if let Some(watcher) = &self.watcher {
-            tell(watcher, &mut recording);
+            notify(watcher, &mut recording);
         }
         let outcome = session.run(&run, &mut recording).map_err(Failure::refused)?;
         self.runs += 1;
-        // Aborted, or paused: the next run would go on with it instead of reading its own prompt.
+        // After an abort or a pause, the next run would continue this one instead of reading its own prompt.
         self.abort_pending = recording.finish() != Finish::Finished;
         Ok(Inference {
             call_ns: outcome.call_ns,
@@ -218,8 +218,8 @@ impl From<sys::rkb_stats> for RuntimeStats {
     }
 }
 
-/// Tells the watcher of a run that is about to begin, and has the recording tell of its first token.
-fn tell(watcher: &Arc<Watcher>, recording: &mut Recording) {
+/// Reports the call to the watcher now, and the first token when it arrives.
+fn notify(watcher: &Arc<Watcher>, recording: &mut Recording) {
     let watcher = Arc::clone(watcher);
     watcher(Moment::Call);
     let mut first = true;
@@ -233,11 +233,11 @@ fn tell(watcher: &Arc<Watcher>, recording: &mut Recording) {
 fn params_of(spec: &LoadSpec) -> Result<Params, Failure> {
     let number = |name: &str, value: u32| {
         i32::try_from(value)
-            .map_err(|_| Failure::refused(format!("{name} of {value} is more than the API can say")))
+            .map_err(|_| Failure::refused(format!("{name} of {value} exceeds the limit of the API")))
     };
     if spec.embed_flash == Some(true) && !Abilities::of_header().embed_flash {
         return Err(Failure::refused(
-            "this runtime cannot fetch embedding rows from storage (it can from 1.2.0 on): leave --embed-flash out, or \
+            "this runtime cannot read embedding rows from storage (it can from 1.2.0 on): leave out --embed-flash and \
              RKLLM_BENCH_EMBED_FLASH",
         ));
     }
@@ -258,13 +258,13 @@ fn params_of(spec: &LoadSpec) -> Result<Params, Failure> {
     })
 }
 
-/// Has the KV cache hold `request.depth` tokens, by a turn of so many that is kept. Its answer is one token, whose place
-/// in the cache is computed with the prompt that comes next, or was already.
+/// Fills the KV cache with `request.depth` tokens, by a run whose history is kept. Its answer is one token. That
+/// token's place in the cache is computed with the next prompt, or was computed already.
 fn fill_cache(session: &mut Session, request: &Request) -> Result<RunOutcome, Failure> {
     if !session.abilities().keep_history {
         return Err(Failure::refused(
-            "this runtime cannot keep tokens in its KV cache from run to run (it can from 1.2.0 on), so no depth but 0 \
-             can be measured",
+            "this runtime cannot keep tokens in its KV cache from run to run (it can from 1.2.0 on), so only a depth \
+             of 0 can be measured",
         ));
     }
     let ids = token_ids(request.depth.size());
@@ -282,14 +282,14 @@ fn refuse_unfilled(filled: &RunOutcome, request: &Request) -> Result<(), Failure
     let depth = request.depth;
     let why = match &filled.refusal {
         _ if filled.aborted => format!(
-            "that took longer than the deadline of {} s (--timeout)",
+            "it took longer than the deadline of {} s (--timeout)",
             request.deadline.as_secs()
         ),
         Some(reason) => reason.clone(),
         None => return Ok(()),
     };
     Err(Failure::refused(format!(
-        "the KV cache was not filled to a depth of {depth}: {why}"
+        "the KV cache could not be filled to a depth of {depth}: {why}"
     )))
 }
 
@@ -306,21 +306,14 @@ fn check_npu_cores(wanted: Option<u8>, of_model: Option<u8>) -> Result<(), Failu
     match of_model {
         Some(of_model) if of_model == wanted => Ok(()),
         Some(of_model) => Err(Failure::refused(format!(
-            "the model was converted for {of_model} NPU cores, {wanted} were asked for (--npu-cores): the count is fixed \
+            "the model was converted for {of_model} NPU cores, but --npu-cores is {wanted}: the count is fixed \
              at conversion, so convert it with num_npu_core={wanted}"
         ))),
         None => Err(Failure::refused(
-            "the runtime did not say for how many NPU cores the model was converted, so --npu-cores cannot be checked",
+            "the runtime did not report for how many NPU cores the model was converted, so --npu-cores cannot be \
+             checked",
         )),
     }
-}
-
-pub(super) fn cache_size(session: &Session) -> Result<Option<u32>, Failure> {
-    if !session.abilities().kv_cache_size {
-        return Ok(None);
-    }
-    let size = session.kv_cache_size().map_err(Failure::refused)?;
-    Ok(u32::try_from(size).ok())
 }
 
 #[cfg(feature = "host")]

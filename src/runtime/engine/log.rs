@@ -1,4 +1,4 @@
-//! What the runtime prints: it logs to stdout, and its version line is there.
+//! The runtime's log. The runtime prints it to stdout, including its version line.
 
 use crate::base::number::Long as _;
 use std::fs::File;
@@ -7,15 +7,16 @@ use std::os::unix::fs::FileExt as _;
 
 use crate::runtime::ffi;
 
-/// Lines kept of a runtime's log when something went wrong.
+/// Number of log lines that a failure keeps.
 pub(crate) const LAST_LINES: usize = 8;
-/// Bytes at a log's end that are searched for them.
+/// Number of bytes at the end of a log that are searched for these lines.
 const TAIL_BYTES: u64 = 16 * 1024;
 
-/// Runs `body` and gives what was printed to stdout meanwhile, by C as well.
+/// Runs `body` and returns what Rust and C printed to stdout meanwhile.
 ///
-/// In a worker stdout is the worker's log file already, and stays it: a crash must not take the lines with it.
-/// Elsewhere stdout goes to a temporary file for the time being, and so not into the program's own output.
+/// In a worker, stdout already is the worker's log file, and stays so, because a crash must not lose these lines. In
+/// other processes, stdout is redirected to a temporary file meanwhile, which keeps the lines out of the program's
+/// own output.
 pub(crate) fn with_stdout_seen<T>(body: impl FnOnce() -> T) -> io::Result<(T, String)> {
     ffi::flush_stdio();
     if let Some(log) = stdout_file()? {
@@ -33,7 +34,7 @@ pub(crate) fn with_stdout_seen<T>(body: impl FnOnce() -> T) -> io::Result<(T, St
     Ok((value, read_from(&file, 0)?))
 }
 
-/// Stdout, where it is the log file of a worker: a regular file without a name.
+/// Stdout, if it is the log file of a worker, which is a regular file without a name.
 fn stdout_file() -> io::Result<Option<File>> {
     let stat = rustix::fs::fstat(rustix::stdio::stdout())?;
     let is_log = rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file() && stat.st_nlink == 0;
@@ -55,14 +56,14 @@ fn bytes_from(file: &File, start: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The lines of a text with which a runtime warned: Rockchip's and the host's begin with `W rkllm:`, its NPU layer's
-/// with `W RKNN:`.
+/// The warnings in a text. Those of Rockchip's runtime and of the host runtime start with `W rkllm:`, those of the
+/// NPU layer with `W RKNN:`.
 pub(crate) fn warnings_in(text: &str) -> Vec<String> {
     let lines = text.lines().filter(|line| line.starts_with("W "));
     lines.map(|line| line.trim_end().to_owned()).collect()
 }
 
-/// Those of a log from `start` on, and where its last whole line ends.
+/// The warnings in a log from `start` on, and the end of its last complete line.
 pub(crate) fn warnings_from(log: &File, start: u64) -> (Vec<String>, u64) {
     let bytes = bytes_from(log, start).unwrap_or_default();
     let whole = bytes
@@ -73,14 +74,14 @@ pub(crate) fn warnings_from(log: &File, start: u64) -> (Vec<String>, u64) {
     (warnings_in(&text), start + whole.long())
 }
 
-/// The last lines of a log, for an error message: at most `most`.
+/// The last lines of a log for an error message, at most `most`.
 pub(crate) fn last_lines(log: &File, most: usize) -> Vec<String> {
     let end = log.metadata().map_or(0, |meta| meta.len());
     let text = read_from(log, end.saturating_sub(TAIL_BYTES)).unwrap_or_default();
     tail(&text, most)
 }
 
-/// The last lines of a text, at most `most`, blank ones left out.
+/// The last lines of a text that are not blank, at most `most`.
 pub(crate) fn tail(text: &str, most: usize) -> Vec<String> {
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(most)..]

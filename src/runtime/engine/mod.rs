@@ -1,4 +1,4 @@
-//! What runs a model. The recorder knows this trait and nothing behind it.
+//! Engines run models. The recorder knows only the trait [`Engine`].
 
 mod cache_start;
 mod identified;
@@ -21,32 +21,31 @@ pub use worker::{WORKER_ARGUMENT, Worker, serve_if_worker};
 
 /// Loads a model and makes inferences with it. Nothing here assumes shared memory.
 pub trait Engine {
-    /// Loads the model; a second call loads it anew, also after a failure.
+    /// Loads the model. A second call loads it again, also after a failure.
     ///
     /// # Errors
     /// Why the model is not loaded.
     fn load(&mut self, spec: &LoadSpec) -> Result<Loaded, Failure>;
 
-    /// Makes one inference. The KV cache is emptied first, where the runtime can, and then filled to the request's
-    /// depth or with the prefix that it starts from.
+    /// Makes one inference. If the runtime can, the KV cache is emptied first, and then filled to the request's depth
+    /// or with the prefix that the request starts from.
     ///
     /// # Errors
-    /// Why there is none. After [`FailureKind::Lost`] the model must be loaded again.
+    /// Why the inference was not made. After [`FailureKind::Lost`] the model must be loaded again.
     fn infer(&mut self, request: &Request) -> Result<Inference, Failure>;
 
-    /// Frees the model. Without one nothing happens.
+    /// Frees the model. Does nothing if no model is loaded.
     ///
     /// # Errors
-    /// What went wrong; the model is gone all the same.
+    /// What went wrong. The model is gone in any case.
     fn unload(&mut self) -> Result<(), Failure>;
 
-    /// The lines with which the runtime warned since this was asked last. An engine in this process knows those of
-    /// loads alone.
+    /// The warnings that the runtime printed since the last call. An engine in this process only has those of loads.
     fn warnings(&mut self) -> Vec<String> {
         Vec::new()
     }
 
-    /// The process that runs the model, to watch it; absent while there is none, or where it is not on this machine.
+    /// The process that runs the model, for the sampler. Absent if there is none, or if it is on another machine.
     fn process_id(&self) -> Option<u32> {
         None
     }

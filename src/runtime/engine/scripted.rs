@@ -1,4 +1,4 @@
-//! An engine without a clock: it gives what a test wrote down.
+//! An engine without a clock, which returns the answers of a test's script.
 
 use std::collections::VecDeque;
 
@@ -22,18 +22,18 @@ pub(crate) const ABILITIES: Abilities = Abilities {
     prompt_cache: true,
 };
 
-/// Gives its script's answers in order and remembers what it was asked.
+/// Returns the answers of its script in order, and remembers the requests.
 #[derive(Debug)]
 pub(crate) struct Scripted {
     pub(crate) answers: VecDeque<Result<Inference, Failure>>,
-    /// What each further load gives; an empty queue loads.
+    /// Results of the next loads; when the queue is empty, loads succeed.
     pub(crate) loads: VecDeque<Result<(), Failure>>,
     pub(crate) asked: Vec<Request>,
     /// What was loaded, in order.
     pub(crate) specs: Vec<LoadSpec>,
-    /// What unloading gives.
+    /// Result of unloading.
     pub(crate) unload: Result<(), Failure>,
-    /// What the runtime cannot do that a 1.3.0 one can.
+    /// Takes away abilities that a 1.3.0 runtime has.
     pub(crate) lacks: fn(&mut Abilities),
 }
 
@@ -69,7 +69,7 @@ impl Engine for Scripted {
     }
 }
 
-/// What the scripted engine says that it loaded.
+/// What a load of the scripted engine returns.
 pub(crate) fn loaded(abilities: Abilities) -> Loaded {
     Loaded {
         load_ns: 1_000_000,
@@ -93,7 +93,7 @@ pub(crate) fn loaded(abilities: Abilities) -> Loaded {
     }
 }
 
-/// The library among what was loaded.
+/// The library of a load's result.
 pub(crate) fn library(loaded: &mut Loaded) -> &mut RuntimeIdentity {
     match &mut loaded.runtime {
         Runtime::Library(library) => library,

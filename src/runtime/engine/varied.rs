@@ -1,9 +1,9 @@
-//! Prompts that differ in their beginning, for runtimes whose KV cache cannot be emptied: what a run leaves there must not
-//! be a prefix of the next.
+//! Prompts with different beginnings, for runtimes whose KV cache cannot be emptied. What a run leaves in the cache
+//! must not be a prefix of the next prompt.
 
 use crate::inference::{Input, token_ids};
 
-/// The prompt with another beginning in each run. A letter in front of text is one token in most vocabularies.
+/// The prompt with a different beginning in each run. A letter before text is one token in most vocabularies.
 pub(super) fn varied(input: &Input, run: usize) -> Input {
     const LETTERS: &[u8; 26] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ";
     match input {

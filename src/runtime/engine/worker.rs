@@ -1,10 +1,10 @@
-//! RKLLM in a process of its own: this executable runs itself again and streams what it measured over a pipe.
+//! RKLLM in a worker process: this executable starts itself again and receives the results over a pipe.
 //!
-//! The runtime is known to crash, to hang and to print. A worker's death costs the sample at hand, its peak memory
-//! belongs to one model, and what it prints goes to a log file that is read when something went wrong. All times are
-//! taken inside the worker; what travels are the results, after the run.
+//! The runtime is known to crash, to hang and to print. A crash of the worker costs only the current sample. Its peak
+//! memory belongs to one model. Its output goes to a log file, which is read after a failure. All times are taken
+//! inside the worker, and the results are sent after the run.
 //!
-//! Requests go to the worker's stdin and replies come from its stdout, one JSON document a line.
+//! Requests go to the worker's stdin, replies come from its stdout, as one JSON document a line.
 
 #[cfg(test)]
 mod edges;
@@ -33,15 +33,15 @@ use crate::base::wait::{Silence, received};
 use crate::inference::{Finish, Inference, Request};
 use crate::runtime::ffi;
 
-/// First argument of an executable that is to be a worker; the second is its parent's process id.
+/// First argument of a worker process. The second is the process id of its parent.
 pub const WORKER_ARGUMENT: &str = "--rkllm-bench-worker";
 
-/// How long past its deadline a worker may stay silent before it is killed: an abort during prefill was seen to take
-/// effect after 1.4 s on a board.
+/// How long a worker may stay silent past its deadline before it is killed. On a board, an abort during prefill took
+/// effect after 1.4 s.
 const GRACE: Duration = Duration::from_secs(5);
-/// How long a model may take to be freed.
+/// How long freeing a model may take.
 const UNLOAD_DEADLINE: Duration = Duration::from_secs(10);
-/// How long a worker has to free its model and leave when nothing more is asked of it, or its pipes have closed.
+/// How long a worker may take to free its model and exit after the last request, or after its pipes have closed.
 const GOODBYE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -63,13 +63,13 @@ enum Reply {
 #[derive(Debug)]
 pub struct Worker {
     executable: PathBuf,
-    /// The program that was started first. A restart starts it again, also where a build has replaced its file.
+    /// The program of the first start. A restart uses it again, even if a build has replaced its file.
     held: Option<File>,
     running: Option<Running>,
 }
 
 impl Worker {
-    /// Workers that are this executable, which must begin with [`serve_if_worker`]; [`main!`](crate::main) does.
+    /// Workers of this executable, whose `main` must start with [`serve_if_worker`], as [`main!`](crate::main) does.
     pub fn of_this_executable() -> Self {
         Self::of_executable("/proc/self/exe")
     }
@@ -83,7 +83,7 @@ impl Worker {
         }
     }
 
-    /// Sends `ask` and waits for the reply. A worker that does not answer is gone afterwards.
+    /// Sends `ask` and waits for the reply. A worker that does not answer is killed.
     fn exchange(&mut self, ask: &Ask, patience: Duration) -> std::result::Result<Reply, Failure> {
         let Some(running) = &mut self.running else {
             return Err(Failure {
@@ -91,9 +91,10 @@ impl Worker {
                 ..Failure::refused("no worker is running")
             });
         };
-        // What cannot be written down is no fault of the worker's.
-        let line = serde_json::to_vec(ask)
-            .map_err(|error| Failure::refused(format!("the worker cannot be asked: {error}")))?;
+        // A request that cannot be serialised is not the worker's fault.
+        let line = serde_json::to_vec(ask).map_err(|error| {
+            Failure::refused(format!("the request to the worker cannot be written: {error}"))
+        })?;
         let answer = running
             .send(line)
             .and_then(|()| received(&running.replies, patience));
@@ -125,7 +126,7 @@ impl Worker {
         Running::start(program, &self.executable)
     }
 
-    /// A run that the runtime refused, with the last error that it printed.
+    /// A run that the runtime refused, with the last error that the runtime printed.
     fn with_last_error(&self, mut inference: Inference) -> Inference {
         let refused = inference.refusal.is_some() || inference.finish == Finish::Error;
         let Some(running) = self.running.as_ref().filter(|_| refused) else {
@@ -153,7 +154,7 @@ fn join_lines(lines: Vec<String>, running: &Running) -> Vec<String> {
     }
 }
 
-/// How long the answer to a request may take: each of its runs has the deadline.
+/// How long the answer to a request may take. Each of its runs has the deadline.
 fn patience(request: &Request) -> Duration {
     request.deadline * request.most_runs() + GRACE
 }
@@ -171,7 +172,7 @@ impl Engine for Worker {
     fn infer(&mut self, request: &Request) -> std::result::Result<Inference, Failure> {
         match self.exchange(&Ask::Infer(request.clone()), patience(request))? {
             Reply::Inferred(mut inference) => {
-                // Read without a count before it, it has up to twice the room that it needs.
+                // The length was unknown while it was read, so its capacity is up to twice its length.
                 inference.tokens.shrink_to_fit();
                 Ok(self.with_last_error(inference))
             }
@@ -208,11 +209,11 @@ impl Engine for Worker {
 fn out_of_step(reply: &Reply) -> Failure {
     Failure {
         kind: FailureKind::Lost,
-        ..Failure::refused(format!("the worker answered out of step: {reply:?}"))
+        ..Failure::refused(format!("unexpected reply of the worker: {reply:?}"))
     }
 }
 
-/// Opens a program to start it later by the open file, which needs no permission to read it.
+/// Opens a program, to start it later from the open file. This needs no permission to read it.
 fn hold(executable: &Path) -> std::io::Result<File> {
     OpenOptions::new()
         .read(true)
@@ -227,18 +228,18 @@ fn not_started(executable: &Path, error: &std::io::Error) -> Error {
 #[derive(Debug)]
 struct Running {
     child: Child,
-    /// Taken when the worker is told to leave.
+    /// Absent once the worker was asked to exit.
     asks: Option<Sender<Vec<u8>>>,
     replies: Receiver<Reply>,
     log: File,
-    /// How much of the log has been searched for warnings.
+    /// Up to where the log has been searched for warnings.
     warned_to: u64,
-    /// The worker's temporary folder, which is gone with it, however it ended.
+    /// The worker's temporary folder, which is removed however the worker ends.
     _folder: Scratch,
 }
 
 impl Running {
-    /// Starts `program`, which is called `executable` in messages.
+    /// Starts `program`; messages call it `executable`.
     fn start(mut program: Command, executable: &Path) -> Result<Self> {
         let failed = |what: &str, error: std::io::Error| Error::Worker(format!("{what}: {error}"));
         let log =
@@ -251,10 +252,10 @@ impl Running {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(stderr)
-            // When llama.cpp aborts it would start a debugger, whose lines push its own out of the log's end.
+            // On an abort, llama.cpp would start a debugger, whose output pushes the message out of the kept log lines.
             .env("GGML_NO_BACKTRACE", "1")
             .env("TMPDIR", folder.path())
-            // A Ctrl-C in the terminal is for the parent, which decides what becomes of the worker.
+            // Ctrl-C in the terminal is for the parent, which then stops the worker.
             .process_group(0);
         let mut child = child::spawn_lasting(program).map_err(|error| not_started(executable, &error))?;
         let (sender, replies) = channel();
@@ -275,8 +276,8 @@ impl Running {
         })
     }
 
-    /// By a thread: a worker that hangs reads nothing, and a long prompt is more than a pipe holds. The deadline of the
-    /// reply is that of the request too.
+    /// A thread writes, because a worker that hangs reads nothing, and a long prompt does not fit into the pipe. The
+    /// deadline of the reply covers the request too.
     fn send(&self, ask: Vec<u8>) -> std::result::Result<(), Silence> {
         let asks = self.asks.as_ref().ok_or(Silence::Gone)?;
         asks.send(ask).map_err(|_| Silence::Gone)
@@ -286,13 +287,13 @@ impl Running {
         ended_within(&mut self.child, patience, signals::is_stopped)
     }
 
-    /// Makes sure that the worker is gone and says how it went.
+    /// Makes sure that the worker has ended, and describes how.
     fn obituary(&mut self, silence: Silence, asked: &Ask, patience: Duration) -> Failure {
-        // One that is gone has a status of its own, a moment after its pipes have closed.
+        // A worker that exited has its status a moment after its pipes have closed.
         let own = (silence == Silence::Gone)
             .then(|| self.ended_within(GOODBYE))
             .flatten();
-        // It may have been stopped together with this process.
+        // It may have received a stop together with this process.
         let is_stopped =
             signals::is_stopped() || own.is_some_and(|status| signals::is_shared(status.signal()));
         let silence = if is_stopped { Silence::Stopped } else { silence };
@@ -311,7 +312,7 @@ impl Running {
                 )
             }
             (Silence::Gone, Some(status)) => format!("the worker {}", describe(status)),
-            (Silence::Gone, None) => "the worker's answer was none, and it was killed".into(),
+            (Silence::Gone, None) => "the worker sent an invalid reply and was killed".into(),
         };
         if !ended {
             message = format!("{message}; {}", child::still_there(&self.child));
@@ -349,12 +350,12 @@ fn describe(status: ExitStatus) -> String {
             };
             format!("was killed by {name} (signal {signal}){likely}")
         }
-        (None, Some(code)) => format!("ended by itself with exit code {code}"),
+        (None, Some(code)) => format!("exited with code {code}"),
         (None, None) => format!("ended: {status}"),
     }
 }
 
-/// Writes each request, until there are no more or nobody reads them.
+/// Writes each request, until there are no more or the reader has exited.
 fn write_asks(mut stdin: impl Write, asks: &Receiver<Vec<u8>>) {
     for mut ask in asks {
         ask.push(b'\n');
@@ -378,9 +379,9 @@ fn read_replies(stdout: ChildStdout, sender: &Sender<Reply>) {
     }
 }
 
-/// Serves and returns the exit code when this process was started as a worker; `None` when it was not.
+/// Serves as a worker and returns the exit code, if this process was started as one. Otherwise returns `None`.
 ///
-/// An executable whose workers are itself must call this before anything else.
+/// An executable that is its own worker must call this first in `main`.
 pub fn serve_if_worker() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next()? != WORKER_ARGUMENT {
@@ -398,21 +399,21 @@ pub fn serve_if_worker() -> Option<ExitCode> {
 
 fn serve(parent: Option<i32>) -> std::io::Result<()> {
     die_with(parent)?;
-    // Replies keep the pipe; whatever the runtime prints goes to the log, which is stderr.
+    // Replies use the pipe; what the runtime prints goes to the log, which is stderr.
     let mut replies = BufWriter::new(File::from(rustix::io::fcntl_dupfd_cloexec(
         rustix::stdio::stdout(),
         3,
     )?));
     rustix::stdio::dup2_stdout(rustix::stdio::stderr())?;
     let mut engine = InProcess::new();
-    // Waits for its parent as long as that lives: its end closes the pipe, and ends this process.
+    // No deadline: when the parent ends, the pipe closes, and this process ends.
     for line in std::io::stdin().lock().lines() {
         let reply = match serde_json::from_str(&line?)? {
             Ask::Load(spec) => engine.load(&spec).map(Reply::Loaded),
             Ask::Infer(request) => engine.infer(&request).map(Reply::Inferred),
             Ask::Unload => engine.unload().map(|()| Reply::Unloaded),
         };
-        // What the runtime has printed is in the log by the time its run is known.
+        // The log must be complete before the reply is sent.
         ffi::flush_stdio();
         serde_json::to_writer(&mut replies, &reply.unwrap_or_else(Reply::Failed))?;
         replies.write_all(b"\n")?;
@@ -421,7 +422,7 @@ fn serve(parent: Option<i32>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Has the kernel kill this process when its parent dies, and leaves at once when that has happened already.
+/// Asks the kernel to kill this process when its parent dies, and exits at once if the parent is already dead.
 pub(crate) fn die_with(parent: Option<i32>) -> std::io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     let now = rustix::process::getppid().map(rustix::process::Pid::as_raw_pid);
@@ -443,10 +444,7 @@ mod tests {
             describe(ExitStatus::from_raw(11)),
             "was killed by SIGSEGV (signal 11)"
         );
-        assert_eq!(
-            describe(ExitStatus::from_raw(3 << 8)),
-            "ended by itself with exit code 3"
-        );
+        assert_eq!(describe(ExitStatus::from_raw(3 << 8)), "exited with code 3");
     }
 
     /// A worker that is a shell script.
@@ -460,7 +458,7 @@ mod tests {
         (folder, Worker::of_executable(path))
     }
 
-    /// Each of these lives on for minutes. That the test ends is what it is about.
+    /// Each of these would live for minutes; the test must end earlier.
     #[test]
     fn a_worker_that_goes_on_without_an_answer_is_killed() {
         for body in [
@@ -504,6 +502,6 @@ mod tests {
         let mut worker = Worker::of_executable("/bin/true");
         let failure = worker.load(&scripted::spec(1)).expect_err("true answers nothing");
         assert_eq!(failure.kind, FailureKind::Lost);
-        assert!(failure.message.contains("exit code 0"), "{failure}");
+        assert!(failure.message.contains("exited with code 0"), "{failure}");
     }
 }

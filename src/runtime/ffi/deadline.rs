@@ -1,9 +1,10 @@
-//! A watchdog for calls that block.
+//! A watchdog for blocking calls.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Runs `body`; when it takes longer than `deadline`, `on_deadline` runs beside it. Also says whether it did.
+/// Runs `body`. If it takes longer than `deadline`, `on_deadline` runs meanwhile in another thread. Also returns
+/// whether that happened.
 pub(super) fn with_deadline<T>(
     deadline: Duration,
     on_deadline: impl FnOnce() + Send,
@@ -11,7 +12,7 @@ pub(super) fn with_deadline<T>(
 ) -> (T, bool) {
     struct Done<'a>(&'a Mutex<bool>, &'a Condvar);
     impl Drop for Done<'_> {
-        // On drop, so that the watchdog ends also when `body` panics.
+        // On drop, so that the watchdog also ends if `body` panics.
         fn drop(&mut self) {
             *self.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
             self.1.notify_one();
@@ -26,7 +27,7 @@ pub(super) fn with_deadline<T>(
                 .unwrap_or_else(PoisonError::into_inner);
             let late = timeout.timed_out() && !*guard;
             if late {
-                // Under the lock: a run that has just ended cannot be followed by another before the abort is over.
+                // Under the lock, so that the next run cannot start before the abort is over.
                 on_deadline();
             }
             late
@@ -35,7 +36,7 @@ pub(super) fn with_deadline<T>(
             let _done = Done(&done, &signal);
             body()
         };
-        // It waits no longer than `deadline`, and for the abort.
+        // This waits at most until `deadline`, and for the abort.
         (value, watchdog.join().unwrap_or(false))
     })
 }

@@ -1,6 +1,6 @@
-//! The release that a library's file names. The build script reads it as well, from the library that it links.
+//! Reads the release from a library's file. The build script uses it too, on the library that it links.
 
-/// The version text inside a `librkllmrt.so`: after the words `RKLLM SDK`, or in the text of the version line.
+/// The version in a `librkllmrt.so`: after the words `RKLLM SDK`, or in the text of the version line.
 pub(crate) fn find_file_version(bytes: &[u8]) -> Option<String> {
     let pattern = regex::bytes::Regex::new(
         r"(?-u)(?:RKLLM SDK[^\x00\n0-9]{0,32}|rkllm-runtime version: )(\d+\.\d+\.\d+[0-9A-Za-z]*)",

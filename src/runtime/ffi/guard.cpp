@@ -1,5 +1,5 @@
-// See guard.h. What a generation declares is asked of the compiler with `requires` inside templates, never of
-// version macros: no release of the header has one.
+// See guard.h. `requires` inside templates finds out what a generation declares. There are no version macros: no
+// release of the header has one.
 #include "guard.h"
 
 #include <atomic>
@@ -17,7 +17,7 @@
 #include <type_traits>
 
 #ifdef RKB_SHARED_LIBRARY
-// A library older than the header lacks these. The program must start all the same, to say so; it calls none of them
+// A library older than the header lacks these. The program must start anyway, to report that. It calls none of them
 // before the library's version was compared with the header's.
 #pragma weak rkllm_clear_kv_cache
 #pragma weak rkllm_get_kv_cache_size
@@ -26,8 +26,8 @@
 #pragma weak rkllm_release_prompt_cache
 #endif
 
-// What a run hands to the runtime as userdata. Each run has its own, so that a callback of an earlier run is told
-// from those of the run under way.
+// The userdata of a run. Each run has its own, to distinguish callbacks of an earlier run from those of the current
+// run.
 struct ticket {
     rkb_session *session = nullptr;
 };
@@ -41,26 +41,26 @@ struct rkb_session {
     }
 
     LLMHandle handle = nullptr;
-    // Held while a callback is handled and while a run begins or ends, so that no callback is half way when
-    // rkb_run returns.
+    // Held while a callback is handled and while a run begins or ends, so that no callback is in progress when rkb_run
+    // returns.
     std::mutex gate;
     rkb_on_event handler = nullptr; // set during a run only
     void *context = nullptr;
-    std::thread::id caller;           // of the run under way
-    ticket tickets[64];               // used in turn; a callback 64 runs late would pass for a timely one
+    std::thread::id caller;           // of the current run
+    ticket tickets[64];               // used in turn; a callback 64 runs late would not be noticed
     size_t runs = 0;
-    const ticket *current = nullptr;  // of the run under way
-    ticket any;                       // for a runtime that knows only the userdata of init
+    const ticket *current = nullptr;  // of the current run
+    ticket any;                       // for runtimes that have only the userdata of init
     std::atomic<uint64_t> late{0};
-    // The runtime may keep the pointers it was given at init.
+    // The runtime may keep the pointers of init.
     std::string model_path;
     void *callbacks = nullptr;
 };
 
 namespace {
 
-// Closed sessions, oldest first. A callback after destroy finds its own closed until so many others were closed too; then
-// the block is used again, or each load would leave one behind.
+// Closed sessions, oldest first. A callback after destroy finds its session closed, until enough others were closed
+// too. Then the block is used again; otherwise each load would leak one.
 constexpr size_t kept_sessions = 64;
 std::mutex closed_gate;
 std::deque<rkb_session *> closed_sessions;
@@ -96,7 +96,7 @@ int32_t fail(rkb_failure *why, int32_t status, int32_t code, const char *message
     return status;
 }
 
-// Runs `body`, which gives the runtime's return code, and turns every way out of it into a status.
+// Runs `body`, which returns the runtime's return code, and turns every result and exception into a status.
 template <class Body> int32_t guarded(rkb_failure *why, Body body) {
     fail(why, RKB_OK, 0, "");
     try {
@@ -113,15 +113,15 @@ int32_t closed(rkb_failure *why) {
     return fail(why, RKB_BAD_ARGUMENT, 0, "the session is closed or was never opened");
 }
 
-// ---- what the header in use has ----
+// ---- declarations of the header in use ----
 
-// A generation's structs by their sizes: each generation changed one of them at least.
+// Sizes of a generation's structs. Each generation changed at least one of them.
 struct layout {
     const char *generation;
     size_t param, input, infer, result;
 };
 
-// Of the data models of aarch64 and of 32-bit ARM.
+// For the data models of aarch64 and of 32-bit ARM.
 constexpr layout layouts_64[] = {{"1.1", 200, 32, 24, 32},     {"1.2.0", 208, 32, 32, 48},  {"1.2.1b1", 208, 56, 32, 48},
                                  {"1.2.1", 208, 64, 32, 72},   {"1.3.0", 184, 160, 40, 72}};
 constexpr layout layouts_32[] = {{"1.1", 180, 16, 12, 20},     {"1.2.0", 188, 16, 16, 32},  {"1.2.1b1", 188, 28, 16, 32},
@@ -135,7 +135,7 @@ template <class Param, class Result, class Input, class Infer> constexpr const c
         if (sizeof(Input) == known.input) {
             return known.generation;
         }
-        // 1.3.1 has more input and is 1.3.0 otherwise. How much more is known by report alone.
+        // 1.3.1 is 1.3.0 with a larger input struct. Its size is known only from reports.
         if (requires(Input i) { i.multimodal_input.audio; } && std::string_view(known.generation) == "1.3.0") {
             return "1.3.1";
         }
@@ -143,8 +143,8 @@ template <class Param, class Result, class Input, class Infer> constexpr const c
     return "unknown";
 }
 
-// The three functions that older generations lack or declare otherwise. `Handle` makes the names dependent: an
-// absent one is then an answer and not an error.
+// The three functions that older generations lack or declare differently. `Handle` makes the names dependent, so that
+// an absent function is not a compile error.
 template <class Handle> constexpr bool clears_by_range =
     requires(Handle h, int *p) { rkllm_clear_kv_cache(h, 0, p, p); };
 template <class Handle> constexpr bool clears_whole = requires(Handle h) { rkllm_clear_kv_cache(h, 0); };
@@ -152,7 +152,7 @@ template <class Handle> constexpr bool tells_size = requires(Handle h, int *p) {
 template <class Handle> constexpr bool sets_template =
     requires(Handle h, const char *s) { rkllm_set_chat_template(h, s, s, s); };
 
-// Every header declares these two, so the library alone can lack them.
+// Every header declares these two, so only a library can lack them.
 bool has_prompt_cache() {
 #ifdef RKB_SHARED_LIBRARY
     return rkllm_load_prompt_cache != nullptr && rkllm_release_prompt_cache != nullptr;
@@ -193,7 +193,7 @@ template <class Result> bool stats_of(const Result &result, rkb_stats &out) {
 void deliver(const RKLLMResult *result, void *userdata, LLMCallState state, uint64_t at_ns) {
     const auto *mine = static_cast<const ticket *>(userdata);
     if (mine == nullptr) {
-        return; // nobody to tell: the runtime lost the userdata it was given
+        return; // the runtime lost its userdata: there is no session to report to
     }
     rkb_session *session = mine->session;
     const std::lock_guard<std::mutex> hold(session->gate);
@@ -218,7 +218,7 @@ void deliver(const RKLLMResult *result, void *userdata, LLMCallState state, uint
     session->handler(session->context, &event);
 }
 
-// The result callback in the two shapes it has had: void up to 1.2.1b1, int from 1.2.1 on. 0 is "go on", always.
+// The result callback in its two forms: void up to 1.2.1b1, int from 1.2.1 on. It always returns 0, "continue".
 template <class Function> struct trampoline;
 template <class R> struct trampoline<R (*)(RKLLMResult *, void *, LLMCallState)> {
     static R call(RKLLMResult *result, void *userdata, LLMCallState state) {
@@ -248,9 +248,9 @@ int call_init(int (*init)(LLMHandle *, Param, Third), rkb_session &session, RKLL
     }
 }
 
-// ---- our plain structs from and into the generation's ----
+// ---- conversion between our plain structs and the generation's ----
 
-// RKLLMParam and, from 1.3.0 on, RKLLMSamplingParam name these fields alike.
+// RKLLMParam and, from 1.3.0 on, RKLLMSamplingParam use the same names for these fields.
 template <class From> rkb_sampling read_sampling(const From &from) {
     return {from.top_k,          from.top_p,           from.temperature,
             from.repeat_penalty, from.frequency_penalty, from.presence_penalty};
@@ -265,20 +265,20 @@ template <class To> void write_sampling(const rkb_sampling &from, To &to) {
     to.presence_penalty = from.presence_penalty;
 }
 
-// The library writes its own RKLLMParam where it is to return one. Behind the header's there is room for a larger one, whose
-// bytes show whether they were written.
+// The library writes its own RKLLMParam as return value. There is room for a larger struct than the header's, filled
+// with a pattern that shows which bytes were written.
 class default_param {
   public:
     default_param() {
         for (volatile unsigned char &byte : beyond()) {
             byte = untouched;
         }
-        new (room) RKLLMParam(rkllm_createDefaultParam()); // in place, so the library is given this address
+        new (room) RKLLMParam(rkllm_createDefaultParam()); // in place, so that the library gets this address
     }
 
     RKLLMParam &get() { return *std::launder(reinterpret_cast<RKLLMParam *>(room)); }
 
-    // How many bytes behind the header's struct the library wrote.
+    // Number of bytes that the library wrote behind the header's struct.
     size_t excess() {
         size_t last = 0, index = 0;
         for (const volatile unsigned char &byte : beyond()) {
@@ -293,7 +293,7 @@ class default_param {
     static constexpr size_t spare = 1024;
     using spare_bytes = volatile unsigned char[spare];
 
-    // Volatile: the compiler may take it that a call writes no more than what it returns.
+    // Volatile, because the compiler may assume that a call writes only its return value.
     spare_bytes &beyond() { return *reinterpret_cast<spare_bytes *>(room + sizeof(RKLLMParam)); }
 
     alignas(RKLLMParam) unsigned char room[sizeof(RKLLMParam) + spare] = {};
@@ -356,7 +356,7 @@ template <class Input> void write_input(const rkb_run_request &from, Input &to) 
     }
     if (from.tokens != nullptr) {
         to.input_type = RKLLM_INPUT_TOKEN;
-        // The interface takes a pointer to non-const; the runtime only reads.
+        // The API takes a pointer to non-const; the runtime only reads.
         to.token_input.input_ids = const_cast<int32_t *>(from.tokens);
         to.token_input.n_tokens = from.n_tokens;
     } else {
@@ -366,7 +366,7 @@ template <class Input> void write_input(const rkb_run_request &from, Input &to) 
     }
 }
 
-// What `to` points at for the length of a run.
+// The targets of the pointers in `to`, for the duration of a run.
 template <class Infer> struct infer_parts {
     RKLLMPromptCacheParam cache;
 };
@@ -412,7 +412,7 @@ template <class Handle> int32_t clear_cache(Handle handle, rkb_failure *why) {
 
 template <class Handle> int32_t cache_size(Handle handle, int32_t *out, rkb_failure *why) {
     if constexpr (tells_size<Handle>) {
-        // One value per sequence is written; n_batch is a byte.
+        // The call writes a value per sequence, and n_batch is a byte.
         int sizes[256] = {};
         const int32_t status = guarded(why, [&] { return rkllm_get_kv_cache_size(handle, sizes); });
         *out = sizes[0];
@@ -431,7 +431,7 @@ int32_t set_template(Handle handle, const char *system, const char *prefix, cons
     }
 }
 
-// Opens the gate for the callbacks of one run and gives the run's ticket.
+// Accepts the callbacks of one run from now on, and returns the run's ticket.
 ticket *begin_run(rkb_session &session, rkb_on_event handler, void *context) {
     const std::lock_guard<std::mutex> hold(session.gate);
     session.handler = handler;
@@ -546,7 +546,7 @@ int32_t rkb_run(rkb_session *session, const rkb_run_request *request, rkb_on_eve
     });
     end_run(*session);
     if (out->return_ns == 0) {
-        out->return_ns = now_ns(); // left by an exception
+        out->return_ns = now_ns(); // after an exception
     }
     return status;
 }

@@ -1,11 +1,13 @@
-//! Which library is behind the C API, and whether it is the one that was chosen.
+//! Checks that the loaded library is the chosen one and fits the header.
 //!
-//! cargo puts its own directories on the library path ahead of any rpath, so the name of a library says little. The
-//! truth is asked of the dynamic linker, by `dladdr`, and the file's SHA-256 is compared with that of the library
-//! this program was built with. Nothing in the ABI carries a version, so it is read from the file before any call
-//! that passes a struct, and from the line that `rkllm_init` prints. A library of a release that is not known is taken where it
-//! is the one that was built with, [`Pairing::OneSdk`]: layouts are then what the compiler made of its header, and a run is tried
-//! before any is measured.
+//! cargo puts its own directories on the library path before any rpath, so the name of a library is not enough. The
+//! dynamic linker names the loaded file (`dladdr`), and its SHA-256 is compared with that of the library of the
+//! build.
+//!
+//! The ABI has no version. It is read from the file before any call that passes a struct, and from the line that
+//! `rkllm_init` prints. A library of an unknown release is accepted only if the program was built with it
+//! ([`Pairing::OneSdk`]). The layouts are then those of its own header, and a trial run is made before the first
+//! measured run.
 //!
 //! ```
 //! use rkllm_bench::ffi::library;
@@ -34,10 +36,10 @@ use crate::base::paths;
 
 pub use super::releases::{NEWEST_RELEASE, OLDEST_RELEASE};
 
-/// The environment variable that chooses another library than the one built with, by path.
+/// Environment variable with the path of a library to use instead of the one of the build.
 pub const LIBRARY_VARIABLE: &str = "RKLLM_LIBRARY";
 
-/// The library this program was built with; all empty for the host runtime, the version also where the file carries none.
+/// The library of the build. All are empty for the host runtime. The version is also empty if the file has none.
 const BUILT_WITH_PATH: &str = env!("RKLLM_BENCH_LIBRARY_PATH");
 const BUILT_WITH_SHA256: &str = env!("RKLLM_BENCH_LIBRARY_SHA256");
 const BUILT_WITH_VERSION: &str = env!("RKLLM_BENCH_LIBRARY_VERSION");
@@ -45,17 +47,16 @@ const BUILT_WITH_VERSION: &str = env!("RKLLM_BENCH_LIBRARY_VERSION");
 pub use crate::base::IS_HOST;
 
 impl Library {
-    /// Whether it came from the SDK that this program was built with.
+    /// Whether it is from the SDK of the build.
     fn is_of_built_sdk(&self, version: &str) -> bool {
         is_of_built_sdk(version, self.sha256.as_deref())
     }
 }
 
-/// Checks that the loaded library is the chosen one and goes with the header. Done once, then remembered.
+/// Checks that the loaded library is the chosen one and fits the header. Checks once and keeps the result.
 ///
-/// `trusted_version` stands in for the version of a file that carries none. Where [`Library::pairing`] is
-/// [`Pairing::OneSdk`], the layouts were compared by nobody: a trial inference shows whether they agree, which
-/// [`crate::measure::run::Run`] makes before it measures.
+/// `trusted_version` is the version of a file that has none. If [`Library::pairing`] is [`Pairing::OneSdk`], the
+/// layouts are unconfirmed. [`crate::measure::run::Run`] then makes a trial inference before it measures.
 ///
 /// # Errors
 /// [`Error::WrongLibrary`], [`Error::VersionMismatch`], [`Error::NoVersion`], or [`Error::Io`] when the library's
@@ -73,8 +74,8 @@ pub fn verify(trusted_version: Option<&str>) -> Result<&'static Library> {
     })
 }
 
-/// Generation of the RKLLM API that the header in use belongs to, for example `1.3.0`; `unknown` for a shape that no known
-/// release has.
+/// Generation of the RKLLM API in the header in use, such as `1.3.0`. It is `unknown` if no known release has such a
+/// header.
 pub fn header_generation() -> &'static str {
     // SAFETY: the guard returns a pointer to a static that is initialised once and never changes.
     let abilities = unsafe { sys::rkb_header_abilities() };
@@ -86,7 +87,7 @@ pub fn header_generation() -> &'static str {
         .unwrap_or("unknown")
 }
 
-/// Finds the version line in what `rkllm_init` printed.
+/// Finds the version line in the output of `rkllm_init`.
 pub fn find_version_line(log: &str) -> Option<VersionLine> {
     static PATTERN: OnceCell<Regex> = OnceCell::new();
     let pattern = PATTERN
@@ -105,7 +106,7 @@ pub fn find_version_line(log: &str) -> Option<VersionLine> {
     })
 }
 
-/// Finds for how many NPU cores the model was converted in what `rkllm_init` printed (`npu_core_num: 3`).
+/// Finds the number of NPU cores of the model's conversion in the output of `rkllm_init` (`npu_core_num: 3`).
 pub fn find_npu_cores(log: &str) -> Option<u8> {
     static PATTERN: OnceCell<Regex> = OnceCell::new();
     let pattern = PATTERN
@@ -114,8 +115,8 @@ pub fn find_npu_cores(log: &str) -> Option<u8> {
     pattern.captures(log)?.get(1)?.as_str().parse().ok()
 }
 
-/// Finds by which toolkit the model was converted in what `rkllm_init` printed (`toolkit version: 1.2.3`); absent when
-/// that is unknown to the runtime.
+/// Finds the version of the toolkit that converted the model in the output of `rkllm_init` (`toolkit version:
+/// 1.2.3`). Absent if the runtime does not know it.
 pub fn find_toolkit(log: &str) -> Option<String> {
     static PATTERN: OnceCell<Regex> = OnceCell::new();
     let pattern = PATTERN
@@ -124,7 +125,7 @@ pub fn find_toolkit(log: &str) -> Option<String> {
     Some(pattern.captures(log)?.get(1)?.as_str().to_owned())
 }
 
-/// Compares the version that the runtime itself printed with the header, and with what `library` was taken for.
+/// Compares the version that the runtime printed with the header, and with the pairing of `library`.
 ///
 /// # Errors
 /// [`Error::VersionMismatch`].
@@ -138,12 +139,12 @@ pub fn verify_version_line(library: &Library, line: &VersionLine) -> Result<()> 
     Err(mismatch(version, seen_in))
 }
 
-/// Lies in the same object as this code.
+/// Has an address in the same object as this code.
 static OF_THE_PROGRAM: u8 = 0;
 
 fn verify_host(library: &Object) -> Result<Library> {
     let executable = paths::program();
-    // A place in memory belongs to one object. Its name would not do: the linker takes the program's from whoever started it.
+    // Compares addresses, because the caller chooses the program's name, which the linker repeats.
     let own = object_with((&raw const OF_THE_PROGRAM).cast())?;
     if library.start != own.start {
         return Err(Error::WrongLibrary {
@@ -198,8 +199,8 @@ fn no_version(path: PathBuf) -> Error {
     }
 }
 
-/// The chosen library is the one named by `RKLLM_LIBRARY`, else the one built with. Contents decide, not paths: a
-/// bench executable copied to a board finds the same library elsewhere.
+/// The chosen library is the one in `RKLLM_LIBRARY`, or that of the build. Compares contents and not paths, because a
+/// bench executable that was copied to a board finds the same library elsewhere.
 fn check_chosen(loaded: &Path, loaded_sha256: &str) -> Result<()> {
     let (chosen, chosen_sha256) = match std::env::var_os(LIBRARY_VARIABLE) {
         Some(path) if !path.is_empty() => {
@@ -221,14 +222,14 @@ fn check_chosen(loaded: &Path, loaded_sha256: &str) -> Result<()> {
 
 /// A program or a library in memory.
 struct Object {
-    /// Where it begins.
+    /// Its first address.
     start: usize,
-    /// What the linker calls it: of a library the file, of a program anything.
+    /// The linker's name for it. For a library this is the file, for a program it may be anything.
     name: PathBuf,
 }
 
 impl Object {
-    /// The file that it came from, of a library.
+    /// The file of a library.
     fn path(&self) -> Result<PathBuf> {
         let path = std::fs::canonicalize(&self.name).map_err(Error::io(&self.name))?;
         paths::check_utf8("the path of the runtime's library", path.as_os_str())?;
@@ -236,7 +237,7 @@ impl Object {
     }
 }
 
-/// The object that a function is in.
+/// The object that contains a function.
 fn object_with(function: *const c_void) -> Result<Object> {
     // SAFETY: `Dl_info` is plain old data for which all zeroes is a valid value.
     let mut info: libc::Dl_info = unsafe { std::mem::zeroed() };
@@ -244,7 +245,7 @@ fn object_with(function: *const c_void) -> Result<Object> {
     let found = unsafe { libc::dladdr(function, &raw mut info) };
     if found == 0 || info.dli_fname.is_null() {
         return Err(Error::BadParameter(
-            "dladdr does not know which library rkllm_init came from".into(),
+            "dladdr does not know the library of rkllm_init".into(),
         ));
     }
     // SAFETY: on success `dli_fname` is a NUL-terminated string that lives as long as the library is loaded.
@@ -255,7 +256,7 @@ fn object_with(function: *const c_void) -> Result<Object> {
     })
 }
 
-/// Whether a library is the one built with, or another file of its release: the header of this build is then its own.
+/// Whether a library is that of the build, or has the same release. The header of the build then belongs to it.
 fn is_of_built_sdk(version: &str, sha256: Option<&str>) -> bool {
     !IS_HOST && (sha256 == Some(BUILT_WITH_SHA256) || version == BUILT_WITH_VERSION)
 }

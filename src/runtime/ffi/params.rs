@@ -1,14 +1,15 @@
-//! What the runtime can do, and what a model is loaded with.
+//! The abilities of the runtime, and the parameters of a load.
 
 use crate::inference::{Abilities, Pairing, Sampling};
 use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 
-use super::{check, library, sys};
+use super::status::check;
+use super::{library, sys};
 use crate::base::error::{Error, Result};
 
 impl Abilities {
-    /// Those of the header in use.
+    /// The abilities of the header in use.
     pub fn of_header() -> Self {
         // SAFETY: takes nothing and returns the address of a static.
         let can = unsafe { sys::rkb_header_abilities() };
@@ -54,26 +55,26 @@ impl Sampling {
     }
 }
 
-/// What a model is loaded with. [`Params::new`] starts from the runtime's own defaults.
+/// Parameters of a load. [`Params::new`] starts from the runtime's own defaults.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Params {
     /// The model file.
     pub model_path: PathBuf,
-    /// Context window in tokens; at most the limit baked into the model.
+    /// Context window in tokens, at most the limit of the model.
     pub max_context_len: i32,
-    /// Cap on new tokens of a run.
+    /// Limit of new tokens of a run.
     pub max_new_tokens: i32,
-    /// How tokens are chosen where a run does not say otherwise.
+    /// How tokens are chosen unless a run sets it.
     pub sampling: Sampling,
     /// Whether special tokens are delivered without text.
     pub skip_special_token: bool,
     /// Whether a run goes on past an end token. No effect before 1.3.0.
     pub ignore_eos: bool,
-    /// Whether embedding rows are fetched from storage instead of memory. No effect before 1.2.0.
+    /// Whether embedding rows are read from storage instead of memory. No effect before 1.2.0.
     pub embed_flash: bool,
-    /// CPU cores that work; 0 leaves it to the runtime. No effect before 1.2.0.
+    /// Number of CPU cores; 0 lets the runtime decide. No effect before 1.2.0.
     pub cpu_count: u8,
-    /// Which cores: bit n is CPU n; 0 leaves it to the runtime. No effect before 1.2.0.
+    /// The CPU cores: bit n is CPU n; 0 lets the runtime decide. No effect before 1.2.0.
     pub cpu_mask: u32,
     /// First NPU memory domain to load into.
     pub base_domain_id: i32,
@@ -83,13 +84,13 @@ impl Params {
     /// The defaults of `rkllm_createDefaultParam` for the model at `model_path`.
     ///
     /// # Errors
-    /// Whatever [`library::verify`] finds, and [`crate::Error::Runtime`].
+    /// The errors of [`library::verify`], and [`crate::Error::Runtime`].
     pub fn new(model_path: &Path) -> Result<Self> {
         let library = library::verify(None)?;
         let mut raw = sys::rkb_params::default();
         let mut why = sys::rkb_failure::default();
-        // SAFETY: both out-parameters are writable; the library was verified, so struct layouts agree, or are taken to: the guard
-        // then has room for more than the header says.
+        // SAFETY: both out-parameters are writable. The library was verified, so struct layouts agree. For an
+        // unconfirmed layout, the guard has room for more than the header declares.
         let status = unsafe { sys::rkb_default_params(&raw mut raw, &raw mut why) };
         check("rkllm_createDefaultParam", status, &why)?;
         if library.pairing == Pairing::OneSdk {
@@ -125,7 +126,7 @@ impl Params {
     }
 }
 
-/// Whether the defaults of a release that is not known can be such: a field read at the place of another one seldom can.
+/// Whether the defaults of an unknown release are plausible. A field that is read at another field's offset seldom is.
 fn check_plausible(raw: &sys::rkb_params) -> Result<()> {
     let count = |name, value: i32, most| (name, f64::from(value), -1.0, most);
     let number = |name, value: f32, least, most| (name, f64::from(value), least, most);
@@ -142,11 +143,13 @@ fn check_plausible(raw: &sys::rkb_params) -> Result<()> {
         count("base_domain_id", raw.base_domain_id, 1024.0),
     ];
     for (name, value, least, most) in defaults {
-        // A float's bits read as a count are a large one, and a count's as a float next to none.
+        // The bits of a float give a large count, and those of a count give a float near 0.
         let is_tiny = value != 0.0 && value.abs() < 1e-6;
         if !(least..=most).contains(&value) || is_tiny {
             return Err(Error::OtherLayout {
-                found: format!("rkllm_createDefaultParam gave {value} for {name} by the header's layout"),
+                found: format!(
+                    "rkllm_createDefaultParam gave {value} for {name}, read by the header's layout"
+                ),
             });
         }
     }

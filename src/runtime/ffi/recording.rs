@@ -1,4 +1,5 @@
-//! What the callbacks of one run deliver. Room is reserved before the run: between two tokens nothing allocates.
+//! Records what the callbacks of one run deliver. Memory is reserved before the run, so that callbacks allocate
+//! nothing.
 
 use crate::inference::{Finish, TokenEvent};
 use std::any::Any;
@@ -7,18 +8,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::sys;
 
-/// Room for the events of one run, reserved before it so that the callback allocates nothing.
+/// The events of one run. Memory is reserved before the run, so that the callback allocates nothing.
 #[derive(Debug, Default)]
 pub struct Recording {
-    /// Tokens in the order of their callbacks, at most as many as reserved.
+    /// Tokens in the order of their callbacks, up to the reserved number.
     pub tokens: Vec<TokenEvent>,
     /// Bytes of all texts.
     pub text: Vec<u8>,
-    /// Callbacks with a token that found no room. Their times are lost, so a run with any is no sample.
+    /// Number of tokens without room. Their times are lost, so such a run is not a sample.
     pub overflow: u32,
-    /// Tokens whose text begins within a character: the runtime did not wait for all of its bytes.
+    /// Number of tokens whose text begins within a character, because the runtime did not wait for all of its bytes.
     pub split_characters: u32,
-    /// Callbacks that came on another thread than the one that made the call.
+    /// Number of callbacks on a different thread than the call.
     pub other_thread: u32,
     /// Stamp of the FINISH callback.
     pub finish_ns: Option<u64>,
@@ -45,13 +46,13 @@ impl std::fmt::Debug for PanicPayload {
     }
 }
 
-/// Bytes of text reserved for each token. Longer texts are cut off; the tokens' times are not affected.
+/// Bytes of text reserved for each token. Longer text is cut off, without effect on the tokens' times.
 const TEXT_BYTES_PER_TOKEN: usize = 64;
-/// Tokens reserved beyond those asked for: the end token, and a runtime that counts otherwise.
+/// Tokens reserved beyond those requested, for the end token and for a runtime that counts differently.
 const SPARE_TOKENS: usize = 16;
 
 impl Recording {
-    /// Room for `max_new_tokens` tokens and their text.
+    /// Reserves memory for `max_new_tokens` tokens and their text.
     pub fn with_room_for(max_new_tokens: usize) -> Self {
         let tokens = max_new_tokens + SPARE_TOKENS;
         Self {
@@ -67,9 +68,11 @@ impl Recording {
         }
     }
 
-    /// Calls `listener` with each token and its text during the run, for programs that show an answer as it comes.
-    /// It runs inside the runtime's callback, so its time delays the next token: not for measuring. The callback may
-    /// come on a thread of the runtime, so the listener must be `Send`.
+    /// Calls `listener` with each token and its text during the run, for programs that show an answer while it is
+    /// generated.
+    ///
+    /// The listener runs inside the runtime's callback, so it delays the next token; do not use it for measurements.
+    /// The callback may come on a thread of the runtime, so the listener must be `Send`.
     ///
     /// ```
     /// use rkllm_bench::ffi::Recording;
@@ -129,23 +132,24 @@ impl Recording {
     }
 }
 
-/// An empty vector with room for `count`, all of it written to: the kernel gives memory at the first write, and that is not to be in a
-/// callback. `value` is not 0, which an allocator has without writing.
+/// An empty vector with a capacity of `count`, whose memory was written to. The kernel assigns memory at the first
+/// write, which must not happen in a callback. `value` must not be 0, because an allocator can supply zeroed memory
+/// without writing.
 fn room<T: Clone>(count: usize, value: T) -> Vec<T> {
     let mut room = vec![value; count];
     room.clear();
     room
 }
 
-/// Whether a byte of UTF-8 goes on with a character that began before it.
+/// Whether a byte continues a character of UTF-8.
 fn is_continuation(byte: u8) -> bool {
     byte & 0b1100_0000 == 0b1000_0000
 }
 
 /// Called by the guard for each event of a run.
 pub(super) extern "C" fn on_event(context: *mut c_void, event: *const sys::rkb_event) {
-    // SAFETY: `Session::call` passed the recording as context; it is borrowed for the whole run, and the guard
-    // makes one call at a time.
+    // SAFETY: `Session::call` passed the recording as context. It is borrowed for the whole run, and the guard makes
+    // one call at a time.
     let Some(recording) = (unsafe { context.cast::<Recording>().as_mut() }) else {
         return;
     };
@@ -162,7 +166,7 @@ pub(super) extern "C" fn on_event(context: *mut c_void, event: *const sys::rkb_e
         // SAFETY: the guard passes `text_len` readable bytes with a text that is not NULL.
         unsafe { std::slice::from_raw_parts(event.text.cast::<u8>(), event.text_len) }
     };
-    // A panic must not unwind into C: it waits in the recording until the runtime has returned.
+    // A panic must not unwind into C. The recording keeps it until the runtime has returned.
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| recording.take(event, text))) {
         recording.panic = Some(PanicPayload(payload));
     }

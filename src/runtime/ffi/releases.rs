@@ -1,19 +1,19 @@
-//! Which releases of the SDK are known, and when a library goes with the header of this build.
+//! The known releases of the SDK, and which libraries fit which headers.
 //!
-//! A release is known by its number, a header by its shape. Of a known pair the layouts were compared. A pair that is not known is
-//! taken where header and library are of one SDK and nothing shows that they differ: it then has a trial to pass.
+//! A release is identified by its number, a header by its shape. The layouts of known pairs were compared. An unknown
+//! pair is accepted if header and library are from one SDK and no difference is found. It must then pass a trial.
 
 use crate::inference::Pairing;
 
-/// What the guard calls the shape of a header that is none of those below.
+/// The guard's name for any other shape of a header than those below.
 pub(super) const UNKNOWN_SHAPE: &str = "unknown";
 
-/// The first release that is known.
+/// The oldest known release.
 pub const OLDEST_RELEASE: &str = "1.1.0";
-/// The last release that is known.
+/// The newest known release.
 pub const NEWEST_RELEASE: &str = "1.3.1";
 
-/// Each shape of the header and the release that it came with; it stood until the next one's.
+/// Each shape of the header, with the release that introduced it.
 const SHAPES: [(&str, Number); 6] = [
     ("1.1", Number::final_of(1, 1, 0)),
     ("1.2.0", Number::final_of(1, 2, 0)),
@@ -23,7 +23,7 @@ const SHAPES: [(&str, Number); 6] = [
     ("1.3.1", Number::final_of(1, 3, 1)),
 ];
 
-/// A release's number. What comes before a release, as a beta, is less than the release.
+/// The number of a release. A pre-release, such as a beta, is less than its release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Number {
     parts: [u32; 3],
@@ -59,12 +59,12 @@ impl Number {
     }
 }
 
-/// How the library of release `version` goes with a header of `shape`; absent where the two are known to differ, or came from two
-/// places and are not known to agree.
+/// How the library of release `version` fits a header of `shape`. Absent if the two are known to differ, or if they
+/// are from different SDKs and not known to agree.
 pub(super) fn pairing(version: &str, shape: &str, one_sdk: bool) -> Option<Pairing> {
     match known_shape(version) {
         Some(known) if known == shape => Some(Pairing::Known),
-        // The layouts of 1.3.1 were not compared with its own header.
+        // The layouts of 1.3.1 were never compared with its own header.
         Some("1.3.1") if shape == UNKNOWN_SHAPE && one_sdk => Some(Pairing::OneSdk),
         Some(_) => None,
         None => (one_sdk && may_have(version, shape)).then_some(Pairing::OneSdk),
@@ -84,7 +84,7 @@ fn known_shape(version: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether a release that is not known may have a header of `shape`: none came with another one meanwhile.
+/// Whether an unknown release may have a header of `shape`: no release since introduced another shape.
 fn may_have(version: &str, shape: &str) -> bool {
     let Some(number) = Number::of(version) else {
         return false;
@@ -93,7 +93,7 @@ fn may_have(version: &str, shape: &str) -> bool {
         return shape == UNKNOWN_SHAPE && number > SHAPES[0].1;
     };
     let next = SHAPES.get(index + 1).map(|(_, first)| *first);
-    // A beta may have the header of the release that it comes before.
+    // A beta may have the header of its release.
     let at_most = Number {
         is_final: true,
         ..number

@@ -12,40 +12,41 @@ mod miri;
 
 use super::deadline::with_deadline;
 use super::recording::{PanicPayload, on_event};
-use super::{Params, Recording, check, sys};
+use super::status::check;
+use super::{Params, Recording, sys};
 use crate::base::error::{Error, Result};
 use crate::base::foreign::Shown as _;
 use crate::inference::{Abilities, Sampling};
 use crate::runtime::ffi::library;
 
-/// What a run reads.
+/// Input of a run.
 #[derive(Debug, Clone, Copy)]
 pub enum RunInput<'a> {
     /// Text; the runtime wraps it in the model's chat template.
     Text(&'a str),
-    /// Token ids, taken as they are.
+    /// Token ids, used unchanged.
     Tokens(&'a [i32]),
 }
 
-/// One run to make.
+/// The request for a run.
 #[derive(Debug, Clone, Copy)]
 pub struct RunRequest<'a> {
     /// The prompt.
     pub input: RunInput<'a>,
-    /// Cap on new tokens where the runtime can set it for a run (from 1.3.0), else that of the load holds.
+    /// Limit of new tokens. Before 1.3.0 a runtime ignores it and uses that of the load.
     pub max_new_tokens: i32,
-    /// How tokens are chosen where the runtime can set it for a run (from 1.3.0), else as at load; absent: as at load.
+    /// How tokens are chosen. Absent: as set at load. Before 1.3.0 a runtime ignores it.
     pub sampling: Option<Sampling>,
     /// Whether prompt and answer stay in the KV cache for the next run (from 1.2.0).
     pub keep_history: bool,
-    /// File for what the KV cache holds of the prompt, to be restored by [`Session::load_prompt_cache`]; absent: none.
+    /// File to which the prompt's KV cache is saved, for [`Session::load_prompt_cache`]; absent: none.
     pub save_prompt_cache: Option<&'a Path>,
-    /// How long it may take before it is aborted.
+    /// After this time the run is aborted.
     pub deadline: Duration,
 }
 
 impl<'a> RunRequest<'a> {
-    /// A run with the load's sampling that leaves nothing behind and has five minutes to end.
+    /// A run with the sampling of the load and a deadline of five minutes, which keeps no history.
     pub fn new(input: RunInput<'a>, max_new_tokens: i32) -> Self {
         Self {
             input,
@@ -58,7 +59,7 @@ impl<'a> RunRequest<'a> {
     }
 }
 
-/// When a run was called and when it came back, `CLOCK_MONOTONIC` nanoseconds.
+/// Times of the call and the return of a run, `CLOCK_MONOTONIC` nanoseconds.
 #[derive(Debug, Clone)]
 pub struct RunOutcome {
     /// Right before the call.
@@ -67,7 +68,7 @@ pub struct RunOutcome {
     pub return_ns: u64,
     /// Whether the deadline passed and the run was aborted.
     pub aborted: bool,
-    /// The runtime's refusal, when the call gave one.
+    /// The runtime's refusal, if there was one.
     pub refusal: Option<String>,
 }
 
@@ -80,12 +81,12 @@ pub struct Session {
     abilities: Abilities,
 }
 
-/// The session's pointer for the one call that may come from another thread.
+/// The session's pointer, for the only call that may come from another thread.
 #[derive(Clone, Copy)]
 struct AbortHandle(NonNull<sys::rkb_session>);
 
-// SAFETY: only `rkb_abort` is called through it, which the guard allows beside a run, and the watchdog that holds it
-// is joined before the session can be closed.
+// SAFETY: it is used only for `rkb_abort`, which the guard allows during a run. The watchdog that holds it is joined
+// before the session can be closed.
 unsafe impl Send for AbortHandle {}
 
 impl AbortHandle {
@@ -100,7 +101,7 @@ impl Session {
     /// Loads the model.
     ///
     /// # Errors
-    /// Whatever [`library::verify`] finds, [`Error::BadParameter`] for a path with a NUL byte, [`Error::Runtime`]
+    /// The errors of [`library::verify`], [`Error::BadParameter`] for a path with a NUL byte, [`Error::Runtime`]
     /// when the runtime refuses.
     pub fn open(params: &Params) -> Result<Self> {
         library::verify(None)?;
@@ -108,8 +109,8 @@ impl Session {
         let raw_params = params.to_raw(&path);
         let mut session = std::ptr::null_mut();
         let mut why = sys::rkb_failure::default();
-        // SAFETY: the parameters and the path they point to outlive the call; out-parameters are writable; the
-        // library was verified, so struct layouts agree.
+        // SAFETY: the parameters and their path outlive the call. Out-parameters are writable. The library was
+        // verified, so struct layouts agree.
         let status = unsafe { sys::rkb_open(&raw const raw_params, &raw mut session, &raw mut why) };
         check("rkllm_init", status, &why)?;
         let raw = NonNull::new(session).ok_or_else(|| Error::Runtime {
@@ -122,26 +123,27 @@ impl Session {
         })
     }
 
-    /// What this runtime can do.
+    /// The abilities of this runtime.
     pub fn abilities(&self) -> Abilities {
         self.abilities
     }
 
-    /// Makes `run` and records every token into `recording`. Blocks until the runtime returns; past the deadline it
-    /// is asked to abort, which it may take its time to do (about 1.4 s were seen in prefill on a board).
+    /// Makes `run` and records every token in `recording`. Blocks until the runtime returns. After the deadline, the
+    /// runtime is asked to abort, which may take time (about 1.4 s in prefill on a board).
     ///
     /// # Errors
-    /// [`Error::BadParameter`] for text or a path with a NUL byte or no tokens; [`Error::Runtime`] when an exception left the
-    /// runtime. A refusal of the runtime is in the outcome, beside what was recorded until then.
+    /// [`Error::BadParameter`] for text or a path with a NUL byte, or for no tokens. [`Error::Runtime`] if the
+    /// runtime threw an exception. A refusal of the runtime is in the outcome, and the tokens before it are in
+    /// `recording`.
     ///
     /// # Panics
-    /// With the panic of a callback, after the runtime has returned.
+    /// If a callback panicked. The panic continues after the runtime has returned.
     pub fn run(&mut self, run: &RunRequest<'_>, recording: &mut Recording) -> Result<RunOutcome> {
         let (text, tokens) = match run.input {
             RunInput::Text(text) => (
                 Some(
                     CString::new(text)
-                        .map_err(|_| Error::BadParameter("the prompt holds a NUL character".into()))?,
+                        .map_err(|_| Error::BadParameter("the prompt contains a NUL character".into()))?,
                 ),
                 None,
             ),
@@ -185,8 +187,8 @@ impl Session {
         let mut outcome = sys::rkb_run_outcome::default();
         let mut why = sys::rkb_failure::default();
         let context: *mut Recording = recording;
-        // SAFETY: request, recording and out-parameters outlive the call, and the guard calls the handler only
-        // within it, one call at a time; the session is open because only `close` and `drop` end it.
+        // SAFETY: request, recording and out-parameters outlive the call. The guard calls the handler only within it,
+        // one call at a time. The session is open because only `close` and `drop` end it.
         let status = unsafe {
             sys::rkb_run(
                 self.raw.as_ptr(),
@@ -212,12 +214,12 @@ impl Session {
     /// [`Error::Absent`] before 1.2.0, [`Error::Runtime`].
     pub fn clear_kv_cache(&mut self) -> Result<()> {
         let mut why = sys::rkb_failure::default();
-        // SAFETY: the session is open and no run is under way, since a run borrows it.
+        // SAFETY: the session is open and no run is in progress, because a run borrows it.
         let status = unsafe { sys::rkb_clear_kv_cache(self.raw.as_ptr(), &raw mut why) };
         check("rkllm_clear_kv_cache", status, &why)
     }
 
-    /// Positions held in the KV cache.
+    /// Number of positions in the KV cache.
     ///
     /// # Errors
     /// [`Error::Absent`] before 1.2.1, [`Error::Runtime`].
@@ -230,39 +232,39 @@ impl Session {
         Ok(size)
     }
 
-    /// Has later runs begin with what the file holds, where their prompts do, until it is released. A second one takes the
-    /// first one's place.
+    /// Loads the prompt cache in a file. Later runs whose prompts start with its tokens use it until it is released.
+    /// A second prompt cache replaces the first.
     ///
     /// # Errors
-    /// [`Error::BadParameter`] for a NUL byte in the path, [`Error::Absent`] where the library has no such call,
+    /// [`Error::BadParameter`] for a NUL byte in the path, [`Error::Absent`] if the library has no such call,
     /// [`Error::Runtime`], as for a file that is missing, damaged or of another model.
     pub fn load_prompt_cache(&mut self, path: &Path) -> Result<()> {
         let path = c_path(path)?;
         let mut why = sys::rkb_failure::default();
-        // SAFETY: the session is open, no run is under way, since a run borrows it, and the path outlives the call.
+        // SAFETY: the session is open, no run is in progress, because a run borrows it, and the path outlives the call.
         let status = unsafe { sys::rkb_load_prompt_cache(self.raw.as_ptr(), path.as_ptr(), &raw mut why) };
         check("rkllm_load_prompt_cache", status, &why)
     }
 
-    /// Ends what [`Session::load_prompt_cache`] began.
+    /// Releases the prompt cache of [`Session::load_prompt_cache`].
     ///
     /// # Errors
-    /// [`Error::Absent`] where the library has no such call, [`Error::Runtime`].
+    /// [`Error::Absent`] if the library has no such call, [`Error::Runtime`].
     pub fn release_prompt_cache(&mut self) -> Result<()> {
         let mut why = sys::rkb_failure::default();
-        // SAFETY: the session is open and no run is under way, since a run borrows it.
+        // SAFETY: the session is open and no run is in progress, because a run borrows it.
         let status = unsafe { sys::rkb_release_prompt_cache(self.raw.as_ptr(), &raw mut why) };
         check("rkllm_release_prompt_cache", status, &why)
     }
 
-    /// Replaces the model's chat template; three empty strings switch wrapping off. Empties the KV cache too.
+    /// Replaces the model's chat template. Three empty strings turn templates off. Also empties the KV cache.
     ///
     /// # Errors
     /// [`Error::BadParameter`] for a NUL character, [`Error::Absent`] before 1.2.0, [`Error::Runtime`].
     pub fn set_chat_template(&mut self, system_prompt: &str, prefix: &str, postfix: &str) -> Result<()> {
         let part = |text: &str| {
             CString::new(text)
-                .map_err(|_| Error::BadParameter("the chat template holds a NUL character".into()))
+                .map_err(|_| Error::BadParameter("the chat template contains a NUL character".into()))
         };
         let (system_prompt, prefix, postfix) = (part(system_prompt)?, part(prefix)?, part(postfix)?);
         let mut why = sys::rkb_failure::default();
@@ -279,7 +281,7 @@ impl Session {
         check("rkllm_set_chat_template", status, &why)
     }
 
-    /// Asks the runtime to abort whatever it still does. Harmless when nothing runs.
+    /// Asks the runtime to abort a run. Harmless if there is none.
     ///
     /// # Errors
     /// [`Error::Runtime`].
@@ -290,13 +292,13 @@ impl Session {
         check("rkllm_abort", status, &why)
     }
 
-    /// Callbacks that came after their run had returned; dropped, but a runtime that does this is not to be trusted.
+    /// Number of callbacks after the return of their run. They are dropped, but a runtime with any is not reliable.
     pub fn late_callbacks(&self) -> u64 {
         // SAFETY: the session's control block is never freed.
         unsafe { sys::rkb_late_callbacks(self.raw.as_ptr()) }
     }
 
-    /// Frees the model and says how that went; dropping does the same in silence.
+    /// Frees the model and returns whether that failed. Dropping the session ignores a failure.
     ///
     /// # Errors
     /// [`Error::Runtime`].
@@ -308,7 +310,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // Nobody is left to tell; `close` is for those who want to know.
+        // `close` reports the failure, drop cannot.
         let _ = free(self.raw);
     }
 }

@@ -4,7 +4,8 @@ use crate::analysis::reference::fixtures::{MODEL, run};
 use crate::inference::CacheStart;
 use crate::machine::board::Board;
 use crate::machine::board::fake::Fake;
-use crate::machine::sampler::Conditions;
+use crate::machine::doctor::{self, RuntimeFacts};
+use crate::machine::sampler::{ClockRange, Conditions};
 use crate::record::ledger::Mark;
 use crate::runtime::engine::scripted;
 
@@ -191,10 +192,7 @@ fn only_a_cold_prompt_of_the_rows_size_is_compared() {
 fn answers_that_ended_early_are_doubtful() {
     let mut early = run(&[AS_FAST, AS_FAST]);
     early.models[0].prompts[0].samples[1].inference.tokens.truncate(5);
-    assert_eq!(
-        compared(&early).0,
-        ["answers ended by themselves, after 5 of 64 tokens"]
-    );
+    assert_eq!(compared(&early).0, ["answers ended early, after 5 of 64 tokens"]);
 }
 
 #[test]
@@ -222,11 +220,10 @@ fn check(run: &RunRecord, item: &str) -> (CheckState, String) {
     let (_, _, checks) = compared(run);
     let found = checks.into_iter().find(|check| check.item == item);
     let found = found.unwrap_or_else(|| panic!("no {item}"));
-    assert_eq!(
-        found.command.is_some(),
-        found.state == CheckState::Unknown && !["optimisation level", "context window"].contains(&item),
-        "{item}"
-    );
+    if found.state == CheckState::Unknown {
+        let of_its_maker = ["optimisation level", "context window"].contains(&item);
+        assert_eq!(found.command.is_some(), !of_its_maker, "{item}");
+    }
     (found.state, found.found)
 }
 
@@ -242,7 +239,11 @@ fn renamed(name: &str) -> RunRecord {
 
 #[test]
 fn the_check_list_has_every_item_in_its_order() {
-    let items: Vec<&str> = compared(&slow()).2.iter().map(|check| check.item).collect();
+    let items: Vec<String> = compared(&slow())
+        .2
+        .iter()
+        .map(|check| check.item.to_string())
+        .collect();
     assert_eq!(
         items,
         [
@@ -272,12 +273,20 @@ fn npu_cores_are_those_of_the_runtime_else_of_the_name() {
     let name = "Qwen2-0.5B-w8a8-npu2";
     assert_eq!(
         with(Some(3), name),
-        (Fine, "the runtime says 3 of 3 on RK3588, 3 asked for".into())
+        (
+            Fine,
+            "as it should be for each model; the runtime says 3, 3 asked for".into()
+        )
     );
     assert_eq!(with(Some(1), name).0, Suspect);
     assert_eq!(
         with(None, name),
-        (Suspect, "its name says 2 of 3 on RK3588".into())
+        (
+            Suspect,
+            format!(
+                "{MODEL} is for 2 of 3 NPU cores; recommended: a model converted with num_npu_core 3; its name says 2"
+            )
+        )
     );
     assert_eq!(with(None, "Qwen2-0.5B-w8a8").0, Unknown);
 }
@@ -320,68 +329,158 @@ fn memory_is_short_from_four_fifths_on() {
 }
 
 #[test]
-fn the_cpu_mask_is_compared_with_the_big_cores() {
-    use CheckState::{Fine, Suspect, Unknown};
+fn a_cpu_mask_is_left_unjudged_where_the_doctor_saw_nothing() {
+    use CheckState::Unknown;
     let with = |mask: Option<u32>, threads: Option<u8>| {
         let mut run = slow();
         run.parameters.cpu_mask = mask;
         run.parameters.threads = threads;
         check(&run, "CPU affinity")
     };
+    let known = "0xF0, the big cores are 0xF0, 4 threads";
+    assert_eq!(with(Some(0xF0), Some(4)), (Unknown, known.into()));
     assert_eq!(
-        with(Some(0xF0), Some(4)),
-        (Fine, "0xF0, the big cores are 0xF0, 4 threads".into())
+        with(None, Some(1)),
+        (
+            Unknown,
+            "left to the runtime; --cpu-mask 0xF0 names the big cores, 1 thread".into()
+        )
     );
-    assert_eq!(
-        with(Some(0xF), Some(1)),
-        (Suspect, "0xF, the big cores are 0xF0, 1 thread".into())
-    );
-    assert_eq!(with(None, None).0, Unknown);
-    let mut small = renamed("Qwen2-0.5B-w8a8");
-    set_platform(&mut small, Some("RK3562"));
-    let Outcome::Compared { checks, .. } = outcome_of(&small) else {
-        panic!("published");
-    };
-    let affinity = checks.iter().find(|check| check.item == "CPU affinity");
-    assert_eq!(affinity.map(|check| check.state), Some(Fine));
 }
 
-/// The slow run on a fake board.
+/// The slow run on a fake board with a CPU mask, examined by the doctor.
+fn masked(fake: &Fake, cpu_mask: Option<u32>) -> RunRecord {
+    let board = Board::read_below(fake.written().path());
+    let runtime = RuntimeFacts {
+        is_host: false,
+        cpu_mask,
+    };
+    let mut run = slow();
+    run.doctor = doctor::examine(&board, &[], runtime);
+    run.parameters.cpu_mask = cpu_mask;
+    run.board = board;
+    run
+}
+
 fn on(fake: &Fake) -> RunRecord {
-    RunRecord {
-        board: Board::read_below(fake.written().path()),
-        ..slow()
+    masked(fake, None)
+}
+
+/// The doctor's verdict on an item of a run, as a state of the check-list.
+#[track_caller]
+fn doctors(run: &RunRecord, name: &str) -> CheckState {
+    let item = run.doctor.iter().find(|item| item.name == name);
+    item.unwrap_or_else(|| panic!("no {name}")).verdict.into()
+}
+
+#[test]
+fn a_clock_held_where_pin_holds_it_is_fine_to_the_doctor_and_the_check_list() {
+    for (held_khz, expected) in [(2_304_000, CheckState::Fine), (408_000, CheckState::Suspect)] {
+        let mut fake = Fake::rk3588();
+        for policy in ["policy4", "policy6"] {
+            let file = |name: &str| format!("sys/devices/system/cpu/cpufreq/{policy}/{name}");
+            fake.put(&file("scaling_available_frequencies"), "408000 2304000 2400000\n");
+            fake.put(&file("cpuinfo_max_freq"), "2400000\n");
+            fake.put(&file("scaling_max_freq"), "2400000\n");
+            fake.put(&file("scaling_governor"), "userspace\n");
+            fake.put(&file("scaling_setspeed"), &format!("{held_khz}\n"));
+            fake.put(&file("scaling_cur_freq"), &format!("{held_khz}\n"));
+        }
+        let run = on(&fake);
+        let targets: Vec<_> = run
+            .board
+            .cpu_clusters
+            .iter()
+            .map(|cluster| run.board.cpu_target_hz(cluster))
+            .collect();
+        assert_eq!(
+            targets,
+            [Some(1_800_000_000), Some(2_304_000_000), Some(2_304_000_000)],
+            "what pin holds"
+        );
+        assert_eq!(doctors(&run, "cpu_frequency"), expected, "{held_khz}");
+        assert_eq!(check(&run, "CPU frequency").0, expected, "{held_khz}");
     }
+}
+
+#[test]
+fn a_cpu_mask_is_judged_as_the_doctor_judges_it() {
+    use CheckState::{Fine, Note, Suspect};
+    for (mask, expected) in [
+        (Some(0xF0), Fine),
+        (Some(0xC0), Fine),
+        (Some(0xFF), Note),
+        (Some(0xF), Suspect),
+        (None, Fine),
+    ] {
+        let run = masked(&Fake::rk3588(), mask);
+        assert_eq!(doctors(&run, "big_cores"), expected, "{mask:x?}");
+        assert_eq!(check(&run, "CPU affinity").0, expected, "{mask:x?}");
+    }
+}
+
+#[test]
+fn the_check_list_is_the_doctors_findings_and_those_of_the_samples() {
+    let mut run = on(&Fake::rk3588());
+    let items = |run: &RunRecord| -> Vec<(String, CheckState)> {
+        let checks = compared(run).2.into_iter();
+        checks
+            .map(|check| (check.item.into_owned(), check.state))
+            .collect()
+    };
+    let of_machine = run.doctor.len() - 3;
+    // NPU cores, optimisation level, memory, thermal throttling, context window.
+    assert_eq!(items(&run).len(), of_machine + 5);
+    run.doctor[0].verdict = doctor::Verdict::Bad;
+    let ddr = ("DDR frequency".to_owned(), CheckState::Suspect);
+    assert_eq!(items(&run)[0], ddr);
 }
 
 #[test]
 fn frequencies_are_those_of_the_board_and_of_the_samples() {
     use CheckState::{Fine, Suspect};
     let mut run = on(&Fake::rk3588());
-    let cpu = "policy0 held at 1800 of 1800 MHz, policy4 held at 2352 of 2352 MHz, policy6 held at 2352 of 2352 MHz";
+    let cpu = "CPUs held, the fastest at 2352 MHz";
     assert_eq!(check(&run, "CPU frequency"), (Fine, cpu.into()));
-    let npu = "fdab0000.npu held at 1000 of 1000 MHz";
-    assert_eq!(check(&run, "NPU frequency"), (Fine, npu.into()));
+    assert_eq!(
+        check(&run, "NPU frequency"),
+        (Fine, "NPU held at 1000 MHz".into())
+    );
     assert_eq!(
         check(&run, "DDR frequency"),
-        (Fine, "dmc held at 2112 of 2112 MHz".into())
+        (Fine, "DDR held at 2112 MHz".into())
     );
+    let held = ClockRange {
+        clock: "npu".into(),
+        held_hz: Some(1_000_000_000),
+        min_hz: 1_000_000_000,
+        max_hz: 1_000_000_000,
+    };
+    run.models[0].prompts[0].samples[0].conditions = Some(Conditions {
+        clocks: vec![held],
+        ..Conditions::default()
+    });
+    let steady = "no held clock was lower in a sample";
+    assert_eq!(check(&run, "clocks during samples"), (Fine, steady.into()));
     run.models[0].prompts[0].samples[0].marks = vec![Mark::LowerFrequency {
         clock: "npu".into(),
         from_hz: 1_000_000_000,
         to_hz: 1,
     }];
     assert_eq!(
-        check(&run, "NPU frequency"),
-        (Suspect, format!("{npu}, lower in 1 sample"))
+        check(&run, "clocks during samples"),
+        (Suspect, "npu lower in 1 sample".into())
     );
-    assert_eq!(check(&run, "DDR frequency").0, Fine);
 
     let mut fake = Fake::rk3588();
     fake.put("sys/class/devfreq/dmc/governor", "dmc_ondemand\n");
     fake.put("sys/class/devfreq/dmc/cur_freq", "528000000\n");
-    let ddr = "dmc not held at 528 of 2112 MHz";
-    assert_eq!(check(&on(&fake), "DDR frequency"), (Suspect, ddr.into()));
+    let (state, found) = check(&on(&fake), "DDR frequency");
+    assert_eq!(state, Suspect);
+    assert!(
+        found.starts_with("DDR governor dmc_ondemand; recommended: held at 2112 MHz"),
+        "{found}"
+    );
 }
 
 #[test]
@@ -389,9 +488,10 @@ fn other_users_and_heat_are_those_of_the_record() {
     use CheckState::{Fine, Suspect, Unknown};
     let mut fake = Fake::rk3588();
     let mut run = on(&fake);
-    assert_eq!(check(&run, "other NPU users"), (Fine, "none at the start".into()));
+    let alone = "nothing else has the NPU open";
+    assert_eq!(check(&run, "other NPU users"), (Fine, alone.into()));
     fake.process(4321, "rkllm_server", "/dev/dri/renderD129");
-    let users = "open at the start in process 4321";
+    let users = "NPU in use by rkllm_server (4321); recommended: nothing else on the NPU";
     assert_eq!(check(&on(&fake), "other NPU users"), (Suspect, users.into()));
 
     assert_eq!(check(&run, "thermal throttling").0, Unknown);

@@ -1,20 +1,21 @@
 //! `rkllm-bench baseline`
 
+mod save;
 mod show;
 mod transfer;
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use self::save::{save_new, summary};
 use super::selection::{RunSelection, SelectedRun};
 use crate::base::console::print;
 use crate::base::error::{Error, Result};
 use crate::base::foreign::Shown as _;
 use crate::record::baseline::{Baseline, Store, refuse_twins};
 
-/// Keep runs under a name, to compare later ones with
+/// Save runs under a name, to compare later runs with them
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -24,7 +25,7 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Save(Save),
-    /// List the baselines that there are
+    /// List the baselines
     List,
     Show(show::Show),
     Export(transfer::Export),
@@ -32,20 +33,20 @@ enum Command {
     Rm(Rm),
 }
 
-/// Save the newest run of each suite, or the runs that are named, as a baseline
+/// Save the newest run of each suite, or the named runs, as a baseline
 ///
-/// Each run is a process of its own, and processes differ by themselves: a baseline of several runs knows by how much.
-/// Runs that did not come to their end are not taken.
+/// Two runs of an unchanged program already differ; a baseline of several runs shows by how much. Incomplete runs are
+/// not taken.
 #[derive(Debug, clap::Args)]
 struct Save {
     /// Name of the baseline: 1 to 64 letters, digits, '.', '_' and '-'
     name: String,
     #[command(flatten)]
     selection: RunSelection,
-    /// Add the runs to the baseline, where it exists
+    /// Add the runs to an existing baseline
     #[arg(long, conflicts_with = "replace")]
     add: bool,
-    /// Replace the baseline, where it exists
+    /// Replace an existing baseline
     #[arg(long)]
     replace: bool,
 }
@@ -53,7 +54,7 @@ struct Save {
 /// Remove baselines
 #[derive(Debug, clap::Args)]
 struct Rm {
-    /// Their names; when one does not exist, none is removed
+    /// Names of the baselines; if one does not exist, none is removed
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
 }
@@ -96,16 +97,7 @@ fn line_of(run: &SelectedRun) -> String {
     format!("{}\t{}\n", run.record.run_id, run.path.shown())
 }
 
-/// What there is now under a baseline's name.
-fn summary(baseline: &Baseline, path: &Path) -> String {
-    let runs = match baseline.runs.len() {
-        1 => "1 run".to_owned(),
-        count => format!("{count} runs"),
-    };
-    format!("baseline {}: {runs} in {}\n", baseline.name, path.shown())
-}
-
-/// The baseline with more runs. One that it has already is refused by its file.
+/// The baseline with more runs. A run that it already has is refused, and the message names its file.
 fn extended(baseline: Baseline, more: Vec<SelectedRun>) -> Result<Baseline> {
     let known = baseline
         .runs
@@ -116,21 +108,6 @@ fn extended(baseline: Baseline, more: Vec<SelectedRun>) -> Result<Baseline> {
         .map(|run| (run.path.to_string_lossy().into_owned(), &run.record));
     refuse_twins(known.chain(new)).map_err(Error::BadParameter)?;
     Ok(baseline.with(more.into_iter().map(|run| run.record)))
-}
-
-/// Saves a baseline whose name must be free.
-fn save_new(store: &Store, baseline: &Baseline, otherwise: &str) -> Result<()> {
-    let path = store.path(&baseline.name)?;
-    match baseline.save_new(&path) {
-        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::AlreadyExists => {
-            Err(Error::BadParameter(format!(
-                "baseline {} exists already, in {}: {otherwise}, or choose another name",
-                baseline.name,
-                path.shown()
-            )))
-        }
-        outcome => outcome,
-    }
 }
 
 fn remove(store: &Store, arguments: &Rm) -> Result<()> {

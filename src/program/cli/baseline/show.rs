@@ -1,4 +1,4 @@
-//! What baselines hold, for people.
+//! Prints the baselines, and the runs of one.
 
 use crate::base::console::{print, say, width};
 use crate::base::error::Result;
@@ -11,15 +11,15 @@ use crate::record::baseline::{Baseline, Store};
 use crate::report::grid::Grid;
 use crate::report::terminal::runtime_line;
 
-/// Show the runs of a baseline: when, of what, on which runtime and board
+/// Show the runs of a baseline with their times, suites, models, runtime and board
 #[derive(Debug, clap::Args)]
 pub(super) struct Show {
-    /// A baseline, or a file of one, told by a '/' in it or by its ending .json
+    /// Name of a baseline, or a file: an argument with a '/' or the ending .json is a file
     #[arg(value_name = "NAME|FILE")]
     baseline: String,
 }
 
-/// Prints a line for each baseline; one that cannot be used is told on stderr.
+/// Prints a line for each baseline. One that cannot be used is reported on stderr.
 pub(super) fn list(store: &Store) -> Result<()> {
     let names = store.names()?;
     if names.is_empty() {
@@ -52,7 +52,7 @@ fn row_of_baseline(name: String, baseline: &Baseline) -> [String; 5] {
     ]
 }
 
-/// Prints what one baseline holds.
+/// Prints the runs of one baseline.
 pub(super) fn show(store: &Store, arguments: &Show) -> Result<()> {
     let path = store.find(&arguments.baseline)?;
     let baseline = Baseline::load(&path)?;
@@ -65,7 +65,7 @@ pub(super) fn show(store: &Store, arguments: &Show) -> Result<()> {
         whole(&path.shown().to_string())
     );
     let mut text = folded_to(width(), &what);
-    text += &table(["run", "began at", "suite", "models", "samples"], 4, rows);
+    text += &table(["run", "started at", "suite", "models", "samples"], 4, rows);
     let loaded = baseline.runs.iter().flat_map(|run| &run.models);
     let runtimes = loaded.filter_map(|model| Some(runtime_line(&model.loaded.as_ref()?.runtime)));
     let boards = baseline.runs.iter().map(|run| board_line(&run.board));
@@ -94,7 +94,7 @@ fn models_of(run: &RunRecord) -> impl Iterator<Item = String> {
     run.models.iter().map(|model| whole(&model.name))
 }
 
-/// The machine of a run.
+/// The board of a run, in a line.
 fn board_line(board: &Board) -> String {
     let name = board.name.as_ref().or(board.cpu.as_ref());
     format!(
@@ -110,7 +110,7 @@ fn or_unknown(value: Option<&impl ToString>) -> String {
     value.map_or_else(|| "unknown".to_owned(), ToString::to_string)
 }
 
-/// A time without its fractions; as it is where it is none.
+/// A time without fractions of a second. Text that is not a time stays unchanged.
 fn whole_seconds(time: &str) -> String {
     time.parse::<jiff::Timestamp>().map_or_else(
         |_| crate::base::json::clip(time),
@@ -118,7 +118,7 @@ fn whole_seconds(time: &str) -> String {
     )
 }
 
-/// Each different text, in the order they came first.
+/// Each different text once, in the order of first occurrence.
 fn each_once(texts: impl Iterator<Item = String>) -> Vec<String> {
     let mut once = Vec::new();
     for text in texts {
@@ -129,7 +129,7 @@ fn each_once(texts: impl Iterator<Item = String>) -> Vec<String> {
     once
 }
 
-/// A table whose column `number`, counted from 0, holds numbers.
+/// A table in which column `number`, counted from 0, is right-aligned.
 fn table<const N: usize>(header: [&str; N], number: usize, rows: Vec<[String; N]>) -> String {
     let mut table = Grid::new(header, number..number + 1);
     for row in rows {

@@ -1,37 +1,38 @@
-//! Baselines out of the target folder and into it, for a repository or for another machine.
+//! Exports baselines from the target folder and imports them, for a repository or another machine.
 
 use std::path::{Path, PathBuf};
 
+use super::save::{save_new, summary};
 use crate::base::atomic::{self, Existing};
 use crate::base::console::{deliver, print};
 use crate::base::error::{Error, Result};
 use crate::base::foreign::Shown as _;
 use crate::record::baseline::{Baseline, Store};
 
-/// Write a baseline to a file, to keep it in a repository or take it to another machine
+/// Write a baseline to a file, to keep it in a repository or to take it to another machine
 ///
-/// Cargo's target folder goes with `cargo clean`.
+/// Baselines live in cargo's target folder, which `cargo clean` deletes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Export {
-    /// A baseline, or a file of one, told by a '/' in it or by its ending .json
+    /// Name of a baseline, or a file: an argument with a '/' or the ending .json is a file
     name: String,
-    /// The file; '-' is stdout
+    /// File to write; '-' is stdout
     #[arg(default_value = "-")]
     file: PathBuf,
-    /// Replace the file, where it exists
+    /// Replace an existing file
     #[arg(long)]
     force: bool,
 }
 
-/// Take a baseline from a file that `export` wrote; it is checked wholly first
+/// Read a baseline from a file that `export` wrote; an invalid file is refused
 #[derive(Debug, clap::Args)]
 pub(super) struct Import {
-    /// The file
+    /// File to read
     file: PathBuf,
-    /// Name to give it [default: the one it has]
+    /// Another name for the baseline [default: its name in the file]
     #[arg(long)]
     name: Option<String>,
-    /// Replace the baseline of that name, where it exists
+    /// Replace an existing baseline of that name
     #[arg(long)]
     replace: bool,
 }
@@ -52,7 +53,7 @@ pub(super) fn export(store: &Store, arguments: &Export) -> Result<()> {
     };
     match atomic::write_json(file, &baseline, existing) {
         Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::AlreadyExists => Err(
-            Error::BadParameter(format!("{}: exists already: --force replaces it", file.shown())),
+            Error::BadParameter(format!("{} exists already: --force replaces it", file.shown())),
         ),
         outcome => outcome,
     }
@@ -68,12 +69,12 @@ pub(super) fn import(store: &Store, arguments: &Import) -> Result<()> {
     if arguments.replace {
         baseline.save(&path)?;
     } else {
-        super::save_new(
+        save_new(
             store,
             &baseline,
-            "--replace replaces it, --name gives this one another",
+            "--replace replaces it, --name gives this one another name",
         )?;
     }
-    print(&super::summary(&baseline, &path));
+    print(&summary(&baseline, &path));
     Ok(())
 }

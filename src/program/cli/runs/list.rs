@@ -1,6 +1,6 @@
-//! The run records, newest first, by suite and models as `--last N` counts them.
+//! Lists the run records, newest first, grouped by suite and models as `--last N` counts them.
 
-use super::Folder;
+use super::folder::Folder;
 use crate::base::console::{print, width};
 use crate::base::error::Result;
 use crate::base::foreign::Shown as _;
@@ -8,9 +8,9 @@ use crate::inputs::hint;
 use crate::record::run_folder::entries;
 use crate::report::runs::{json, text};
 
-/// List the run records of each suite and its models, the newest first
+/// List the run records of each suite and its models, newest first
 ///
-/// What is said behind a run is why `gate`, `baseline save` and others pass over it unless it is named.
+/// The note behind a run says why `gate`, `baseline save` and other commands skip it unless you name it.
 #[derive(Debug, clap::Args)]
 pub(super) struct List {
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! Run records that are removed, each with its reports.
+//! Removes run records with their reports.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::{Span, SpanRelativeTo, Timestamp};
 
-use super::Folder;
+use super::folder::Folder;
 use crate::base::console::{print, say};
 use crate::base::error::{Error, Result};
 use crate::base::lock;
@@ -16,29 +16,30 @@ use crate::record::run_folder::{Entry, entries, find};
 use crate::record::{RunRecord, Status};
 use crate::report::benchmark;
 
-/// Remove run records and their reports; criterion's results and baselines stay
+/// Remove run records and their reports; baselines and criterion's results stay
 #[derive(Debug, clap::Args)]
 pub(super) struct Rm {
-    /// Names of runs as `runs list` shows them, or their files; when one does not exist or is under way, none is removed
+    /// Ids of runs as `runs list` shows them, or their files; if one does not exist or is still running, none is
+    /// removed
     #[arg(required = true, value_name = "ID")]
     ids: Vec<String>,
     #[command(flatten)]
     folder: Folder,
 }
 
-/// Remove run records that newer ones have replaced, and their reports; criterion's results and baselines stay
+/// Remove old run records and their reports; baselines and criterion's results stay
 ///
-/// With both --keep and --older-than only what both let go is removed. A run that is under way stays.
+/// With both --keep and --older-than, a run is removed only if both options allow it. A run in progress stays.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = true, args = ["keep", "older_than"])]
 pub(super) struct Prune {
-    /// Keep the newest N runs of each suite and its models, and as many of those that comparisons pass over
+    /// Keep the newest N runs of each suite and its models; runs that comparisons skip are counted separately
     #[arg(long, value_name = "N")]
     keep: Option<usize>,
-    /// Keep what began less than this ago, such as 30d or 12h
+    /// Remove only what is older than this, such as 30d or 12h
     #[arg(long, value_name = "TIME", value_parser = parse_age)]
     older_than: Option<Duration>,
-    /// Say what would be removed, and remove nothing
+    /// Show what would be removed, and remove nothing
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -51,9 +52,9 @@ pub(super) fn rm(arguments: &Rm) -> Result<()> {
     let mut chosen: Vec<&Entry> = Vec::new();
     for id in &arguments.ids {
         let entry = find(&entries, id)?;
-        if is_under_way(entry) {
+        if is_in_progress(entry) {
             return Err(Error::BadParameter(format!(
-                "run {} is under way: stop it first, or wait for its end; nothing was removed",
+                "run {} is in progress: stop it, or wait until it ends; nothing was removed",
                 entry.run_id
             )));
         }
@@ -69,19 +70,19 @@ pub(super) fn prune(arguments: &Prune) -> Result<()> {
     let entries = entries(&folder)?;
     let now = Timestamp::now();
     let old = old(&entries, arguments.keep, arguments.older_than, now);
-    let (busy, old): (Vec<&Entry>, Vec<&Entry>) = old.into_iter().partition(|entry| is_under_way(entry));
+    let (busy, old): (Vec<&Entry>, Vec<&Entry>) = old.into_iter().partition(|entry| is_in_progress(entry));
     for entry in busy {
-        say(format_args!("run {} stays: it is under way", entry.run_id));
+        say(format_args!("run {} stays: it is in progress", entry.run_id));
     }
     remove(&old, &folder, arguments.dry_run)
 }
 
-/// What may go of `entries`, the newest of which come first.
+/// The entries that may be removed. `entries` are sorted, newest first.
 fn old(entries: &[Entry], keep: Option<usize>, older_than: Option<Duration>, now: Timestamp) -> Vec<&Entry> {
     let mut newer = BTreeMap::new();
     let mut old = Vec::new();
     for entry in entries {
-        // Runs that no comparison takes must not drive out those that one does.
+        // Runs that comparisons skip must not displace those that they take.
         let count: &mut usize = newer.entry((entry.subject(), entry.unfit.is_some())).or_default();
         *count += 1;
         let age = now.duration_since(entry.started_at).unsigned_abs();
@@ -92,12 +93,12 @@ fn old(entries: &[Entry], keep: Option<usize>, older_than: Option<Duration>, now
     old
 }
 
-/// Whether a run that has not come to its end is still at work; else it was killed.
-fn is_under_way(entry: &Entry) -> bool {
+/// Whether an unfinished run is still working; otherwise it was killed.
+fn is_in_progress(entry: &Entry) -> bool {
     entry.status == Status::Running && lock::is_held()
 }
 
-/// Removes records with their reports, or says so alone.
+/// Removes records with their reports, or only prints them with `dry_run`.
 fn remove(entries: &[&Entry], folder: &Path, dry_run: bool) -> Result<()> {
     let mut text = String::new();
     for entry in entries {
@@ -131,7 +132,7 @@ fn files_in_words(count: usize) -> String {
     }
 }
 
-/// The reports of a run that are there: where a run leaves them with and without `--output`.
+/// The existing reports of a run, from the folders used with and without `--output`.
 fn reports_of(entry: &Entry, folder: &Path) -> Result<Vec<PathBuf>> {
     let run = RunRecord::load(&entry.path)?;
     let places = [paths::reports_dir(), folder.join("reports")];
@@ -140,7 +141,7 @@ fn reports_of(entry: &Entry, folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn parse_age(text: &str) -> Result<Duration, String> {
-    let meant = "a time is meant, such as 30d, 2w or 12h";
+    let meant = "expected a time such as 30d, 2w or 12h";
     let span: Span = text.parse().map_err(|error| format!("{meant}: {error}"))?;
     let age = span.to_duration(SpanRelativeTo::days_are_24_hours());
     match age.map(Duration::try_from) {

@@ -1,9 +1,9 @@
-//! The newest runs of a folder: which of them can be compared, and how many of each suite are taken.
+//! Selects the newest comparable runs of each suite in a folder.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::{SelectedRun, distinct};
+use super::selected::{SelectedRun, distinct};
 use crate::base::console::say;
 use crate::base::error::{Error, Result};
 use crate::base::foreign::Shown as _;
@@ -14,30 +14,31 @@ use crate::record::run_folder::{Unfit, files};
 
 /// Which runs of a folder are wanted.
 pub(super) struct Wanted<'a> {
-    /// So many of each suite.
+    /// How many runs of each suite.
     pub(super) count: usize,
-    /// Of these suites; empty: of all.
+    /// The suites; empty means all.
     pub(super) suites: &'a [String],
-    /// And of these, whatever they are.
+    /// A further condition on a run.
     pub(super) is_meant: &'a dyn Fn(&RunRecord) -> bool,
-    /// The latter in words, as ` since the baseline x`.
+    /// That condition in words, such as ` since the baseline x`.
     pub(super) which: &'a str,
 }
 
-/// A suite with a set of models: runs of one are alike.
+/// A suite with a set of models. Runs of one subject can be compared.
 type Subject = (String, BTreeSet<String>);
 
-/// What the files of a folder turned out to be.
+/// The files of a folder, sorted by what they are.
 #[derive(Default)]
 struct Found {
-    /// The newest of each subject, `count` at most.
+    /// The newest of each subject, at most `count`.
     runs: BTreeMap<Subject, Vec<SelectedRun>>,
     unfit: BTreeMap<Unfit, usize>,
-    /// Suites of all runs that can be read.
+    /// Suites of all readable runs.
     suites: BTreeSet<String>,
 }
 
-/// The newest runs in `folder` of each suite that has enough. Who is passed over or left out is said on stderr, in a line each.
+/// The newest runs in `folder` of each suite that has enough. Skipped runs and suites are reported on stderr, a line
+/// each.
 pub(super) fn newest(folder: &Path, wanted: &Wanted) -> Result<Vec<SelectedRun>> {
     let found = Found::in_folder(folder, wanted)?;
     if let Some(passed_over) = found.passed_over() {
@@ -99,7 +100,7 @@ impl Found {
         Ok(())
     }
 
-    /// How many runs are passed over, and why.
+    /// How many runs are skipped, and why.
     fn passed_over(&self) -> Option<String> {
         let total: usize = self.unfit.values().sum();
         let reasons: Vec<String> = self
@@ -111,7 +112,7 @@ impl Found {
         (total > 0).then(|| format!("passed over {total} {runs}: {}", reasons.join(", ")))
     }
 
-    /// Nothing can be taken.
+    /// The message for a folder without a suitable run.
     fn nothing(&self, folder: &Path, wanted: &Wanted) -> String {
         let unknown = wanted.suites.iter().find(|suite| !self.suites.contains(*suite));
         if let Some(unknown) = unknown.filter(|_| !self.suites.is_empty()) {
@@ -133,7 +134,7 @@ impl Found {
         )
     }
 
-    /// No suite has as many runs as are wanted.
+    /// The message for a folder in which no suite has enough runs.
     fn too_few(&self, folder: &Path, wanted: &Wanted) -> String {
         let all: Vec<_> = self.runs.iter().collect();
         let most = self.runs.iter().max_by_key(|(_, runs)| runs.len());
@@ -150,7 +151,7 @@ impl Found {
         )
     }
 
-    /// Each subject with the number of its runs. Models are named where one suite has several sets of them.
+    /// Each subject with the number of its runs. Models are named if a suite has several sets of them.
     fn counts(&self, subjects: &[(&Subject, &Vec<SelectedRun>)]) -> String {
         let named = subjects.iter().map(|((suite, models), runs)| {
             let sets = self.runs.keys().filter(|(other, _)| other == suite).count();

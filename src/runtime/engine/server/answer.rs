@@ -1,4 +1,4 @@
-//! An answer's stream of server-sent events, read with the time of each.
+//! Reads an answer's stream of server-sent events, with the time of each.
 
 use crate::base::number::Float as _;
 use std::cell::{Cell, RefCell};
@@ -14,40 +14,40 @@ use super::wire::{Chunk, Piece};
 use crate::base::json::clip;
 use crate::inference::{End, Finish, Pieces, RuntimeStats, TokenEvent, Unread, Usage};
 
-/// Bytes that one read takes at most.
+/// Size of a read, bytes.
 const READ_BYTES: usize = 64 * 1024;
 /// The document that ends a stream.
 const DONE: &str = "[DONE]";
-/// Words that keep a connection open, as the name of an event or as its data.
+/// Names or data of events that only keep the connection open.
 const KEEP_ALIVE: [&str; 6] = ["ping", "pong", "heartbeat", "keepalive", "noop", "processing"];
-/// Names of fields that are not read, at most.
+/// Limit of the number of unread field names.
 const MOST_FIELDS: usize = 4;
 
-/// What a stream held.
+/// The contents of a stream.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Answer {
-    /// One for each chunk with text, with the time at which it was read.
+    /// One token for each chunk with text, with the time at which it was read.
     pub(crate) tokens: Vec<TokenEvent>,
-    /// All text; thoughts that a server sends apart are put into `<think>` again.
+    /// All text. Thoughts that a server sends separately are put back into `<think>`.
     pub(crate) text: String,
     pub(crate) finish: Finish,
     pub(crate) finish_reason: Option<String>,
-    /// The model that the server says it is by.
+    /// The model that the server names.
     pub(crate) model: Option<String>,
     pub(crate) usage: Option<Usage>,
     pub(crate) stats: Option<RuntimeStats>,
     pub(crate) pieces: Pieces,
     pub(crate) unread: Option<Unread>,
-    /// When the last event was read, or the stream's end.
+    /// When the last event, or the end of the stream, was read.
     pub(crate) end_ns: u64,
-    /// Whether it ended because its time was up.
+    /// Whether the deadline ended it.
     pub(crate) timed_out: bool,
-    /// What was wrong with it, where the server said so or it makes no sense.
+    /// What was wrong with it: the server's error, or an invalid stream.
     pub(crate) complaint: Option<String>,
 }
 
 impl Default for Answer {
-    /// Nothing came.
+    /// An empty answer.
     fn default() -> Self {
         Self {
             tokens: Vec::new(),
@@ -66,8 +66,8 @@ impl Default for Answer {
     }
 }
 
-/// Reads a stream to `[DONE]` or its end, at most `most_bytes` of it. `now` gives nanoseconds. All events of one read have the time
-/// at which it returned.
+/// Reads a stream to `[DONE]` or to its end, but at most `most_bytes`. `now` returns nanoseconds. All events of one
+/// read have the time at which the read returned.
 pub(crate) fn read(body: impl Read, most_bytes: u64, now: impl Fn() -> u64) -> Answer {
     let mut reading = Reading::default();
     let stamp = Cell::new(now());
@@ -75,7 +75,7 @@ pub(crate) fn read(body: impl Read, most_bytes: u64, now: impl Fn() -> u64) -> A
     let mut body = body.take(most_bytes);
     let mut buffer = vec![0; READ_BYTES];
     let mut held = Bytes::new();
-    // The parser gets a line at a time, so that what is between events keeps its place.
+    // The parser gets one line at a time, to keep the position of lines between events.
     let lines = std::iter::from_fn(|| {
         if held.is_empty() {
             let count = body.read(&mut buffer);
@@ -89,13 +89,13 @@ pub(crate) fn read(body: impl Read, most_bytes: u64, now: impl Fn() -> u64) -> A
         let end = held.iter().position(|byte| [b'\n', b'\r'].contains(byte));
         let line = held.split_to(end.map_or(held.len(), |end| end + 1));
         stray.borrow_mut().pass(&line);
-        // A server that has complained may send nothing more, and keep the connection.
+        // After an error, a server may send nothing more and keep the connection open.
         let goes_on = stray.borrow().complaint().is_none();
         goes_on.then_some(Ok(line))
     });
     let mut events = SseByteStream::new(stream::iter(lines));
     let mut number = 0;
-    // The stream below never waits: it blocks.
+    // The stream below blocks, so it is always ready.
     while let Some(event) = events.next().now_or_never().flatten() {
         number += 1;
         let goes_on = match event {
@@ -119,10 +119,10 @@ pub(crate) fn read(body: impl Read, most_bytes: u64, now: impl Fn() -> u64) -> A
             reading.refuse(clip(complaint));
         }
     }
-    // What else was wrong with it came first.
+    // An earlier error takes precedence.
     if reading.is_open() && body.limit() == 0 {
         reading.refuse(format!(
-            "the stream has more than the {:.1} MB that so many tokens can need: it was read no further",
+            "the stream is longer than {:.1} MB, the limit for this number of tokens: the rest was not read",
             in_mb(most_bytes)
         ));
     }
@@ -137,16 +137,16 @@ fn in_mb(bytes: u64) -> f64 {
 struct Reading {
     answer: Answer,
     is_thinking: bool,
-    /// Where in the text each chunk's own begins and ends.
+    /// Start and end of each chunk's text.
     chunks: Vec<(usize, usize)>,
-    /// Whether text came after a reason for the end, so that the reason says nothing.
+    /// Whether text came after a finish reason, which makes the reason meaningless.
     goes_on_after_its_end: bool,
     /// Whether the connection was lost.
     is_cut: bool,
 }
 
 impl Reading {
-    /// Takes one event; whether more are wanted.
+    /// Handles one event. Returns whether to read on.
     fn take(&mut self, event: &Sse, number: usize, at_ns: u64) -> bool {
         let name = event.event.as_deref().unwrap_or_default();
         let data = event.data.as_deref().unwrap_or_default().trim();
@@ -167,7 +167,7 @@ impl Reading {
             Err(error) => {
                 let (error, shown) = (clip(&error.to_string()), clip(data));
                 self.refuse(format!(
-                    "event {number} of the stream is no chunk: {error}: {shown}"
+                    "event {number} of the stream is not a chunk: {error}: {shown}"
                 ))
             }
         }
@@ -213,7 +213,7 @@ impl Reading {
             .push((begin.unwrap_or_default(), self.answer.text.len()));
     }
 
-    /// Keeps the names of fields that are not read. Those of an answer's first chunk and of its last say something about it.
+    /// Keeps the names of unread fields, except those of an answer's first and last chunk, which describe the answer.
     fn note_unread(&mut self, chunk: &Chunk, is_last: bool) {
         let is_first = self.chunks.is_empty() && self.answer.unread.is_none() && chunk.has_role();
         let fields = chunk.unread();
@@ -229,12 +229,12 @@ impl Reading {
         }
     }
 
-    /// Whether nothing has ended it until now.
+    /// Whether the answer has not ended yet.
     fn is_open(&self) -> bool {
         self.answer.finish == Finish::Lost && self.answer.complaint.is_none() && !self.answer.timed_out
     }
 
-    /// The end of a stream that makes no sense.
+    /// Ends an invalid stream.
     fn refuse(&mut self, complaint: String) -> bool {
         self.answer.complaint = Some(complaint);
         false
@@ -256,7 +256,7 @@ impl Reading {
         }
     }
 
-    /// A known reason for its end makes an answer whole, too, unless the connection was lost.
+    /// A known finish reason also completes an answer, unless the connection was lost.
     fn finish(mut self, stray: &str) -> Answer {
         if self.is_open() {
             self.close(stray);
@@ -271,7 +271,7 @@ impl Reading {
         self.answer
     }
 
-    /// Ends a stream that did not end by itself. `stray` is what of it was no event.
+    /// Ends a stream without an end mark. `stray` is the part of it that was not an event.
     fn close(&mut self, stray: &str) {
         let reason = self
             .answer
@@ -281,30 +281,31 @@ impl Reading {
         if let Some(reason) = reason.as_deref().filter(|_| self.is_cut) {
             let chunks = self.answer.tokens.len();
             self.refuse(format!(
-                "the connection was cut after {chunks} chunks with text and the finish_reason {:?}, before the end of the stream",
+                "the connection was cut before the end of the stream, after {chunks} chunks with text and the \
+                 finish_reason {:?}",
                 clip(reason)
             ));
         } else if reason.is_some_and(|reason| End::of(&reason).is_known()) {
             self.answer.finish = Finish::Finished;
         } else if self.answer.tokens.is_empty() && !stray.is_empty() {
-            self.refuse(format!("the stream holds no event but {}", clip(stray)));
+            self.refuse(format!("the stream has no event but {}", clip(stray)));
         }
     }
 }
 
-/// What an event says that is an error by its name.
+/// The message of an event whose name means an error.
 fn of_error_event(name: &str, data: &str) -> String {
     let document = serde_json::from_str(data).ok();
     let words = document
         .as_ref()
         .map_or_else(|| data.to_owned(), complaint::of_refusal);
     if words.is_empty() || words == DONE {
-        return format!("the server sent an event {:?} without words", clip(name));
+        return format!("the server sent an event {:?} without a message", clip(name));
     }
     clip(&words)
 }
 
-/// Whether the name of an event or its data is only there to keep the connection open.
+/// Whether an event only keeps the connection open.
 fn keeps_alive(text: &str) -> bool {
     let is_letter = |character: &char| character.is_ascii_alphabetic();
     let bare: String = text.chars().take(20).filter(is_letter).collect();
@@ -404,7 +405,7 @@ mod tests {
             "{\"error\": \"NPU hang\"}",
         ] {
             for end in ["", "\n", "\n\n", "\n\ndata: [DONE]\n\n"] {
-                // An event that is not ended is none, by the format.
+                // By the format, an incomplete event does not count.
                 if !end.contains("\n\n") && error.starts_with("event:") {
                     continue;
                 }
@@ -422,7 +423,7 @@ mod tests {
         let silent = answer("event: error\n\ndata: [DONE]\n\n").complaint;
         assert_eq!(
             silent.as_deref(),
-            Some("the server sent an event \"error\" without words")
+            Some("the server sent an event \"error\" without a message")
         );
     }
 

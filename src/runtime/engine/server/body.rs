@@ -1,11 +1,10 @@
-//! The body of a request, and how it is put to a server that refuses fields by their names.
+//! The body of a request, which adapts to the fields that a server refuses.
 
 use serde_json::{Map, Value, json};
 
-use super::Api;
-use crate::inference::{Input, Request, Sampling};
+use crate::inference::{Api, Input, Request, Sampling};
 
-/// Fields that not every server takes. One that a server refuses by its name is left out from then on.
+/// Fields that some servers refuse. A field that a server refuses by name is left out from then on.
 const OPTIONAL: [&str; 9] = [
     "stream_options",
     "ignore_eos",
@@ -17,7 +16,7 @@ const OPTIONAL: [&str; 9] = [
     "frequency_penalty",
     "presence_penalty",
 ];
-/// Names of the limit of new tokens, the most common first. It is never left out.
+/// Names of the limit of new tokens, the most common first. The limit is never left out.
 const LIMITS: [&str; 6] = [
     "max_tokens",
     "max_completion_tokens",
@@ -26,7 +25,7 @@ const LIMITS: [&str; 6] = [
     "n_predict",
     "num_predict",
 ];
-/// Words of a refusal that is about a field's value.
+/// Phrases in a refusal that is about a field's value.
 const OF_A_VALUE: [&str; 9] = [
     "too large",
     "too big",
@@ -39,21 +38,21 @@ const OF_A_VALUE: [&str; 9] = [
     "out of range",
 ];
 
-/// How a server is to be asked, as far as its refusals have shown it.
+/// The fields that a server accepts, as learned from its refusals.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Dialect {
     left_out: Vec<&'static str>,
-    /// Names of the limit that were tried, the one in use last; empty while the first was not refused.
+    /// Names of the limit that were tried; the last one is in use. Empty until the first name is refused.
     limits: Vec<&'static str>,
 }
 
 impl Dialect {
-    /// Learns from a refusal; whether the same request is to be put in another way now.
+    /// Learns from a refusal. Returns whether to repeat the request in the new form.
     pub(super) fn learn(&mut self, words: &str) -> bool {
         let sent = OPTIONAL
             .into_iter()
             .filter(|field| !self.left_out.contains(field));
-        // The field at fault is named before those that would be taken.
+        // A refusal names the offending field before the alternatives.
         let named = sent
             .chain([self.limit()])
             .filter_map(|field| Some((place(words, field)?, field)))
@@ -126,7 +125,7 @@ impl Dialect {
             frequency_penalty,
             presence_penalty,
         } = request.sampling;
-        // A server that knows no top_k is greedy by a temperature of 0.
+        // A temperature of 0 makes servers without top_k greedy.
         set("temperature", json!(if top_k == 1 { 0.0 } else { temperature }));
         set("top_p", json!(top_p));
         set("top_k", json!(top_k));
@@ -140,7 +139,7 @@ impl Dialect {
     }
 }
 
-/// Where a text names a field, which is no part of a longer name.
+/// Position of a field's name in a text, unless it is part of a longer name.
 fn place(text: &str, field: &str) -> Option<usize> {
     let is_name = |character: char| character.is_alphanumeric() || character == '_';
     let mut places = text.match_indices(field);

@@ -1,8 +1,8 @@
-//! What a server complains of: errors come in many shapes, and none of them may pass for an answer.
+//! Finds errors in what a server sends. They have many forms, and none of them may count as an answer.
 
 use serde_json::Value;
 
-/// Keys that hold an error and nothing else.
+/// Keys that always hold an error.
 const ERRORS: [&str; 7] = [
     "error",
     "errors",
@@ -12,7 +12,7 @@ const ERRORS: [&str; 7] = [
     "exception",
     "fault",
 ];
-/// Keys of an error's words, the best first.
+/// Keys of an error's message, best first.
 const WORDS: [&str; 9] = [
     "message",
     "msg",
@@ -24,9 +24,9 @@ const WORDS: [&str; 9] = [
     "text",
     "faultstring",
 ];
-/// What `status` or `type` says of an error.
+/// Values of `status` or `type` that mean an error.
 const STATES: [&str; 6] = ["error", "err", "failed", "failure", "fail", "exception"];
-/// Kinds of documents whose message is none of an error.
+/// Kinds of documents whose message is not an error.
 const NEWS: [&str; 8] = [
     "ping",
     "pong",
@@ -38,7 +38,7 @@ const NEWS: [&str; 8] = [
     "progress",
 ];
 
-/// The complaint in a document that may say other things too, such as a list of models.
+/// The error in a document that may have other contents, such as a list of models.
 pub(super) fn in_document(document: &Value) -> Option<String> {
     let fields = document.as_object()?;
     let said = ERRORS
@@ -58,7 +58,7 @@ pub(super) fn in_document(document: &Value) -> Option<String> {
     (is_error || is_detail).then(|| words(document))
 }
 
-/// The complaint in an event of a stream: one without a choice has no other reason to hold a message.
+/// The error in an event of a stream. A message in an event without choices is an error.
 pub(super) fn in_event(event: &Value) -> Option<String> {
     let choices = event.get("choices").and_then(Value::as_array);
     let choice = choices.and_then(|choices| choices.first());
@@ -92,7 +92,7 @@ pub(super) fn in_event(event: &Value) -> Option<String> {
     })
 }
 
-/// The words of a document that comes instead of an answer, whatever its shape.
+/// The message of a document that arrives instead of an answer, whatever its form.
 pub(super) fn of_refusal(document: &Value) -> String {
     in_event(document).unwrap_or_else(|| words(document))
 }
@@ -101,14 +101,14 @@ fn words(document: &Value) -> String {
     words_of(document).unwrap_or_else(|| document.to_string())
 }
 
-/// The complaint in what is no event: `error: {…}`, a document, or text that says so.
+/// The error in lines outside of events: `error: {…}`, a document, or text.
 pub(super) fn in_text(text: &str) -> Option<String> {
     let text = text.trim();
     if let Ok(document) = serde_json::from_str::<Value>(text) {
         return in_event(&document);
     }
     let (name, value) = text.split_once(':').unwrap_or((text, ""));
-    // A name in quotation marks is a line of a document.
+    // A quoted name is a line of a document.
     if !is_error(name) || name.contains('"') {
         return None;
     }
@@ -119,14 +119,14 @@ pub(super) fn in_text(text: &str) -> Option<String> {
     Some(words.unwrap_or_else(|| plain.to_owned()))
 }
 
-/// Whether a name of an event or of a kind is that of an error, such as `error`, `response.failed` or `stream_error`.
+/// Whether the name of an event or a kind means an error, such as `error`, `response.failed` or `stream_error`.
 pub(super) fn is_error(name: &str) -> bool {
     let name = name.to_lowercase();
     let mut parts = name.split(|character: char| !character.is_alphanumeric());
     parts.any(|part| STATES.contains(&part))
 }
 
-/// The message of an answer is an object with a role or a content.
+/// Whether it is the message of an answer: an object with a role or a content.
 fn is_an_answer(message: &Value) -> bool {
     message.get("content").is_some() || message.get("role").is_some()
 }
@@ -134,7 +134,7 @@ fn is_an_answer(message: &Value) -> bool {
 fn words_of(error: &Value) -> Option<String> {
     match error {
         Value::Null | Value::Bool(false) => None,
-        Value::Bool(true) => Some("the server says no more than that".into()),
+        Value::Bool(true) => Some("the server gave no details".into()),
         Value::Number(number) => (number.as_f64() != Some(0.0)).then(|| number.to_string()),
         Value::String(text) => (!text.trim().is_empty()).then(|| text.clone()),
         Value::Array(list) => {
@@ -203,7 +203,7 @@ mod tests {
             ),
             (
                 json!({"error": true, "choices": []}),
-                "the server says no more than that",
+                "the server gave no details",
             ),
             (json!({"error": true, "message": "x"}), "x"),
         ] {

@@ -1,4 +1,4 @@
-//! Requests to a server, and what went wrong with them in words.
+//! Requests to a server, and messages for their failures.
 
 use std::io::{self, Read as _};
 use std::net::{IpAddr, SocketAddr};
@@ -18,18 +18,18 @@ use crate::base::error::{Error, Result};
 use crate::base::json::clip;
 use crate::inference::Failure;
 
-/// Environment variable with the key that is sent as bearer token. There is no flag for it: other users of a machine can read
-/// a command line.
+/// Environment variable with the key that is sent as bearer token. There is no flag for it, because other users of a
+/// machine can read command lines.
 pub const API_KEY: &str = "RKLLM_BENCH_API_KEY";
 
 /// How long to wait for a connection.
 const CONNECT: Duration = Duration::from_secs(10);
-/// Bytes of a page or a list that are read at most.
+/// Limit of a document's bytes.
 const MOST_BYTES: u64 = 4 << 20;
-/// Bytes of an error's page that are read at most.
+/// Limit of the bytes that are read of an error page.
 const MOST_OF_AN_ERROR: u64 = 64 << 10;
 
-/// Where a server is: scheme, host and port, and a path before `/v1`, without anything secret.
+/// Address of a server: scheme, host, port, and a path before `/v1`. It contains no secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
     base: String,
@@ -46,7 +46,7 @@ impl std::str::FromStr for Address {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
-        let example = "give one such as http://board:8080";
+        let example = "expected an address such as http://board:8080";
         let uri: Uri = text.parse().map_err(|error| format!("{error}; {example}"))?;
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
             return Err(format!("it has no scheme or no host; {example}"));
@@ -60,7 +60,7 @@ impl std::str::FromStr for Address {
             ));
         }
         if uri.query().is_some() {
-            return Err(format!("a query has no meaning here; {example}"));
+            return Err(format!("it must not have a query; {example}"));
         }
         let path = uri.path().trim_end_matches('/');
         let path = path.strip_suffix("/v1").unwrap_or(path);
@@ -77,7 +77,7 @@ impl Address {
         self.is_local
     }
 
-    /// The address of one of its pages.
+    /// The URL of a path on the server.
     pub(super) fn page(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
@@ -96,8 +96,8 @@ pub(super) struct Client {
     authorization: Option<String>,
 }
 
-/// Asks for a host's addresses once: the client would do so before each request, in a thread of its own, though its connection is
-/// open.
+/// Resolves a host's addresses once. The client would do so in a separate thread before each request, even with an open
+/// connection.
 #[derive(Debug, Default)]
 struct Remembered {
     of_hosts: Mutex<Vec<(String, Vec<SocketAddr>)>>,
@@ -126,17 +126,17 @@ impl Resolver for Remembered {
     }
 }
 
-/// A fault of a request.
+/// Why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// Its time was up.
+    /// The deadline passed.
     TimedOut,
-    /// The connection was closed before anything came: some servers close one that they had promised to keep, and the request
-    /// finds out.
+    /// The connection was closed before any answer. Some servers close connections that they promised to keep, which
+    /// shows only at the next request.
     Closed(String),
-    /// The server answered with this status; its words.
+    /// The server answered with this status and message.
     Status(u16, String),
-    /// Anything else, in words.
+    /// Another failure, as text.
     Other(String),
 }
 
@@ -159,7 +159,7 @@ impl std::fmt::Display for Fault {
 
 impl Client {
     /// # Errors
-    /// [`Error::BadParameter`] when the key is no text.
+    /// [`Error::BadParameter`] when the key is not text.
     pub(super) fn new(address: Address) -> Result<Self> {
         let key = match std::env::var(API_KEY) {
             Ok(key) => Some(key),
@@ -168,10 +168,10 @@ impl Client {
         };
         if key.as_ref().is_some_and(|key| key.chars().any(char::is_control)) {
             return Err(Error::BadParameter(format!(
-                "{API_KEY}: it holds a control character"
+                "{API_KEY}: it contains a control character"
             )));
         }
-        // A redirected request would be measured with its detour.
+        // The time of a redirected request would include the redirect.
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -193,7 +193,7 @@ impl Client {
         })
     }
 
-    /// A document of the server.
+    /// Gets a document from the server.
     pub(super) fn get(&self, path: &str, deadline: Duration) -> std::result::Result<Value, Fault> {
         match self.get_once(path, deadline) {
             Err(Fault::Closed(_)) => self.get_once(path, deadline),
@@ -210,7 +210,7 @@ impl Client {
         self.document(request.call())
     }
 
-    /// The server's answer to a document.
+    /// Sends a document and returns the server's answer.
     pub(super) fn post(
         &self,
         path: &str,
@@ -224,7 +224,8 @@ impl Client {
         }
     }
 
-    /// The response to a request for a stream, once its headers have come: one of success, with a stream as its body.
+    /// Requests a stream, and returns the response as soon as its headers have arrived. Its status is success, and
+    /// its body is a stream.
     pub(super) fn stream(
         &self,
         path: &str,
@@ -246,12 +247,12 @@ impl Client {
         }
         Err(Fault::Other(if kind == "application/json" {
             format!(
-                "the whole answer came in one piece, though a stream was asked for: there is no first token to time: {}",
+                "the answer came in one piece although a stream was requested, so there is no first token to time: {}",
                 clip(&text)
             )
         } else {
             format!(
-                "no event stream but {}; is --url right? {}",
+                "the answer is not an event stream but {}; check --url: {}",
                 clip(&kind),
                 clip(&text)
             )
@@ -287,11 +288,11 @@ impl Client {
         let text = text.map_err(|error| self.in_words(error))?;
         let document: Value = serde_json::from_slice(&text).map_err(|error| {
             Fault::Other(format!(
-                "no JSON: {error}: {}",
+                "not JSON: {error}: {}",
                 clip(&String::from_utf8_lossy(&text))
             ))
         })?;
-        // Some servers refuse with a status of success.
+        // Some servers refuse with a success status.
         match complaint::in_document(&document) {
             Some(words) => Err(Fault::Status(response.status().as_u16(), clip(&words))),
             None => Ok(document),
@@ -307,7 +308,8 @@ impl Client {
             let to = response.headers().get("location");
             let to = to.map_or_else(|| "nowhere".into(), |to| String::from_utf8_lossy(to.as_bytes()));
             return Err(Fault::Other(format!(
-                "{} redirects to {} ({status}): give the address that it ends at with --url, since each detour would be measured",
+                "{} redirects to {} ({status}): set --url to the final address, because the redirect would be \
+                 measured too",
                 self.address,
                 clip(&to)
             )));
@@ -321,19 +323,19 @@ impl Client {
         ))
     }
 
-    /// What failed, with what to do about it.
+    /// What failed, with advice.
     fn in_words(&self, error: ureq::Error) -> Fault {
         let address = &self.address;
         Fault::Other(match error {
             ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
                 format!(
-                    "{address} did not answer for {} s: is it the right address (--url)?",
+                    "{address} did not answer for {} s: check the address (--url)",
                     CONNECT.as_secs()
                 )
             }
             ureq::Error::Timeout(_) => return Fault::TimedOut,
             ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                format!("nothing listens at {address}: is the server running, and is the port right (--url)?")
+                format!("nothing listens at {address}: start the server, or check the port (--url)")
             }
             ureq::Error::Io(error)
                 if [
@@ -345,13 +347,13 @@ impl Client {
             {
                 return Fault::Closed(address.to_string());
             }
-            ureq::Error::HostNotFound => format!("{address}: there is no such host (--url)"),
+            ureq::Error::HostNotFound => format!("{address}: no such host (--url)"),
             error => format!("{address}: {error}"),
         })
     }
 }
 
-/// The beginning of what should have been something else.
+/// The beginning of an unexpected answer.
 fn beginning(response: &mut Response<Body>) -> String {
     let mut text = Vec::new();
     let _ = response
@@ -366,7 +368,7 @@ fn beginning(response: &mut Response<Body>) -> String {
 }
 
 impl Fault {
-    /// The failure of what was tried.
+    /// The failure, with `what` was tried.
     pub(super) fn of(&self, what: &str) -> Failure {
         Failure::refused(format!("{what}: {self}"))
     }
@@ -389,11 +391,11 @@ mod tests {
         }
         for (text, expected) in [
             ("board", "no scheme"),
-            ("board:8080", "give one such as"),
+            ("board:8080", "expected an address such as"),
             ("ftp://board", "neither http nor https"),
             ("http://me:secret@board", API_KEY),
             ("http://board/?key=1", "query"),
-            ("", "give one such as"),
+            ("", "expected an address such as"),
         ] {
             let error = base(text).expect_err(text);
             assert!(

@@ -1,7 +1,8 @@
-//! A server's models: which there are, and loading them where it can be asked to.
+//! Lists, loads and unloads the models of a server.
 //!
-//! The pages are those of RKLLM's API servers: `GET /v1/models/available`, `GET /v1/models/loaded`, `POST /v1/models/load`, `POST
-//! /v1/models/unload`. A server without them has its models loaded by other means, or by the first request.
+//! The paths are those of RKLLM's API servers: `GET /v1/models/available`, `GET /v1/models/loaded`, `POST
+//! /v1/models/load`, `POST /v1/models/unload`. Other servers load their models in another way, or at the first
+//! request.
 
 use std::time::{Duration, Instant};
 
@@ -18,19 +19,19 @@ const LOADED: &str = "/v1/models/loaded";
 const LOAD: &str = "/v1/models/load";
 const UNLOAD: &str = "/v1/models/unload";
 
-/// How long a page without a model may take.
+/// How long a request without an inference may take.
 pub(super) const PAGE: Duration = Duration::from_secs(10);
 /// How long unloading may take.
 const UNLOADING: Duration = Duration::from_mins(1);
-/// Between two looks whether a model is ready.
+/// Time between two checks whether a model is ready.
 pub(super) const LOOK: Duration = Duration::from_millis(200);
 
-/// What a server says of its models.
+/// The models of a server, as it lists them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Models {
-    /// All that it can run, in its order.
+    /// All models that it can run, in its order.
     pub available: Vec<String>,
-    /// Those that are loaded; absent where the server does not tell, and loads them by itself.
+    /// The loaded models. Absent if the server does not list them and loads models on demand.
     pub loaded: Option<Vec<String>>,
 }
 
@@ -55,7 +56,7 @@ pub(super) fn models(client: &Client) -> Result<Models, Failure> {
     })
 }
 
-/// The models that are loaded; absent where the server has no such page.
+/// The loaded models. Absent if the server cannot list them.
 pub(super) fn loaded(client: &Client) -> Result<Option<Vec<String>>, Failure> {
     match client.get(LOADED, PAGE) {
         Ok(document) => Ok(loaded_in(&document)),
@@ -64,7 +65,8 @@ pub(super) fn loaded(client: &Client) -> Result<Option<Vec<String>>, Failure> {
     }
 }
 
-/// Servers answer with one model, with a list, or, without such a page, with anything.
+/// The loaded models in a document. Servers answer with one model, with a list, or, if they cannot list them, with
+/// anything.
 fn loaded_in(document: &Value) -> Option<Vec<String>> {
     let one = |key: &str| document.get(key).and_then(Value::as_str).map(str::to_owned);
     match document.get("loaded") {
@@ -86,7 +88,8 @@ fn loaded_in(document: &Value) -> Option<Vec<String>> {
     }
 }
 
-/// The names in a list of models: of `OpenAI`'s shape, of the RKLLM servers', a bare list, or by name.
+/// The names in a list of models. It has the form of `OpenAI` or of the RKLLM servers, is a bare list, or an object
+/// by name.
 fn names(document: &Value) -> Vec<String> {
     let list = ["models", "data"]
         .into_iter()
@@ -109,7 +112,7 @@ fn name(entry: &Value) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// Asks for the model to be loaded, and waits until the server says that it is.
+/// Asks the server to load the model, and waits until it is loaded.
 pub(super) fn load(
     client: &Client,
     model: &str,
@@ -137,7 +140,7 @@ pub(super) fn load(
         }
         if Instant::now() >= end {
             return Err(Failure::refused(format!(
-                "{} was not loaded on the server after {} s (--load-timeout)",
+                "{} was not loaded on the server within {} s (--load-timeout)",
                 model.shown(),
                 spec.deadline.as_secs()
             )));
@@ -154,7 +157,7 @@ pub(super) fn unload(client: &Client, model: &str) -> Result<(), Failure> {
         .map_err(|fault| fault.of(&format!("unloading {} on the server", model.shown())))
 }
 
-/// What a user types to have a model loaded.
+/// The command with which a user loads a model.
 pub(super) fn command(client: &Client, model: &str) -> String {
     let body = json!({ "model": model }).to_string();
     let body = shlex::try_quote(&body).map_or_else(|_| body.clone(), std::borrow::Cow::into_owned);

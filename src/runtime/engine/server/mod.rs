@@ -1,104 +1,72 @@
-//! A server over HTTP, with the streaming API of `OpenAI`.
+//! A server over HTTP with the streaming API of `OpenAI`.
 //!
-//! What is measured here holds the network and all that the server does around its runtime. Stamps are taken when a read of the
-//! response's body returns; what a chunk holds is looked at afterwards.
+//! The times include the network and everything that the server does around its runtime. Stamps are taken when a read
+//! of the response's body returns. Chunks are parsed after that.
 
 pub(crate) mod answer;
 mod body;
 mod complaint;
+mod exchange;
 mod http;
 mod manage;
 mod stray;
+mod target;
+mod waiting;
 mod wire;
 
-use crate::base::number;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
-
-use rustix::time::{ClockId, clock_gettime};
-use serde_json::{Map, Value};
+use std::time::Instant;
 
 use self::body::Dialect;
+use self::exchange::{
+    MOST_BYTES_A_TOKEN, MOST_BYTES_BESIDE, Seen, answered_as, cold_tokens, now_ns, path_of, stream, trouble,
+};
 use self::http::{Client, Fault};
+use self::waiting::{apart, tidied, wait};
 use super::varied::varied;
 use super::{Engine, Failure, FailureKind, LoadSpec, Loaded, Runtime};
 use crate::base::error::Result as CrateResult;
 use crate::base::foreign::{self, Shown as _};
 use crate::base::signals;
-use crate::inference::{
-    Abilities, Api, Finish, Inference, Input, Request, ServerIdentity, Stream, is_same_model,
-};
+use crate::inference::{Abilities, Api, Inference, Input, Request, ServerIdentity, is_same_model};
 
 pub use self::http::{API_KEY, Address};
 pub use self::manage::Models;
+pub use self::target::Target;
 
-/// How often a wait looks whether the user asked to stop.
-const TICK: Duration = Duration::from_millis(20);
-/// How long a connection may take to come free after an answer.
-const TIDYING: Duration = Duration::from_millis(200);
-/// Bytes of a stream for each new token, at most: a chunk with its log-probabilities has about a thousand.
-const MOST_BYTES_A_TOKEN: u64 = 16 << 10;
-/// Bytes of a stream beside those.
-const MOST_BYTES_BESIDE: u64 = 1 << 20;
-/// New tokens of the requests that find out what a server is like.
+/// New tokens of the requests that probe a server.
 const PROBE_TOKENS: u32 = 4;
 
-/// The page of the server that `api` means.
-const fn path_of(api: Api) -> &'static str {
-    match api {
-        Api::Chat => "/v1/chat/completions",
-        Api::Completions => "/v1/completions",
-    }
-}
-
-/// Which server is to run the models, and how it is asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    /// Where it is.
-    pub address: Address,
-    /// Where text goes.
-    pub api: Api,
-    /// Whether models are loaded and unloaded, where the server can do that.
-    pub manages_models: bool,
-}
-
-/// Runs models by a server.
+/// An engine that sends requests to a server.
 #[derive(Debug)]
 pub struct Server {
     client: Client,
     target: Target,
     model: Option<Model>,
-    /// How it is to be asked.
+    /// Which fields of requests the server accepts.
     dialect: Dialect,
-    /// Whether other clients of the run are served at the same time.
+    /// Whether the run has other clients at the same time.
     shared: bool,
-    /// Requests made.
+    /// Number of requests so far.
     requests: usize,
 }
 
 #[derive(Debug)]
 struct Model {
     name: String,
-    /// What the server calls it in its answers, where that is another name.
+    /// The server's name of the model in answers, if it is different.
     answers_as: Option<String>,
     ignore_eos: bool,
-    /// Whether each prompt is to begin in another way.
+    /// Whether each prompt must start differently, because the server reuses its cache.
     varies: bool,
-    /// Whether it was loaded for this run.
+    /// Whether this run loaded the model.
     is_ours: bool,
 }
 
-/// An inference, and what the server calls itself.
-struct Seen {
-    inference: Inference,
-    software: Option<String>,
-}
-
 impl Server {
-    /// Nothing is sent yet.
+    /// An engine for the server in `target`. Sends nothing yet.
     ///
     /// # Errors
-    /// [`Error::BadParameter`](crate::Error::BadParameter) when the key in [`API_KEY`] is no text.
+    /// [`Error::BadParameter`](crate::Error::BadParameter) when the key in [`API_KEY`] is not text.
     pub fn new(target: Target) -> CrateResult<Self> {
         Ok(Self {
             client: Client::new(target.address.clone())?,
@@ -110,7 +78,7 @@ impl Server {
         })
     }
 
-    /// As one of several clients of a run.
+    /// Marks it as one of several clients of a run.
     #[must_use]
     pub const fn shared(mut self, shared: bool) -> Self {
         self.shared = shared;
@@ -120,19 +88,20 @@ impl Server {
     /// The server's models.
     ///
     /// # Errors
-    /// Why the server does not tell.
+    /// Why the server does not list them.
     pub fn models(&self) -> Result<Models, Failure> {
         let client = self.client.clone();
         apart(move || manage::models(&client))?
     }
 
-    /// What a user types to have a model loaded by hand.
+    /// The command with which a user loads a model.
     pub fn load_command(&self, model: &str) -> String {
         manage::command(&self.client, model)
     }
 
-    /// Has the model loaded, where the server can be asked to and it is not; whether it was.
-    fn have_loaded(&self, name: &str, spec: &LoadSpec) -> Result<bool, Failure> {
+    /// Asks the server to load the model, if the server can do that and the model is not loaded. Returns whether it
+    /// did.
+    fn load_if_absent(&self, name: &str, spec: &LoadSpec) -> Result<bool, Failure> {
         let client = self.client.clone();
         let Some(loaded) = apart(move || manage::loaded(&client))?? else {
             return Ok(false);
@@ -154,17 +123,17 @@ impl Server {
             names => format!("{} is", foreign::list(names)),
         };
         Failure::refused(format!(
-            "{} is not loaded on the server ({instead}): leave --no-load out, or load it with\n  {}",
+            "{} is not loaded on the server ({instead}): leave out --no-load, or load it with\n  {}",
             name.shown(),
             self.load_command(name)
         ))
     }
 
-    /// Makes two small requests of the same text: the server is ready then, the connection open, and it is known whether the
-    /// server computes a repeated prompt again.
+    /// Makes two small requests with the same text. After them the server is ready, the connection is open, and it is
+    /// known whether the server computes a repeated prompt again.
     fn probe(&mut self, spec: &LoadSpec) -> Result<Option<String>, Failure> {
         let end = Instant::now() + spec.deadline;
-        // No run before this one has left these words in the server's cache.
+        // No earlier run has left this text in the server's cache.
         let nonce = now_ns() % 1_000_000;
         let text = format!(
             "{nonce} is the number of this test. Count from one to ten, in words, and say nothing else."
@@ -191,7 +160,8 @@ impl Server {
         Ok(software)
     }
 
-    /// A server with one model answers with that, whatever is asked for. One that lists the wanted name may have another for it.
+    /// Refuses an answer by another model. A server with one model answers with that model, whatever the request
+    /// names. A server that lists the requested name may use another name in answers.
     fn refuse_another_model(&mut self, inference: &Inference) -> Result<(), Failure> {
         let asked = self
             .model
@@ -205,7 +175,7 @@ impl Server {
         let Models { available, loaded } = self.models().unwrap_or_default();
         let listed: Vec<String> = available.into_iter().chain(loaded.unwrap_or_default()).collect();
         let is_listed = |name: &str| listed.iter().any(|listed| listed.eq_ignore_ascii_case(name));
-        // A longer name is the whole one, unless the list has both.
+        // A longer name is the full name, unless the list has both.
         if is_same_model(&answered, &asked) && !(is_listed(&asked) && is_listed(&answered)) {
             return Ok(());
         }
@@ -213,7 +183,7 @@ impl Server {
             return self.take_name(answered);
         }
         let instead = if is_listed(&answered) || listed.is_empty() {
-            // The name is good advice only where the server takes it.
+            // Advise this name only if the server accepts it.
             if !self.takes(&answered) {
                 return self.take_name(answered);
             }
@@ -222,15 +192,15 @@ impl Server {
             format!("name one that it lists with --model: {}", foreign::list(&listed))
         };
         Err(Failure::refused(format!(
-            "{} answered by the model {} where {} was asked for: {instead}",
+            "{} answered with the model {} instead of {}: {instead}",
             self.target.address,
             answered.shown(),
             asked.shown()
         )))
     }
 
-    /// From now on this is the model's name in answers.
-    #[expect(clippy::unnecessary_wraps, reason = "the end of what may be refused")]
+    /// Accepts this name of the model in answers from now on.
+    #[expect(clippy::unnecessary_wraps, reason = "callers return its result")]
     fn take_name(&mut self, answered: String) -> Result<(), Failure> {
         if let Some(model) = &mut self.model {
             model.answers_as = Some(answered);
@@ -238,7 +208,7 @@ impl Server {
         Ok(())
     }
 
-    /// Whether the server answers a request for a model of this name.
+    /// Whether the server answers a request for this model name.
     fn takes(&mut self, name: &str) -> bool {
         let Some(model) = &mut self.model else {
             return false;
@@ -255,20 +225,20 @@ impl Server {
         matches!(outcome, Ok(Ok(seen)) if trouble(&seen.inference).is_none())
     }
 
-    /// An answer by another model than the load's first ones: somebody else has had it loaded.
+    /// Reports an answer by another model than after loading, because another client has loaded one.
     fn another_model(&self, inference: &Inference) -> Option<String> {
         let model = self.model.as_ref()?;
         let answered = answered_as(inference)?;
         let is_known = is_same_model(&answered, &model.name) || model.answers_as.as_ref() == Some(&answered);
         (!is_known).then(|| {
             format!(
-                "the model {answered} answered where {} was asked for: another client may have had it loaded meanwhile",
+                "the model {answered} answered instead of {}: another client may have loaded it meanwhile",
                 model.name
             )
         })
     }
 
-    /// A server that is still loading says 503.
+    /// Repeats a request while the server answers 503, which means that it is still loading.
     fn ask_until_ready(&mut self, request: &Request, end: Instant) -> Result<Seen, Failure> {
         loop {
             match self.ask(request)? {
@@ -279,12 +249,12 @@ impl Server {
         }
     }
 
-    /// One request. A field that the server refuses by its name is left out, and asked again without.
+    /// Makes one request. If the server refuses a field by name, repeats the request without it.
     fn ask(&mut self, request: &Request) -> Result<Result<Seen, Fault>, Failure> {
         let Some(model) = &self.model else {
             return Err(Failure {
                 kind: FailureKind::Lost,
-                ..Failure::refused("no model is chosen")
+                ..Failure::refused("no model is loaded")
             });
         };
         let mut request = request.clone();
@@ -323,7 +293,7 @@ impl Server {
         }
     }
 
-    /// A refused request, with what loads the model where that is the matter.
+    /// The failure for a refused request. If the model is not loaded, it has the command that loads it.
     fn failure(&self, fault: &Fault) -> Failure {
         let name = self
             .model
@@ -355,7 +325,7 @@ impl Engine for Server {
         let start = Instant::now();
         let name = spec.model_path.to_string_lossy().into_owned();
         self.model = None;
-        let is_ours = self.have_loaded(&name, spec)?;
+        let is_ours = self.load_if_absent(&name, spec)?;
         self.model = Some(Model {
             name,
             answers_as: None,
@@ -366,7 +336,7 @@ impl Engine for Server {
         let software = match self.probe(spec) {
             Ok(software) => software,
             Err(failure) => {
-                let _ = self.unload(); // the first failure is the one to tell of
+                let _ = self.unload(); // report the first failure
                 return Err(failure);
             }
         };
@@ -389,14 +359,14 @@ impl Engine for Server {
     fn infer(&mut self, request: &Request) -> Result<Inference, Failure> {
         if request.depth > 0 {
             return Err(Failure::refused(format!(
-                "a depth of {}: a server cannot be told what its KV cache is to hold; leave --depth out",
+                "a depth of {}: the contents of a server's KV cache cannot be set; leave out --depth",
                 request.depth
             )));
         }
         if !request.cache_start.is_cold() {
             return Err(Failure::refused(format!(
-                "{}: a server cannot be told what its KV cache is to hold, so only cold prompts can be measured: leave this \
-                 one out",
+                "{}: the contents of a server's KV cache cannot be set, so only cold prompts can be measured: leave \
+                 out this prompt",
                 request.cache_start.name()
             )));
         }
@@ -412,7 +382,7 @@ impl Engine for Server {
         }
     }
 
-    /// A model that was loaded before the run stays.
+    /// Unloads the model if this run loaded it.
     fn unload(&mut self) -> Result<(), Failure> {
         let Some(model) = self.model.take().filter(|model| model.is_ours) else {
             return Ok(());
@@ -422,14 +392,14 @@ impl Engine for Server {
     }
 }
 
-/// What a server can be told, as far as that is known.
+/// The known abilities of a server.
 const fn abilities(varies: bool) -> Abilities {
     Abilities {
         perf: false,
         clear_kv_cache: !varies,
         kv_cache_size: false,
         chat_template: false,
-        // It is asked to, but need not know how.
+        // Requests ask for it, but a server may ignore that.
         ignore_eos: false,
         keep_history: false,
         new_tokens_per_run: true,
@@ -437,203 +407,5 @@ const fn abilities(varies: bool) -> Abilities {
         cpu_choice: false,
         embed_flash: false,
         prompt_cache: false,
-    }
-}
-
-/// The model that a server says it answered with.
-fn answered_as(inference: &Inference) -> Option<String> {
-    inference.stream.as_ref()?.model.clone()
-}
-
-/// Why an answer is none.
-fn trouble(inference: &Inference) -> Option<String> {
-    if inference.aborted {
-        return Some("no answer in the time that loading may take (--load-timeout)".into());
-    }
-    inference.refusal.clone().or_else(|| {
-        let fields = inference
-            .stream
-            .as_ref()
-            .and_then(|stream| stream.unread.as_ref());
-        let unread =
-            fields.map(|unread| format!(" in a field that is read, but {}", unread.fields.join(", ")));
-        inference
-            .tokens
-            .is_empty()
-            .then(|| format!("its answer held no text{}", unread.unwrap_or_default()))
-    })
-}
-
-/// Tokens of the prompt, where the server tells that it computed all of them.
-fn cold_tokens(inference: &Inference, input: &Input) -> Option<u32> {
-    let prompt = inference.reported_prompt_tokens(input)?;
-    let cached = inference
-        .stream
-        .as_ref()?
-        .usage
-        .and_then(|usage| usage.cached_tokens);
-    let stats = inference.stats.filter(|stats| !stats.are_zero());
-    let is_cold = match (stats, cached) {
-        (_, Some(cached)) if cached > 0 => false,
-        (Some(stats), _) => u32::try_from(stats.prefill_tokens).is_ok_and(|computed| computed >= prompt),
-        (None, cached) => cached.is_some(),
-    };
-    is_cold.then_some(prompt)
-}
-
-/// One request and its answer, given to `answered` as soon as it is there. Reads on to the body's end, which frees the connection
-/// for the next request.
-fn stream(
-    client: &Client,
-    path: &str,
-    body: &Map<String, Value>,
-    deadline: Duration,
-    most_bytes: u64,
-    answered: impl FnOnce(Result<Seen, Fault>),
-) {
-    let mut call_ns = now_ns();
-    let mut response = client.stream(path, body, deadline);
-    if let Err(Fault::Closed(_)) = response {
-        call_ns = now_ns();
-        response = client.stream(path, body, deadline);
-    }
-    let response = match response {
-        Ok(response) => response,
-        Err(Fault::TimedOut) => {
-            return answered(Ok(Seen {
-                inference: timed_out(call_ns),
-                software: None,
-            }));
-        }
-        Err(fault) => return answered(Err(fault)),
-    };
-    let response_ns = now_ns();
-    let software = response.headers().get("server");
-    let software = software.map(|name| crate::base::json::clip(&String::from_utf8_lossy(name.as_bytes())));
-    let mut body = response.into_body().into_reader();
-    let answer = answer::read(&mut body, most_bytes, now_ns);
-    let is_whole = answer.finish == Finish::Finished;
-    answered(Ok(Seen {
-        inference: inference_of(call_ns, response_ns, answer),
-        software,
-    }));
-    if is_whole {
-        // Whatever it is: the next request then has a connection of its own.
-        let _ = std::io::copy(
-            &mut std::io::Read::take(body, MOST_BYTES_BESIDE),
-            &mut std::io::sink(),
-        );
-    }
-}
-
-/// More memory than any board or server has, bytes: a server that tells more tells something else.
-const MOST_MEMORY_BYTES: u64 = 1 << 50;
-
-fn inference_of(call_ns: u64, response_ns: u64, answer: answer::Answer) -> Inference {
-    // The runtime tells megabytes of 10^6 or 2^20, which is unconfirmed: rounded, they differ by 5 %.
-    let memory = answer.stats.map(|stats| f64::from(stats.memory_usage_mb) * 1e6);
-    let peak_rss_bytes = memory
-        .and_then(number::whole)
-        .filter(|bytes| (1..=MOST_MEMORY_BYTES).contains(bytes));
-    Inference {
-        call_ns,
-        return_ns: answer.end_ns,
-        tokens: answer.tokens,
-        overflow: 0,
-        text: answer.text,
-        finish: answer.finish,
-        aborted: answer.timed_out,
-        refusal: answer.complaint,
-        stats: answer.stats,
-        set_up: None,
-        kv_cache_before: None,
-        kv_cache_after: None,
-        late_callbacks: 0,
-        split_characters: 0,
-        other_thread: 0,
-        peak_rss_bytes,
-        stream: Some(Stream {
-            response_ns,
-            usage: answer.usage,
-            finish_reason: answer.finish_reason,
-            model: answer.model,
-            pieces: answer.pieces,
-            unread: answer.unread,
-            ..Stream::default()
-        }),
-    }
-}
-
-/// A request to which no response came in its time.
-fn timed_out(call_ns: u64) -> Inference {
-    let end_ns = now_ns();
-    let nothing = answer::Answer {
-        timed_out: true,
-        end_ns,
-        ..answer::Answer::default()
-    };
-    inference_of(call_ns, end_ns, nothing)
-}
-
-/// `CLOCK_MONOTONIC`, the clock of every other stamp.
-fn now_ns() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
-    seconds * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or_default()
-}
-
-/// Waits, unless the user asks to stop.
-fn wait(time: Duration) -> Result<(), Failure> {
-    if signals::is_stopped() {
-        return Err(Failure::stopped());
-    }
-    std::thread::sleep(time);
-    Ok(())
-}
-
-/// Does what blocks in a thread of its own, so that the user can stop the run meanwhile. The thread then ends by its deadline.
-fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
-    received(&started(move |give| give(work()))?)
-}
-
-/// As [`apart`], but what is given is only the first half of the work: the rest is waited for, for a moment.
-fn tidied<T: Send + 'static>(work: impl FnOnce(Box<dyn FnOnce(T)>) + Send + 'static) -> Result<T, Failure> {
-    let results = started(work)?;
-    let outcome = received(&results)?;
-    // Nothing more is sent: the sender's end is what is waited for.
-    let _ = results.recv_timeout(TIDYING);
-    Ok(outcome)
-}
-
-fn started<T: Send + 'static>(
-    work: impl FnOnce(Box<dyn FnOnce(T)>) + Send + 'static,
-) -> Result<Receiver<T>, Failure> {
-    let (sender, results) = channel();
-    std::thread::Builder::new()
-        .name("request".into())
-        .spawn(move || {
-            let ended = sender.clone();
-            work(Box::new(move |result| {
-                let _ = sender.send(result); // nobody may wait for it any more
-            }));
-            drop(ended);
-        })
-        .map_err(|error| Failure::refused(format!("no thread for a request: {error}")))?;
-    Ok(results)
-}
-
-/// Without a deadline of its own: each request has one, connecting and reading included, and the thread ends by it.
-fn received<T>(results: &Receiver<T>) -> Result<T, Failure> {
-    loop {
-        match results.recv_timeout(TICK) {
-            Ok(result) => return Ok(result),
-            Err(RecvTimeoutError::Timeout) if signals::is_stopped() => {
-                return Err(Failure::stopped());
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => {
-                return Err(Failure::refused("the thread of a request ended without a result"));
-            }
-        }
     }
 }

@@ -1,42 +1,43 @@
-//! Lines of a stream that are no fields of an event. The format has readers ignore them, and servers put errors there.
+//! Lines of a stream that are not fields of an event. The format lets readers ignore them, but servers put errors
+//! there.
 
 use super::complaint;
 
-/// Bytes of such lines that are kept.
+/// Limit of the bytes that are kept of such lines.
 const MOST_BYTES: usize = 4 << 10;
 
-/// Looks at a stream line by line.
+/// Examines a stream line by line.
 #[derive(Debug, Default)]
 pub(super) struct Stray {
-    /// The line at hand, its beginning.
+    /// The beginning of the current line.
     line: Vec<u8>,
-    /// Whether the piece before ended in a carriage return.
+    /// Whether the previous piece ended in a carriage return.
     after_return: bool,
-    /// Whether a line has ended, so that no byte-order mark can come any more.
+    /// Whether a line has ended. A byte-order mark can only come before that.
     begun: bool,
-    /// The lines that have ended and are no fields.
+    /// The complete lines that are not fields.
     text: String,
-    /// The data of an event that has not ended.
+    /// The data of an incomplete event.
     data: String,
-    /// The first complaint among the lines that are no fields.
+    /// The first error in the lines that are not fields.
     complaint: Option<String>,
 }
 
 impl Stray {
-    /// Takes a piece of the stream that has at most one end of a line, as its last byte.
+    /// Takes a piece of the stream. Only its last byte may end a line.
     pub(super) fn pass(&mut self, piece: &[u8]) {
         let bare = piece.strip_suffix(b"\n").or_else(|| piece.strip_suffix(b"\r"));
         let part = bare.unwrap_or(piece);
         let room = MOST_BYTES.saturating_sub(self.line.len());
         self.line.extend_from_slice(&part[..part.len().min(room)]);
         if bare.is_some() {
-            // The second half of a pair of line ends is no empty line.
+            // The second half of a CR LF pair is not an empty line.
             self.end_line(piece == b"\n" && self.after_return);
         }
         self.after_return = piece.ends_with(b"\r");
     }
 
-    /// Looks at what is left when the stream has ended.
+    /// Examines the rest when the stream has ended.
     pub(super) fn end(&mut self) {
         self.end_line(true);
         for text in [&self.text, &self.data] {
@@ -67,12 +68,12 @@ impl Stray {
         }
     }
 
-    /// What the server complained of outside of events.
+    /// The server's error outside of events.
     pub(super) fn complaint(&self) -> Option<&str> {
         self.complaint.as_deref()
     }
 
-    /// All lines that are no fields.
+    /// All lines that are not fields.
     pub(super) fn text(&self) -> &str {
         self.text.trim()
     }

@@ -1,8 +1,8 @@
 //! The documents of an answer's stream.
 //!
-//! The shapes are those of `OpenAI`'s API (platform.openai.com/docs/api-reference, chat and completions, streaming), with the
-//! fields that RKLLM servers put into `usage`, llama-server's `timings`, and the names that other servers give to the same
-//! things. A field of another type than expected counts as absent: no server's slip is to end a run.
+//! The forms are those of `OpenAI`'s API (platform.openai.com/docs/api-reference, chat and completions, streaming),
+//! with the fields that RKLLM servers put into `usage`, llama-server's `timings`, and the names that other servers
+//! use. A field of an unexpected type counts as absent, so that a mistake of a server does not end a run.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::complaint;
 use crate::inference::{RuntimeStats, Usage};
 
-/// Names of what a thinking model thinks. A server that sends two of them sends one text twice.
+/// Fields with the thoughts of a thinking model. A server that sends two of them sends the same text twice.
 const THOUGHTS: [&str; 9] = [
     "reasoning_content",
     "reasoning",
@@ -22,9 +22,9 @@ const THOUGHTS: [&str; 9] = [
     "thinking_delta",
     "reasoning_details",
 ];
-/// Names of what a model says.
+/// Fields with the answer's text.
 const SAID: [&str; 5] = ["content", "text", "output_text", "response", "refusal"];
-/// Fields of a chunk that hold text which is none of the answer.
+/// Fields of a chunk whose text is not part of the answer.
 const SILENT: [&str; 33] = [
     "annotations",
     "block_reason",
@@ -72,7 +72,7 @@ pub(super) enum Piece {
 }
 
 impl Chunk {
-    /// Absent where the document holds nothing, as some servers send to keep a connection open.
+    /// Absent for an empty document, which some servers send to keep a connection open.
     pub(super) fn parse(data: &str) -> serde_json::Result<Option<Self>> {
         let document: Value = serde_json::from_str(data)?;
         match &document {
@@ -84,7 +84,7 @@ impl Chunk {
         }
     }
 
-    /// The one answer of a stream.
+    /// The only answer of a stream.
     fn choice(&self) -> Option<&Value> {
         self.0
             .get("choices")?
@@ -93,7 +93,7 @@ impl Chunk {
             .filter(|choice| choice.is_object())
     }
 
-    /// The objects that may hold text: what is new in the choice, the choice, or, in servers' own shapes, the document.
+    /// The objects that may hold text: the delta of the choice, the choice, or, for other forms, the document.
     fn holders(&self) -> Vec<&Value> {
         let outer = self
             .choice()
@@ -105,7 +105,7 @@ impl Chunk {
         inner.into_iter().chain(outer).collect()
     }
 
-    /// Its text, what was thought first; none in a chunk that carries a role or an end alone.
+    /// Its text, thoughts first. Absent in a chunk with only a role or an end.
     pub(super) fn pieces(&self) -> Vec<Piece> {
         self.holders()
             .into_iter()
@@ -114,7 +114,7 @@ impl Chunk {
             .unwrap_or_default()
     }
 
-    /// Fields that hold something and are none that is known.
+    /// Unknown fields that are not empty.
     pub(super) fn unread(&self) -> Vec<String> {
         let is_known =
             |name: &str| SILENT.contains(&name) || THOUGHTS.contains(&name) || SAID.contains(&name);
@@ -130,14 +130,14 @@ impl Chunk {
             .collect()
     }
 
-    /// Whether it is the first of an answer by its form: it names a role.
+    /// Whether it has the form of an answer's first chunk, which names a role.
     pub(super) fn has_role(&self) -> bool {
         self.holders()
             .iter()
             .any(|holder| holder.get("role").is_some_and(Value::is_string))
     }
 
-    /// Why the answer ended, in the server's word; an empty one is none.
+    /// The server's finish reason, unless it is empty.
     pub(super) fn finish_reason(&self) -> Option<String> {
         let reason = match self.choice() {
             Some(choice) => choice.get("finish_reason"),
@@ -148,7 +148,7 @@ impl Chunk {
         (!word.trim().is_empty()).then(|| word.to_owned())
     }
 
-    /// The model that it says it is by.
+    /// The model that it names.
     pub(super) fn model(&self) -> Option<String> {
         self.0
             .get("model")?
@@ -157,7 +157,7 @@ impl Chunk {
             .map(str::to_owned)
     }
 
-    /// The server's counts, where this document has them.
+    /// The server's token counts, if this document has them.
     pub(super) fn usage(&self) -> Option<Usage> {
         let usage = self.wire_usage().or_else(|| self.of_ollama())?;
         Some(Usage {
@@ -174,7 +174,7 @@ impl Chunk {
         WireUsage::deserialize(self.0.get("usage")?).ok()
     }
 
-    /// The counts that Ollama's own API has beside the last text.
+    /// The token counts that Ollama's own API has beside the last text.
     fn of_ollama(&self) -> Option<WireUsage> {
         let count = |key| {
             self.0
@@ -189,19 +189,19 @@ impl Chunk {
         })
     }
 
-    /// The runtime's statistics, where this document has them.
+    /// The runtime's statistics, if this document has them.
     pub(super) fn stats(&self) -> Option<RuntimeStats> {
         let of_rkllm = self.wire_usage().and_then(|usage| usage.stats());
         of_rkllm.or_else(|| Timings::deserialize(self.0.get("timings")?).ok()?.stats())
     }
 
-    /// The server's complaint, where this document is one.
+    /// The server's error, if this document is one.
     pub(super) fn error(&self) -> Option<String> {
         complaint::in_event(&self.0)
     }
 }
 
-/// The text in an object, or the object itself where it is text.
+/// The text in an object, or the value itself if it is text.
 fn pieces_in(holder: &Value) -> Vec<Piece> {
     if let Value::String(text) = holder {
         return [Piece::Said(text.clone())]
@@ -219,7 +219,7 @@ fn pieces_in(holder: &Value) -> Vec<Piece> {
             .unwrap_or_default()
     };
     let (said_in_thought, thought) = of(&THOUGHTS);
-    // Some servers send parts of several kinds as the content.
+    // Some servers send a list of parts of several kinds as content.
     let (said, thought_in_said) = of(&SAID);
     let calls = ["tool_calls", "function_call"]
         .iter()
@@ -237,7 +237,7 @@ fn is_some_text(piece: &Piece) -> bool {
     !text.is_empty()
 }
 
-/// What is said and what is thought in a text, or in a list of parts.
+/// The answer and the thoughts in a text or in a list of parts.
 fn parts(value: &Value) -> (String, String) {
     let (mut said, mut thought) = (String::new(), String::new());
     match value {
@@ -276,7 +276,7 @@ fn parts(value: &Value) -> (String, String) {
     (said, thought)
 }
 
-/// The text of a call, or of a list of them: the model makes its name and its arguments, token by token.
+/// The text of a tool call or of a list of them. The model generates names and arguments token by token.
 fn call_of(call: &Value) -> String {
     if let Value::Array(list) = call {
         return list.iter().map(call_of).collect();
@@ -290,7 +290,7 @@ fn call_of(call: &Value) -> String {
     text("name") + &text("arguments")
 }
 
-/// Whether there is text anywhere in a value.
+/// Whether a value contains text anywhere.
 fn has_text(value: &Value) -> bool {
     match value {
         Value::String(text) => !text.is_empty(),
@@ -327,7 +327,7 @@ struct PromptDetails {
 }
 
 impl WireUsage {
-    /// What an RKLLM server passes on of its runtime.
+    /// The runtime's statistics in the form of RKLLM servers.
     fn stats(&self) -> Option<RuntimeStats> {
         Some(RuntimeStats {
             prefill_time_ms: self.prefill_time_ms?,
@@ -339,7 +339,7 @@ impl WireUsage {
     }
 }
 
-/// What llama-server tells of a run (its README, "timings").
+/// llama-server's statistics of a run (see "timings" in its README).
 #[derive(Debug, Deserialize)]
 struct Timings {
     #[serde(default, deserialize_with = "lenient")]
@@ -364,7 +364,7 @@ impl Timings {
     }
 }
 
-/// The value, or nothing where it has another type.
+/// The value, or `None` if it has another type.
 fn lenient<'de, T: serde::de::DeserializeOwned, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {

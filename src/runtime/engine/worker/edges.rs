@@ -1,4 +1,4 @@
-//! A worker that says what a test wrote down, and how it leaves.
+//! Tests with a worker that sends scripted replies, and of how a worker ends.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use super::{Reply, Worker, patience};
 use crate::inference::{Failure, FailureKind, Finish, Inference, Request};
 use crate::runtime::engine::{Engine as _, scripted};
 
-/// A worker that prints these lines to its log and answers each request with the next reply, then stays.
+/// A worker that prints `log` to its log and answers each request with the next reply. Then it waits for another request.
 fn answering(log: &str, replies: &[Reply]) -> (tempfile::TempDir, Worker) {
     use std::os::unix::fs::PermissionsExt as _;
 
@@ -97,7 +97,7 @@ fn an_answer_to_another_request_is_no_answer() {
     worker.load(&scripted::spec(2)).expect("loaded");
     let failure = worker.infer(&scripted::request(2)).expect_err("loaded again");
     assert_eq!(failure.kind, FailureKind::Lost);
-    assert!(failure.message.contains("out of step"), "{failure}");
+    assert!(failure.message.contains("unexpected reply"), "{failure}");
     let (_folder, mut worker) = answering("", &[loaded(), loaded()]);
     worker.load(&scripted::spec(2)).expect("loaded");
     assert!(
@@ -105,7 +105,7 @@ fn an_answer_to_another_request_is_no_answer() {
             .unload()
             .expect_err("loaded again")
             .message
-            .contains("out of step")
+            .contains("unexpected reply")
     );
 }
 
@@ -115,7 +115,7 @@ fn a_worker_that_ended_is_reported_with_its_status_alone() {
     worker.load(&scripted::spec(2)).expect("loaded");
     // It reads the request, and ends.
     let failure = worker.infer(&scripted::request(2)).expect_err("it ended");
-    assert_eq!(failure.message, "the worker ended by itself with exit code 0");
+    assert_eq!(failure.message, "the worker exited with code 0");
     assert_eq!(worker.process_id(), None);
     let failure = worker.infer(&scripted::request(2)).expect_err("none is running");
     assert_eq!(failure.message, "no worker is running");
@@ -152,5 +152,5 @@ fn a_worker_whose_answer_is_none_is_reported_as_killed() {
     std::fs::write(&path, "#!/bin/sh\necho nonsense\nexec sleep 600\n").expect("written");
     let mut worker = Worker::of_executable(path);
     let failure = worker.load(&scripted::spec(2)).expect_err("no answer");
-    assert_eq!(failure.message, "the worker's answer was none, and it was killed");
+    assert_eq!(failure.message, "the worker sent an invalid reply and was killed");
 }

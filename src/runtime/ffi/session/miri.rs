@@ -1,6 +1,7 @@
-//! Sessions on a guard in Rust, for `scripts/test-miri`: Miri runs no C++, and checks here what Rust makes of the guard's pointers.
+//! Sessions on a guard in Rust, for `scripts/test-miri`. Miri cannot run C++, so it checks here how Rust uses the
+//! guard's pointers.
 //!
-//! What this guard hands out lives no longer than guard.h promises.
+//! What this guard passes out lives no longer than guard.h promises.
 
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
@@ -8,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
 use super::*;
-use crate::runtime::ffi::{Finish, TokenEvent};
+use crate::inference::{Finish, TokenEvent};
 
 /// Behind a session's pointer.
 #[derive(Default)]
@@ -19,7 +20,7 @@ struct Block {
 
 impl Block {
     fn behind<'a>(session: *mut sys::rkb_session) -> &'a Self {
-        // SAFETY: `session()` made it of a box, and only `rkb_close` takes that back.
+        // SAFETY: `session()` made it from a box, which only `rkb_close` takes back.
         unsafe { &*session.cast::<Self>() }
     }
 }
@@ -32,7 +33,7 @@ fn session() -> Session {
     }
 }
 
-/// What a handler may be called with from another thread.
+/// A handler with its context, to call from another thread.
 #[derive(Clone, Copy)]
 struct Call(sys::rkb_on_event, *mut c_void);
 
@@ -40,7 +41,7 @@ struct Call(sys::rkb_on_event, *mut c_void);
 unsafe impl Send for Call {}
 
 impl Call {
-    /// Calls the handler with an event whose pointers are void as soon as it has returned.
+    /// Calls the handler with an event whose pointers are invalid after the return.
     fn with(
         self,
         state: u32,
@@ -62,7 +63,7 @@ impl Call {
             other_thread: other.into(),
         });
         let handler = self.0.expect("a handler");
-        // SAFETY: the event is valid, and the context is what the caller of `rkb_run` gave with the handler.
+        // SAFETY: the event is valid, and the context belongs to the handler.
         unsafe { handler(self.1, &raw const *event) };
     }
 }
@@ -75,8 +76,8 @@ const STATS: sys::rkb_stats = sys::rkb_stats {
     memory_usage_mb: 1.0,
 };
 
-/// Delivers a token for each word of the text, or for each id, every other one on a thread of its own. `wait` waits until it is
-/// aborted, and `refuse` is refused.
+/// Delivers a token for each word of the text or for each id, every second one on another thread. The word `wait`
+/// waits for an abort, and `refuse` is refused.
 #[unsafe(no_mangle)]
 extern "C" fn rkb_run(
     session: *mut sys::rkb_session,
@@ -160,7 +161,7 @@ extern "C" fn rkb_abort(session: *mut sys::rkb_session, _why: *mut sys::rkb_fail
 
 #[unsafe(no_mangle)]
 extern "C" fn rkb_close(session: *mut sys::rkb_session, _why: *mut sys::rkb_failure) -> i32 {
-    // SAFETY: `session()` made it of a box, and a session is closed once.
+    // SAFETY: `session()` made it from a box, and a session is closed once.
     drop(unsafe { Box::from_raw(session.cast::<Block>()) });
     0
 }
