@@ -1,8 +1,8 @@
 //! A Criterion-style benchmark harness for large language models on Rockchip NPUs.
 //!
-//! It links the RKLLM runtime directly, loads each model, runs each prompt of a suite and measures prefill and decode
-//! with criterion's statistics. Without a board it runs for real on a host runtime with the same C API, built on
-//! llama.cpp; its figures are figures of the machine's CPU and say so.
+//! It links the RKLLM runtime, loads each model, runs each prompt of a suite, and measures prefill and decode with
+//! criterion's statistics. Without a board it uses a host runtime with the same C API, built on llama.cpp. Those
+//! figures measure the machine's CPU, and every report says so.
 //!
 //! # A bench target
 //!
@@ -17,7 +17,8 @@
 //! rkllm_bench::main!("quick");
 //! ```
 //!
-//! The name is that of a suite in this crate's `prompts/`, or a JSON file of the same shape beside your `Cargo.toml`.
+//! The name is that of a suite in `prompts/` of this crate, or of a JSON file with the same format beside your
+//! `Cargo.toml`.
 //!
 //! # As a library
 //!
@@ -68,13 +69,13 @@
 //!
 //! # Limits
 //!
-//! No board was at hand when this was written: everything about the NPU runtime comes from its documents, from its
-//! users' reports and from stubs of the same ABI. docs/architecture.md says which is which.
+//! No board was available during development. Everything about the NPU runtime comes from its documents, from reports
+//! of its users and from stubs of the same ABI. docs/architecture.md says which is which.
 
 #![warn(clippy::as_conversions, clippy::disallowed_methods)]
 
-// The layers, in order: a folder imports only from those above it. `tests/layers` holds the sources and
-// docs/architecture.md to that.
+// The layers, in order: a folder imports only from those above it. `tests/layers` checks this against the sources
+// and docs/architecture.md.
 mod base;
 
 pub mod inference;
@@ -116,7 +117,7 @@ pub use record::{baseline, ledger};
 pub use report::export;
 pub use runtime::{engine, ffi};
 
-/// The `main` of a bench target, for a suite by name or by file.
+/// Defines the `main` of a bench target for a suite, given by name or by file.
 ///
 /// ```no_run
 /// rkllm_bench::main!("prompts/mine.json");
@@ -130,8 +131,8 @@ macro_rules! main {
     };
 }
 
-/// Makes a bench target that measures a server: `rkllm_bench::server_main!();` in `benches/server.rs`. Without `--url` it says that
-/// it has nothing to do.
+/// Defines the `main` of a bench target that measures a server: `rkllm_bench::server_main!();` in `benches/server.rs`.
+/// Without `--url` it only prints that there is nothing to do.
 #[macro_export]
 macro_rules! server_main {
     () => {

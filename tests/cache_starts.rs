@@ -246,7 +246,7 @@ fn over_a_thousand_random_runs_no_sample_is_mislabelled_and_none_rejected() {
         // As the recorder does: known from the first sample on.
         let accepted = ledger.judge(&case.request, lengths[index], &inference);
         assert!(accepted.is_ok(), "run {run}, {case:?}: {accepted:?}");
-        lengths[index] = inference.told_prompt_tokens(&case.request.input);
+        lengths[index] = inference.reported_prompt_tokens(&case.request.input);
         let expected = (case.computed.cast_signed(), Some(case.held), Some(case.prompt));
         assert_eq!(told(&inference), expected, "run {run}, {case:?}");
         *labels.entry(start).or_default() += 1;

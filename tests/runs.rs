@@ -113,7 +113,7 @@ fn what_is_unknown_ambiguous_or_under_way_is_64_and_nothing_goes() {
     record(&place, "x-bbbbbb", 3, |_| {});
     let left = files(&place.path("target/rkllm-bench/runs"));
     for (id, expected) in [
-        ("2026-quick-aaaaab", "most like it: 2026-quick-aaaaaa"),
+        ("2026-quick-aaaaab", "most similar: 2026-quick-aaaaaa"),
         (
             "bbbbbb",
             "is the end of several runs: 2026-quick-x-bbbbbb, 2026-quick-bbbbbb",

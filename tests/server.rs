@@ -111,7 +111,7 @@ fn an_answer_is_read_with_its_counts_and_asked_for_as_it_should() {
     assert_eq!(inference.text, "The sky is blue");
     assert_eq!(inference.tokens.len(), 4, "a role and an end are no tokens");
     assert_eq!(inference.token_count().rule, CountRule::UsageAndChunks);
-    assert_eq!(inference.told_prompt_tokens(&request(4).input), Some(40));
+    assert_eq!(inference.reported_prompt_tokens(&request(4).input), Some(40));
     let accepted = judge(&request(4), &inference).expect("a sample");
     assert_eq!(accepted.marks, [], "usage says that nothing was cached");
     assert_eq!(accepted.phases.prefill_ns, None, "the server does not tell it");
@@ -222,7 +222,7 @@ fn what_an_rkllm_server_tells_are_the_runtimes_statistics() {
     assert_eq!(inference.peak_rss_bytes, Some(700_500_000));
     assert_eq!(inference.phases().expect("tokens").prefill_ns, Some(500_000));
     // 8 is the number of the prompt's words.
-    assert_eq!(inference.told_prompt_tokens(&request(4).input), Some(33));
+    assert_eq!(inference.reported_prompt_tokens(&request(4).input), Some(33));
 }
 
 #[test]

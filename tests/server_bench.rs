@@ -102,7 +102,7 @@ fn wrong_uses_are_refused_by_name() {
         (&["--url", &server.url, "--suite", "quik"], "quik"),
         (
             &["--url", &server.url],
-            "has 2 models: name one with --model, or run all with --all-models: there are a, b",
+            "has 2 models: name one with --model, or run all with --all-models; available: a, b",
         ),
         (
             &["--url", &server.url, "--model", "a", "--all-models"],

@@ -1,7 +1,7 @@
-//! Files that are whole at every moment, and last: written beside their place, synced, renamed into it, and the folder synced.
+//! Atomic, durable file writes: write beside the target, sync, rename, sync the folder.
 //!
-//! A power cut leaves the old contents or the new ones, whatever the file system had written of them, and the new ones once
-//! the call has returned. A sync takes milliseconds, so nothing here is called between an inference's stamps.
+//! After a power cut the file has the old contents or the new ones. Once the call has returned, it has the new ones. A
+//! sync takes milliseconds, so nothing here is called between the time stamps of an inference.
 
 use std::fs::{File, Permissions};
 use std::io::{BufWriter, ErrorKind, Write};
@@ -12,16 +12,16 @@ use serde::Serialize;
 
 use crate::base::error::{Error, Result};
 
-/// What to do with a file that is there already.
+/// What to do with a file that already exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Existing {
-    /// It makes way for the new one.
+    /// The new file replaces it.
     Replace,
     /// It stays, and the call fails with [`std::io::ErrorKind::AlreadyExists`].
     Keep,
 }
 
-/// Writes `value` to `path` as one line of JSON; see [`write`].
+/// Writes `value` to `path` as one line of JSON; see [`write()`].
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -32,8 +32,8 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize, existing: Existing
     })
 }
 
-/// Has `contents` write what is to be in the file at `path`, and makes the folders above it. After a failure `path` is as it
-/// was, unless it was the last step, the folder's sync, that failed.
+/// Writes the file at `path` with `contents` and creates missing parent folders. After a failure `path` is unchanged,
+/// unless the failure was the last step, the sync of the folder.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -45,13 +45,13 @@ pub(crate) fn write(
     let dir = folder_of(path);
     make_folder(dir)?;
     let mut file = tempfile::Builder::new()
-        // As any other new file, for the umask to take away from: others may read what is measured.
+        // The mode of any other new file, reduced by the umask: other users may read the results.
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(dir)
         .map_err(Error::io(dir))?;
     let mut writer = BufWriter::new(&mut file);
     contents(&mut writer)
-        // Dropped instead, the writer would lose its last bytes on a full disk without a word.
+        // Dropping the writer would ignore an error while its last bytes are written, for example on a full disk.
         .and_then(|()| writer.flush())
         .map_err(Error::io(path))?;
     drop(writer);
@@ -68,7 +68,7 @@ pub(crate) fn write(
     sync_folder(dir)
 }
 
-/// Moves a file whose contents are stored to another place of the same file system.
+/// Renames a file that is already stored, within one file system.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -77,7 +77,7 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
     sync_folder(folder_of(to))
 }
 
-/// Makes a folder where it is missing, and those above it; each is stored when this returns.
+/// Creates a missing folder and its missing parents, and syncs each of them.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -92,7 +92,7 @@ pub(crate) fn make_folder(folder: &Path) -> Result<()> {
         .try_for_each(|made| sync_folder(folder_of(made)))
 }
 
-/// Stores what another writer left in a folder: its files, and the names from it up to `root`.
+/// Syncs the files that another writer left in a folder, and the folders from it up to `root`.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -115,8 +115,7 @@ fn folder_of(path: &Path) -> &Path {
         .unwrap_or(Path::new("."))
 }
 
-/// Stores the names in a folder. Some file systems cannot do that, and a folder may be open to writers alone: nothing more can
-/// be done there.
+/// Syncs a folder. Some file systems cannot, and a folder may be write-only; both are ignored.
 pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
     let synced = File::open(folder).and_then(|folder| folder.sync_all());
     match synced {
@@ -149,7 +148,7 @@ mod tests {
         let plain = dir.path().join("plain");
         std::fs::write(&plain, "").expect("written");
         let mode = |path: &Path| path.metadata().expect("there").permissions().mode();
-        assert_eq!(mode(&path), mode(&plain), "who may read it is the umask's to say");
+        assert_eq!(mode(&path), mode(&plain), "the umask decides who may read it");
         write_json(&path, &3, Existing::Replace).expect("replaced");
         assert_eq!(std::fs::read_to_string(&path).expect("read"), "3\n");
         let left = std::fs::read_dir(dir.path().join("deep")).expect("listed");

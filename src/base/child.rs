@@ -1,4 +1,4 @@
-//! Waits for child processes, none of them without an end.
+//! Waits for child processes. Every wait has a limit.
 
 use std::io::{Read as _, Seek as _};
 use std::os::unix::process::CommandExt as _;
@@ -12,23 +12,23 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::base::signals;
 
-/// How often a wait looks at first, and in the end: a bench that is waited for is not to be disturbed.
+/// Shortest and longest interval between two looks at a child. A long interval does not disturb a bench.
 const TICK: Duration = Duration::from_millis(2);
 const LONG_TICK: Duration = Duration::from_millis(20);
-/// How long a bench process that was asked to end may take to save its record and end its worker.
+/// How long a bench process may take to save its record and stop its worker after it was asked to end.
 const FAREWELL: Duration = Duration::from_secs(12);
-/// How long a killed process may take to go. One that hangs in a driver goes when the driver lets it.
+/// How long a killed process may take to exit. A process that hangs in a driver exits when the driver lets it.
 const BURIAL: Duration = Duration::from_secs(5);
-/// The same once the user asked to stop.
+/// The same after the user asked to stop.
 const SHORT_BURIAL: Duration = Duration::from_millis(300);
 
-/// A command to start, and where its process goes.
+/// A command to start, and the channel for its process.
 type Order = (Command, Sender<std::io::Result<Child>>);
 
-/// Starts a process that is to die with this one.
+/// Starts a process that dies with this one.
 ///
-/// The signal that the kernel sends at a parent's death (`PR_SET_PDEATHSIG`) comes when the thread ends that started the
-/// process: prctl(2). A caller's thread may end long before the program, so one that never ends starts it.
+/// `PR_SET_PDEATHSIG` signals the child when the thread that started it ends (prctl(2)). The caller's thread may end
+/// long before the program, so a thread that never ends starts the child.
 pub(crate) fn spawn_lasting(command: Command) -> std::io::Result<Child> {
     static STARTER: LazyLock<Mutex<Sender<Order>>> = LazyLock::new(|| {
         let (sender, orders) = channel::<Order>();
@@ -43,11 +43,11 @@ pub(crate) fn spawn_lasting(command: Command) -> std::io::Result<Child> {
     let gone = || std::io::Error::other("the thread that starts processes is gone");
     let orders = STARTER.lock().unwrap_or_else(PoisonError::into_inner);
     orders.send((command, reply)).map_err(|_| gone())?;
-    // No deadline: as long as the kernel takes to start a program, as without the thread.
+    // Without a deadline: it takes as long as the kernel needs to start a program.
     started.recv().map_err(|_| gone())?
 }
 
-/// How `child` ended, if it does within `patience` and before `gives_up` says so.
+/// Waits for `child` to end, until `patience` is over or `gives_up` returns true.
 pub(crate) fn ended_within(
     child: &mut Child,
     patience: Duration,
@@ -65,7 +65,7 @@ pub(crate) fn ended_within(
     }
 }
 
-/// Kills `child` first and waits then; absent when it does not go: see [`still_there`].
+/// Kills `child` and waits for it. Returns `None` if it does not exit: see [`still_there`].
 pub(crate) fn kill(child: &mut Child) -> Option<ExitStatus> {
     let _ = child.kill(); // it may have gone meanwhile
     let start = Instant::now();
@@ -74,32 +74,32 @@ pub(crate) fn kill(child: &mut Child) -> Option<ExitStatus> {
     })
 }
 
-/// As [`kill`], with all that is in the process group of `child`, which leads one.
+/// Like [`kill`], for the process group that `child` leads.
 pub(crate) fn kill_group(child: &mut Child) -> Option<ExitStatus> {
     signal_group(child, Signal::KILL);
     kill(child)
 }
 
-/// Asks `child`, which leads a process group, and all others in it to end, as this program was asked to.
+/// Asks the process group that `child` leads to end, with the signal that this program received.
 pub(crate) fn ask_to_end(child: &Child) {
     let signal = signals::stop_signal().and_then(|signal| Signal::from_named_raw(i32::from(signal)));
     signal_group(child, signal.unwrap_or(Signal::TERM));
 }
 
-/// As [`ask_to_end`], and kills the group where that takes too long; absent when `child` does not go even then.
+/// Like [`ask_to_end`], then kills the group if that takes too long. Returns `None` if `child` does not exit even then.
 pub(crate) fn end(child: &mut Child) -> Option<ExitStatus> {
     signals::grant(FAREWELL + BURIAL);
     ask_to_end(child);
     ended_within(child, FAREWELL, || false).or_else(|| kill_group(child))
 }
 
-/// How a command ended, and its stdout. It gets no input. After `patience`, and when the user asks to stop, it is killed
-/// with all that it started.
+/// Runs a command without input and returns its exit status and stdout. It is killed with all that it started after
+/// `patience`, or when the user asks to stop.
 pub(crate) fn output_within(
     command: &mut Command,
     patience: Duration,
 ) -> std::io::Result<(ExitStatus, Vec<u8>)> {
-    // A file rather than a pipe: what the command leaves behind may hold a pipe for ever.
+    // A file, not a pipe: a process that outlives the command could hold a pipe open for ever.
     let mut stdout = tempfile::tempfile()?;
     let mut child = command
         .stdin(Stdio::null())
@@ -122,10 +122,11 @@ fn signal_group(child: &Child, signal: Signal) {
     }
 }
 
-/// What is said of a process that was killed and is still there.
+/// The message about a process that does not exit after SIGKILL.
 pub(crate) fn still_there(child: &Child) -> String {
     format!(
-        "process {} was killed and is still there: it hangs in the kernel, and holds its memory until that lets it go",
+        "process {} was killed and is still there: it hangs in the kernel and keeps its memory until the kernel \
+         releases it",
         child.id()
     )
 }

@@ -1,38 +1,37 @@
-//! All printing except progress bars. Nothing foreign in a text acts on the terminal: [`for_terminal`].
+//! All printing except progress bars. [`for_terminal`] keeps foreign text from acting on the terminal.
 //!
-//! A reader that has left, as `head` does, is no error: measuring goes on. Any other failure to write to stdout is
-//! kept until the program's end, where [`finish`] reports it: a result that nobody can read is not a success.
+//! A reader that closes the pipe, such as `head`, is no error: measuring continues. Any other failure to write to
+//! stdout is kept until the program ends. [`exit::finish`](crate::base::exit::finish) then reports it, since a result
+//! that nobody can read is no success.
 //!
-//! Text may have styles. One rule decides whether they are shown: `--color`, else the terminal and the environment, as
-//! anstream has it (`NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE`, `TERM`, `CI`).
+//! Text may have styles. `--color` decides whether they are shown; without it the terminal and the environment do, by
+//! the rules of anstream (`NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE`, `TERM`, `CI`).
 
 use std::io::{BufRead as _, BufReader, IsTerminal as _, Read, Write};
 use std::os::fd::AsFd;
-use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use anstream::ColorChoice;
 
-use crate::base::exit;
 use crate::base::foreign::{for_terminal, is_harmless};
 use crate::base::layout::WIDTH;
 use crate::base::layout::message;
 
-/// Columns below which nothing is folded further.
+/// Fewest columns that text is folded to.
 const NARROWEST: u16 = 60;
 
 /// The first failure to write to stdout.
 static TROUBLE: Mutex<Option<std::io::Error>> = Mutex::new(None);
-/// Whether stdout is kept for a document.
+/// Whether stdout is reserved for a document.
 static IS_RESERVED: AtomicBool = AtomicBool::new(false);
 
-/// Columns for text on stdout: 80, or those of a narrower terminal.
+/// Columns for text on stdout: 80, or fewer on a narrower terminal.
 pub(crate) fn width() -> u16 {
     columns(std::io::stdout()).unwrap_or(WIDTH)
 }
 
-/// Keeps stdout for the document that [`deliver`] writes: from now on [`print`] writes to stderr.
+/// Reserves stdout for the document that [`deliver`] writes. From now on [`print()`] writes to stderr.
 pub(crate) fn reserve_stdout() {
     IS_RESERVED.store(true, Ordering::Relaxed);
 }
@@ -41,13 +40,13 @@ fn is_reserved() -> bool {
     IS_RESERVED.load(Ordering::Relaxed)
 }
 
-/// Columns for text on a terminal; absent where there is none.
+/// Columns for text on a terminal; absent if `stream` is no terminal.
 pub(crate) fn columns(stream: impl AsFd) -> Option<u16> {
     let columns = rustix::termios::tcgetwinsize(stream).ok()?.ws_col;
     (columns > 0).then(|| columns.clamp(NARROWEST, WIDTH))
 }
 
-/// Prints `text` and a line's end to stderr: messages. On a terminal they are folded; in a log a message is a line, so
+/// Prints a message and a newline to stderr. It is folded on a terminal only; in a log a message stays on one line, so
 /// that it can be searched for.
 pub(crate) fn say(text: impl std::fmt::Display) {
     let text = for_terminal(&format!("{text}\n"));
@@ -58,7 +57,7 @@ pub(crate) fn say(text: impl std::fmt::Display) {
     let _ = anstream::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Prints `text` as it is to stdout: results.
+/// Prints results to stdout, unchanged.
 pub(crate) fn print(text: &str) {
     print_styled(&for_terminal(text));
 }
@@ -71,10 +70,10 @@ fn print_styled(text: &str) {
     }
 }
 
-/// Prints what clap has to say: a mistake to stderr, the help that was asked for to stdout.
+/// Prints the output of clap: errors to stderr, requested help to stdout.
 pub(crate) fn print_usage(error: &clap::Error) {
     let plain = error.render().to_string();
-    // It quotes arguments, which may hold sequences that look like its own styles.
+    // Clap quotes arguments, which may hold sequences that look like its own styles.
     let text = if is_harmless(&plain) {
         error.render().ansi().to_string()
     } else {
@@ -87,7 +86,7 @@ pub(crate) fn print_usage(error: &clap::Error) {
     }
 }
 
-/// Writes `bytes` to stdout, a document: unchanged, unless a terminal shows it.
+/// Writes a document to stdout, unchanged unless stdout is a terminal.
 pub(crate) fn deliver(bytes: &[u8]) {
     if std::io::stdout().is_terminal() {
         let text = for_terminal(&String::from_utf8_lossy(bytes));
@@ -97,12 +96,12 @@ pub(crate) fn deliver(bytes: &[u8]) {
     note(write(std::io::stdout().lock(), bytes));
 }
 
-/// Without a deadline: a pager may be read as slowly as its user likes. A stop ends the program all the same.
+/// Without a deadline: a user may read a pager slowly. A stop signal still ends the program.
 fn write(mut to: impl Write, bytes: &[u8]) -> std::io::Result<()> {
     to.write_all(bytes).and_then(|()| to.flush())
 }
 
-/// Keeps a failure to write to stdout, unless the reader has left.
+/// Remembers a failure to write to stdout, unless the reader closed the pipe.
 fn note(outcome: std::io::Result<()>) {
     if let Err(error) = outcome
         && error.kind() != std::io::ErrorKind::BrokenPipe
@@ -112,18 +111,12 @@ fn note(outcome: std::io::Result<()>) {
     }
 }
 
-/// The exit code of a program that would end with `code`: another one where stdout did not take all that was printed.
-/// Each `main` ends with it.
-pub(crate) fn finish(code: ExitCode) -> ExitCode {
-    let trouble = TROUBLE.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let Some(error) = trouble else {
-        return code;
-    };
-    say(format_args!("error: stdout: {error}; the output is incomplete"));
-    exit::of_lost_output(code)
+/// Takes the first failure to write to stdout, if there was one.
+pub(crate) fn take_trouble() -> Option<std::io::Error> {
+    TROUBLE.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-/// Fixes whether styles are shown; without this call, and with `auto`, the terminal and the environment decide.
+/// Sets whether styles are shown. Without this call, and with `auto`, the terminal and the environment decide.
 pub(crate) fn set_colour(choice: clap::ColorChoice) {
     let choice = match choice {
         clap::ColorChoice::Auto => ColorChoice::Auto,
@@ -133,12 +126,12 @@ pub(crate) fn set_colour(choice: clap::ColorChoice) {
     choice.write_global();
 }
 
-/// Whether stderr shows styles, and so takes lines that are overwritten.
+/// Whether stderr shows styles, and so can overwrite lines.
 pub(crate) fn has_styles() -> bool {
     anstream::AutoStream::choice(&std::io::stderr()) != ColorChoice::Never
 }
 
-/// Calls `each` with the lines that come from a pipe, until its other end is closed.
+/// Calls `each` with every line from a pipe until its other end closes.
 pub(crate) fn each_line(from: impl Read, mut each: impl FnMut(&str)) {
     for line in BufReader::new(from).split(b'\n').map_while(std::io::Result::ok) {
         each(&String::from_utf8_lossy(&line));

@@ -1,10 +1,10 @@
-//! CSV (RFC 4180) that a spreadsheet does not take for formulas.
+//! CSV (RFC 4180) whose cells no spreadsheet takes for formulas.
 
 use std::borrow::Cow;
 
-/// A text as a cell. One that a spreadsheet would compute, since it begins with `=`, `+`, `-`, `@`, a tab or a carriage
-/// return, gets an apostrophe before it, as OWASP's page on CSV injection advises; numbers are written by their own
-/// `to_string` and stay as they are.
+/// A text as a cell. A spreadsheet would compute text that begins with `=`, `+`, `-`, `@`, a tab or a carriage return.
+/// Such text gets an apostrophe in front, as OWASP's page on CSV injection advises. Numbers are written with
+/// `to_string` and stay unchanged.
 pub(crate) fn cell(text: &str) -> Cow<'_, str> {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
         format!("'{text}").into()
@@ -13,7 +13,7 @@ pub(crate) fn cell(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A number as a cell; empty where it is absent or not finite.
+/// A number as a cell; empty if it is absent or not finite.
 pub(crate) fn number(value: Option<f64>) -> String {
     let finite = value.filter(|value| value.is_finite());
     finite.map_or_else(String::new, |value| value.to_string())

@@ -16,7 +16,7 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
-    /// The RKLLM library that the dynamic linker loaded is not the one that was chosen.
+    /// The dynamic linker loaded another RKLLM library than the chosen one.
     #[error(
         "the RKLLM library that was loaded is not the one this program was built with\n  \
          loaded: {loaded}\n  chosen: {chosen}\n\
@@ -31,12 +31,12 @@ pub enum Error {
         /// Path alone of what was loaded.
         loaded_path: String,
     },
-    /// The library's version does not go with the header the guard was compiled against.
+    /// The version of the library does not match the header that the guard was compiled with.
     #[error(
-        "the RKLLM library is version {library} ({seen_in}), the header this program was built with is {header}; passing \
-         structs between the two would corrupt memory\n\
-         Build with header and library of one checkout, and without RKLLM_LIBRARY: RKLLM_SDK=<rknn-llm checkout of release \
-         {library}> cargo bench --no-default-features"
+        "the RKLLM library is version {library} ({seen_in}), the header this program was built with is {header}; \
+         passing structs between the two would corrupt memory\n\
+         Build with header and library of one checkout, and without RKLLM_LIBRARY: \
+         RKLLM_SDK=<rknn-llm checkout of release {library}> cargo bench --no-default-features"
     )]
     VersionMismatch {
         /// Version found.
@@ -46,7 +46,7 @@ pub enum Error {
         /// Where the version was found.
         seen_in: String,
     },
-    /// The library carries no version that can be read before it is used.
+    /// The library has no version that can be read before it is used.
     #[error(
         "{path} carries no readable version, so it cannot be checked against the header, which is {header}\n\
          If you know its release, say so: --trust-sdk-version {release}", path = path.shown()
@@ -56,16 +56,16 @@ pub enum Error {
         path: PathBuf,
         /// Generation of the header, in words.
         header: String,
-        /// The release that it would be by that.
+        /// The release that matches the header.
         release: String,
     },
-    /// The library's structs are seen to be other than those of the header.
+    /// The structs of the library differ from those of the header.
     #[error(
         "{found}: header and library are of different releases, and no model was loaded\n\
          Build with header and library of one checkout: RKLLM_SDK=<rknn-llm checkout> cargo bench --no-default-features"
     )]
     OtherLayout {
-        /// What shows it.
+        /// The evidence.
         found: String,
     },
     /// A call into the runtime failed.
@@ -76,7 +76,7 @@ pub enum Error {
         /// The runtime's code or the exception's text.
         reason: String,
     },
-    /// The generation in use has no such function.
+    /// The runtime of this generation has no such function.
     #[error("this runtime (generation {generation}) has no {call}")]
     Absent {
         /// The C function.
@@ -84,7 +84,7 @@ pub enum Error {
         /// Generation of the header.
         generation: String,
     },
-    /// A parameter is out of range; says which, and the range.
+    /// A parameter is out of range; the text says which one and the range.
     #[error("{0}")]
     BadParameter(String),
     /// A prompt suite cannot be used.
@@ -92,37 +92,38 @@ pub enum Error {
     Suite {
         /// File or built-in name.
         origin: String,
-        /// What is wrong and how to mend it.
+        /// What is wrong and how to fix it.
         reason: String,
     },
     /// A model is missing or ambiguous; the text says what was looked for and where.
     #[error("{0}")]
     Model(String),
-    /// A server does not answer as one; the text says what was asked and what came.
+    /// A server gave an unusable answer; the text says what was asked and what came back.
     #[error("{0}")]
     Server(String),
-    /// The folder of the results cannot be written to.
+    /// The folder for results is not writable.
     #[error(
-        "{path}: results cannot be kept there: {source}; name a folder that can be written with CRITERION_HOME=<folder>, \
+        "{path}: cannot write results there: {source}; name a writable folder with CRITERION_HOME=<folder>, \
          and one for the run record with --output", path = path.shown()
     )]
     NoResults {
-        /// What could not be made.
+        /// The file or folder that could not be created.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
     },
-    /// Criterion went on past a file that it could not write.
+    /// Criterion ignored a failure to write a file.
     #[error(
-        "{path}: criterion did not keep its results of {id}; is the disk full? The run record has all samples", path = path.shown()
+        "{path}: criterion did not keep its results of {id}; is the disk full? \
+         The run record has all samples", path = path.shown()
     )]
     NotKept {
         /// The identifier.
         id: String,
-        /// The file that is missing, old or no JSON.
+        /// The file that is missing, outdated or not JSON.
         path: PathBuf,
     },
-    /// Another run holds what this one needs.
+    /// Another run holds a resource that this one needs.
     #[error("{what}: in use by process {holder}; {remedy}")]
     Busy {
         /// What is held.
@@ -132,34 +133,34 @@ pub enum Error {
         /// What to do.
         remedy: String,
     },
-    /// What stands at the place of a lock cannot be one.
+    /// The file at the path of a lock cannot be a lock.
     #[error("{path}: no lock for {what}: {reason}; see who put it there, and remove it", path = path.shown())]
     Lock {
         /// The place.
         path: PathBuf,
         /// What is to be locked.
         what: String,
-        /// What stands there.
+        /// What is at that path.
         reason: String,
     },
-    /// This process cannot take turns with the other one of its pair.
-    #[error("no turns by the socket {socket} (RKLLM_BENCH_TURNS): {source}", socket = socket.shown())]
+    /// This process cannot take turns with the other process of its pair.
+    #[error("cannot take turns over the socket {socket} (RKLLM_BENCH_TURNS): {source}", socket = socket.shown())]
     Turns {
         /// The socket's path.
         socket: PathBuf,
         /// Why.
         source: std::io::Error,
     },
-    /// Some prompts could not be profiled; each was named before.
+    /// Some prompts were not profiled; a message named each.
     #[error("{failed} prompts were not profiled")]
     Profile {
         /// How many.
         failed: usize,
     },
-    /// The worker process could not be started or spoken to.
+    /// The worker process could not be started, or the connection to it failed.
     #[error("worker process: {0}")]
     Worker(String),
-    /// A bench process did not leave the one complete run record that it was started for.
+    /// A bench process did not write the complete run record that it was started for.
     #[error(
         "{command}: {reason}; what it left is in {folder}{tail}", folder = folder.shown(), tail = tail_of(last_lines)
     )]
@@ -174,7 +175,7 @@ pub enum Error {
         last_lines: Vec<String>,
     },
     /// Cargo did not build the bench target that a command names.
-    #[error("{command}: nothing to start: {reason}; what cargo says of it is above")]
+    #[error("{command}: nothing to start: {reason}; see the output of cargo above")]
     NotBuilt {
         /// The command.
         command: String,
@@ -182,15 +183,16 @@ pub enum Error {
         reason: String,
     },
     /// A calibration cannot be used.
-    #[error("{path}: not a usable calibration: {reason}; `{command}` says how to make it again", path = path.shown(),
-            command = crate::inputs::hint::tool(&["calibrate", "--help"]))]
+    #[error("{path}: not a usable calibration: {reason}; `{command}` says how to make it again", path = path.shown())]
     Calibration {
         /// The file, or the folder of its runs.
         path: PathBuf,
         /// What is wrong.
         reason: String,
+        /// The command that explains calibrations.
+        command: String,
     },
-    /// Clocks could not be pinned or given back; the text says which file is in the way, and what to do.
+    /// Clocks could not be pinned or restored; the text says which file is in the way, and what to do.
     #[error("{0}")]
     Pin(String),
     /// A run record could not be read.
@@ -201,7 +203,7 @@ pub enum Error {
         /// What is wrong, in which field, and what to do.
         reason: String,
     },
-    /// A baseline could not be read, or could not be read again if it were written.
+    /// A baseline could not be read, or would not be readable after being written.
     #[error("{path}: not a usable baseline: {reason}", path = path.shown())]
     Baseline {
         /// The file.
@@ -219,7 +221,7 @@ impl Error {
     }
 }
 
-/// The last lines that a process printed, each on a line of its own below a message.
+/// The last lines that a process printed, each on its own line below a message.
 pub(crate) fn tail_of(lines: &[String]) -> String {
     lines
         .iter()

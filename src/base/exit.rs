@@ -1,10 +1,10 @@
-//! Exit codes that bench targets and the program `rkllm-bench` share. Those of verdicts are `gate::Overall::exit_code`.
+//! Exit codes that bench targets and the program `rkllm-bench` share. `gate::Overall::exit_code` has those of verdicts.
 
 use std::process::ExitCode;
 
 use crate::base::console;
 use crate::base::error::{Error, Result};
-use crate::base::signals;
+use crate::base::signals::{self, SIGNAL};
 
 /// A bench target: something failed.
 pub(crate) const FAILED: u8 = 1;
@@ -12,9 +12,6 @@ pub(crate) const FAILED: u8 = 1;
 pub(crate) const USAGE: u8 = 64;
 /// An error inside rkllm-bench or its surroundings (`EX_SOFTWARE`).
 pub(crate) const INTERNAL: u8 = 70;
-/// Stopped by a signal: this plus its number.
-pub(crate) const SIGNAL: u8 = 128;
-
 /// The code for an error that ends the program.
 pub(crate) fn of_error(error: &Error) -> u8 {
     match error {
@@ -27,18 +24,28 @@ pub(crate) fn of_error(error: &Error) -> u8 {
     }
 }
 
-/// The end of a `main`: says what failed, and gives the code. A program that was stopped ends with the signal's, whatever
-/// came of it.
+/// The end of a `main`: prints the error and returns the exit code. After a stop signal that is the code of the signal,
+/// whatever the outcome.
 pub(crate) fn of_outcome(outcome: Result<ExitCode>) -> ExitCode {
     let code = outcome.unwrap_or_else(|error| {
         console::say(format_args!("error: {error}"));
         ExitCode::from(of_error(&error))
     });
     let stopped = signals::stop_signal().map(|signal| ExitCode::from(SIGNAL + signal));
-    console::finish(stopped.unwrap_or(code))
+    finish(stopped.unwrap_or(code))
 }
 
-/// Prints what clap has to say, a mistake or the help that was asked for, and gives the code for it.
+/// Returns the exit code of a program that would end with `code`: another one if stdout did not take all output. Each
+/// `main` ends with it.
+pub(crate) fn finish(code: ExitCode) -> ExitCode {
+    let Some(error) = console::take_trouble() else {
+        return code;
+    };
+    console::say(format_args!("error: stdout: {error}; the output is incomplete"));
+    of_lost_output(code)
+}
+
+/// Prints the error of clap, or the help that was asked for, and returns the exit code.
 pub(crate) fn of_arguments(error: &clap::Error) -> ExitCode {
     console::print_usage(error);
     if error.use_stderr() {
@@ -48,9 +55,9 @@ pub(crate) fn of_arguments(error: &clap::Error) -> ExitCode {
     }
 }
 
-/// The code for a program whose output was lost and that would have ended with `code`. A verdict that nobody could read
-/// counts for nothing; what kept the program from giving one, and a stop by the user, do.
-pub(crate) fn of_lost_output(code: ExitCode) -> ExitCode {
+/// The exit code of a program whose output was lost and that would have ended with `code`. Usage errors and stop
+/// signals keep their code. A verdict that nobody could read does not.
+fn of_lost_output(code: ExitCode) -> ExitCode {
     let kept = [USAGE, SIGNAL + 1, SIGNAL + 2, SIGNAL + 15].map(ExitCode::from);
     if kept.contains(&code) {
         code

@@ -1,6 +1,6 @@
-//! Floats in JSON that survive the way there and back also when a runtime delivers NaN or infinity.
+//! Serialises floats to JSON so that NaN and infinity from a runtime survive a round trip.
 //!
-//! JSON has no such numbers; they are stored as the texts `NaN`, `inf` and `-inf`.
+//! JSON has no such numbers; they are stored as the strings `NaN`, `inf` and `-inf`.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

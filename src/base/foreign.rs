@@ -1,9 +1,9 @@
-//! Text of others on its way to people: names, paths, messages and answers from files, servers and runtimes.
+//! Shows foreign text to people: names, paths, messages and answers from files, servers and runtimes.
 //!
-//! A terminal acts on control characters, and a mark of the bidirectional algorithm turns round what stands behind it. So
-//! nothing is printed raw: the console passes everything through [`for_terminal`], which lets through line ends, tabs and
-//! the styles of [`styled`] alone. A line end is ours in a text and foreign in a name, which only the place where the name is
-//! put into the text knows: [`Shown`] is for those.
+//! A terminal acts on control characters, and a bidirectional mark reverses the text after it. So no foreign text is
+//! printed raw. The console passes everything through [`for_terminal`], which keeps newlines, tabs and the styles of
+//! [`styled`]. A newline is ours in a text but foreign in a name. Only the code that inserts a name into a text knows
+//! the difference: it uses [`Shown`].
 
 use std::ffi::OsStr;
 use std::fmt::{self, Write as _};
@@ -13,18 +13,18 @@ use std::sync::LazyLock;
 
 use anstyle::Style;
 
-/// Begins a control sequence.
+/// The start of a control sequence.
 const SEQUENCE: &str = "\u{1b}[";
 
-/// Begins a sequence of ours. A terminal knows no parameter of such a number and passes over it, and no foreign text can hold
-/// it, since it is another one in each process.
+/// The start of a control sequence of ours. Terminals ignore a parameter with such a number. Foreign text cannot
+/// contain it, since each process chooses another number.
 static OURS: LazyLock<String> = LazyLock::new(|| {
     let number = RandomState::new().hash_one(0);
     format!("{SEQUENCE}{number};")
 });
 
 /// Whether a terminal or a viewer acts on a character instead of showing it, or XML cannot hold it: control characters
-/// (C0, DEL, C1), line ends of Unicode, and the embeddings, overrides and isolates of the bidirectional algorithm (UAX #9).
+/// (C0, DEL, C1), Unicode line ends, and bidirectional embeddings, overrides and isolates (UAX #9).
 pub(crate) fn is_active(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}')
 }
@@ -34,7 +34,7 @@ fn is_kept_from_terminal(c: char) -> bool {
     is_active(c) && c != '\n' && c != '\t'
 }
 
-/// Whether a text is shown as it is.
+/// Whether a text can be shown unchanged.
 pub(crate) fn is_harmless(text: &str) -> bool {
     !text.chars().any(is_kept_from_terminal)
 }
@@ -45,7 +45,7 @@ pub(crate) fn styled(style: Style, text: &str) -> String {
     ours(style.render().to_string()) + text + &ours(style.render_reset().to_string())
 }
 
-/// What is printed of a text: lines, tabs and our styles stay, anything else that is active is written out, as `\u{1b}`.
+/// `text` as printed: newlines, tabs and our styles stay; any other active character is escaped, as `\u{1b}`.
 pub(crate) fn for_terminal(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for (index, part) in text.split(OURS.as_str()).enumerate() {
@@ -67,9 +67,9 @@ fn written_out(text: &str, is_meant: fn(char) -> bool, to: &mut String) {
     }
 }
 
-/// Names and paths, as a message shows them: on one line, with nothing active in it.
+/// Shows names and paths in messages: on one line, with active characters escaped.
 pub(crate) trait Shown {
-    /// For a message; never for a path that is to be opened.
+    /// For a message; never for a path that is opened.
     fn shown(&self) -> Name<'_>;
 }
 
@@ -91,7 +91,7 @@ impl Shown for str {
     }
 }
 
-/// Several names, with commas between.
+/// Several names, separated by commas.
 pub(crate) fn list<T: AsRef<str>>(names: &[T]) -> String {
     let names: Vec<String> = names
         .iter()
@@ -135,7 +135,7 @@ mod tests {
             "\u{1b}[1m\u{1b}[31ma\\u{1b}]0;x\\u{7}\\u{9b}2J\\u{202e}b\\u{d}\\u{7f}\\u{2066}\\u{2028}\\u{1b}[31mc\
              \u{1b}[0m\n\tz"
         );
-        // Whoever prints it without the console has a colour and no more.
+        // Printed without the console, it still has only a colour.
         assert_eq!(anstream::adapter::strip_str(&styled(red, "a")).to_string(), "a");
     }
 
@@ -147,7 +147,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_active_is_printed(text in any::<String>(), extra in proptest::collection::vec(0_u32..0x2070, 0..20)) {
+        fn nothing_active_is_printed(
+            text in any::<String>(),
+            extra in proptest::collection::vec(0_u32..0x2070, 0..20),
+        ) {
             let text: String = text.chars().chain(extra.into_iter().filter_map(char::from_u32)).collect();
             prop_assert!(is_harmless(&for_terminal(&text)));
             prop_assert!(!text.shown().to_string().contains(is_active));

@@ -1,4 +1,4 @@
-//! JSON that serde alone reads too kindly, and how what it holds is quoted.
+//! Stricter JSON than serde reads by default, and quoting of its values in messages.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -12,12 +12,12 @@ use serde_json::{Map, Value};
 
 use crate::base::foreign::{Shown as _, is_active};
 
-/// Shortens what quotes the file, in the middle, since serde says at the end what it expected; and writes control
-/// characters so that a terminal does not act on them.
+/// Shortens a message that quotes a file, in the middle, since serde ends a message with what it expected. Control
+/// characters are escaped.
 pub(crate) fn clip(text: &str) -> String {
     const HEAD: usize = 100;
     const TAIL: usize = 200;
-    // What is written out is longer than what it stands for.
+    // An escaped character is longer than the original.
     let text = text.shown().to_string();
     let count = text.chars().count();
     if count <= HEAD + TAIL {
@@ -28,7 +28,8 @@ pub(crate) fn clip(text: &str) -> String {
     format!("{head} ... {tail}")
 }
 
-/// `value` in lines, its texts with nothing in them that a terminal acts on: JSON can write any character as its number.
+/// `value` as indented JSON. Active characters in its strings are escaped, since JSON can write any character as its
+/// number.
 pub(crate) fn pretty(value: &impl Serialize) -> serde_json::Result<String> {
     let mut bytes = Vec::new();
     write_pretty(&mut bytes, value)?;
@@ -43,7 +44,7 @@ pub(crate) fn write_pretty(writer: impl Write, value: &impl Serialize) -> serde_
     ))
 }
 
-/// Writes what is [active](is_active) as its number; what JSON does not allow within a text, serde writes so in any case.
+/// Escapes [active](is_active) characters. Serde itself escapes those that JSON does not allow in a string.
 struct Escaping(PrettyFormatter<'static>);
 
 impl Formatter for Escaping {
@@ -52,7 +53,7 @@ impl Formatter for Escaping {
             let end = part.chars().next_back().filter(|c| is_active(*c));
             let plain = &part[..part.len() - end.map_or(0, char::len_utf8)];
             writer.write_all(plain.as_bytes())?;
-            // All of them are in Unicode's first plane.
+            // All of them are in the Basic Multilingual Plane.
             end.map_or(Ok(()), |end| write!(writer, "\\u{:04x}", u32::from(end)))?;
         }
         Ok(())
@@ -95,14 +96,14 @@ impl Formatter for Escaping {
     }
 }
 
-/// The value of a key that is there: `null` is a wrong type, not an absent key.
+/// The value of a key that is present: `null` is a wrong type, not an absent key.
 pub(crate) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
-/// A struct read from an object alone; derived code takes an array of its fields too.
+/// A struct that is read from an object only; derived code also accepts an array of its fields.
 pub(crate) struct Object<T>(pub(crate) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
@@ -125,7 +126,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// Any JSON, each object with distinct keys.
+/// Any JSON whose objects have distinct keys.
 pub(crate) struct Unique(pub(crate) Value);
 
 impl<'de> Deserialize<'de> for Unique {
@@ -191,7 +192,7 @@ impl<'de> Visitor<'de> for OfAny {
     }
 }
 
-/// Any JSON, looked through and not kept: to learn where a fault is.
+/// Any JSON, parsed and discarded to find where a fault is.
 pub(crate) struct Walk;
 
 impl<'de> Deserialize<'de> for Walk {

@@ -1,6 +1,6 @@
-//! Text that fits a terminal without a broken word, and JSON that says what it is.
+//! Folds text to a terminal without breaking a word, and renders JSON that names its format.
 //!
-//! At most 80 columns, also on a wider terminal, so that a log, a pipe and a terminal show the same.
+//! Text has at most 80 columns, even on a wider terminal, so that logs, pipes and terminals show the same.
 
 use anstyle::Style;
 use serde::Serialize;
@@ -10,18 +10,18 @@ use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
 use crate::base::foreign::styled;
 use crate::base::json;
 
-/// Columns that a line has at most.
+/// Most columns of a line.
 pub const WIDTH: u16 = 80;
 
-/// Stands for a blank at which no line is folded. Of the private use area, and as wide as a blank.
+/// Replaces a blank at which no line is folded. It is in the private use area and as wide as a blank.
 const GLUE: char = '\u{f0000}';
-/// What a number is not parted from.
+/// Units that stay on the line of their number.
 const UNITS: [&str; 19] = [
     "%", "s", "ms", "µs", "ns", "min", "h", "tok/s", "req/s", "B", "kB", "MB", "GB", "KiB", "MiB", "GiB",
     "kHz", "MHz", "GHz",
 ];
 
-/// A line in bold, where it is shown on a terminal that has it; folded before.
+/// A line in bold where the terminal has it; fold it before.
 pub(crate) fn heading(width: u16, line: &str) -> String {
     let folded = folded_to(width, line);
     let lines = folded
@@ -30,20 +30,20 @@ pub(crate) fn heading(width: u16, line: &str) -> String {
     lines.collect()
 }
 
-/// `text`, at whose blanks no line is folded: a name, a command. Only for what goes through this module.
+/// `text` whose blanks do not fold, such as a name or a command. Only for text that goes through this module.
 pub(crate) fn whole(text: &str) -> String {
     text.replace(' ', &GLUE.to_string())
 }
 
-/// A text without what [`whole`] put into it.
+/// Undoes [`whole`].
 pub(crate) fn unglued(text: &str) -> String {
     text.replace(GLUE, " ")
 }
 
-/// Columns of a label that is a mark alone, and needs its text on its own line.
+/// Widest label that is only a mark, and must stay on the line of its text.
 const MARK: usize = 4;
 
-/// Items below their title; nothing without items. Lines of an item stay lines.
+/// A list below its title; empty without items. An item keeps its lines.
 pub(crate) fn list(width: u16, title: &str, items: &[String]) -> String {
     if items.is_empty() {
         return String::new();
@@ -52,19 +52,19 @@ pub(crate) fn list(width: u16, title: &str, items: &[String]) -> String {
     folded_to(width, &format!("{title}:")) + &items.collect::<String>()
 }
 
-/// Paragraphs, folded to so many columns. A word that is wider stands alone on its line.
+/// Paragraphs folded to `width` columns. A wider word gets a line of its own.
 pub(crate) fn folded_to(width: u16, text: &str) -> String {
     folded_within(width, "", text)
 }
 
-/// The same, behind an indentation.
+/// The same, indented.
 pub(crate) fn folded_within(width: u16, indent: &str, text: &str) -> String {
     let options = Options::new(width.into()).initial_indent(indent);
     wrapped(options.subsequent_indent(indent), text)
 }
 
-/// A text behind its label: its lines begin in one column, or, where a word does not fit into what is left, further to
-/// the left.
+/// A text after its label, aligned in one column. If a word does not fit into the rest of the line, the text starts
+/// further left.
 pub(crate) fn beside(width: u16, label: &str, text: &str) -> String {
     let blanks = display_width(label);
     let words = glued(text);
@@ -79,7 +79,7 @@ pub(crate) fn beside(width: u16, label: &str, text: &str) -> String {
     wrapped(options.subsequent_indent(&indent), text)
 }
 
-/// A message: its lines folded, but for those that are indented, which are commands to copy or another program's words.
+/// Folds the lines of a message, except indented ones: those are commands to copy or the output of another program.
 pub(crate) fn message(width: u16, text: &str) -> String {
     let folded = text.lines().map(|line| {
         if line.starts_with("  ") {
@@ -103,8 +103,8 @@ fn wrapped(options: Options, text: &str) -> String {
     unglued(&lines.collect::<String>())
 }
 
-/// `text` with glue for each blank within a number and its unit, an interval, a flag and its value, this program and its
-/// subcommand, or a command in backticks.
+/// `text` with glue for each blank that must not fold: within a number and its unit, an interval, a flag and its value,
+/// this program and its subcommand, or a command in backticks.
 fn glued(text: &str) -> String {
     let mut in_code = false;
     let mut glued = String::with_capacity(text.len());
@@ -146,7 +146,7 @@ fn belong_together(word: &str, next: &str) -> bool {
     is_amount || is_interval || is_flag || is_command
 }
 
-/// A document with its format's `kind` and `schema_version` before what is in it; numbers that are not finite are `null`.
+/// A document with its `kind` and `schema_version` first. Numbers that are not finite become `null`.
 #[expect(
     clippy::expect_used,
     reason = "keys are text and nothing is written but memory"
@@ -167,8 +167,8 @@ pub(crate) fn document(kind: &'static str, schema_version: u32, content: &impl S
     json::pretty(&document).expect("a report is JSON") + "\n"
 }
 
-/// Asserts that no line is wider than `width`, save for one of `names`, with at most a short label around it; and that
-/// each of them is there as one piece.
+/// Asserts that no line is wider than `width`, except for one of `names` with a short label, and that each name is
+/// unbroken.
 #[cfg(test)]
 pub(crate) fn assert_fits(text: &str, width: u16, names: &[&str]) {
     const LABEL: usize = 24;
@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_word_is_broken_and_one_that_is_too_wide_stands_alone() {
+    fn no_word_is_broken_and_one_that_is_too_wide_has_its_own_line() {
         let path =
             "/a/very/long/folder/of/somebody/target/rkllm-bench/runs/20261124T211128Z-quick-6b7555.json";
         assert_eq!(

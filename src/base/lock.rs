@@ -1,5 +1,5 @@
-//! One run at a time: two on one target folder would overwrite each other's results, two on one NPU each other's
-//! figures.
+//! Allows one run at a time. Two runs with one target folder would overwrite each other's results; two on one NPU would
+//! disturb each other's figures.
 
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io::ErrorKind;
@@ -14,19 +14,19 @@ use crate::base::foreign::Shown as _;
 use crate::base::paths;
 use crate::base::signals;
 
-/// Held until it is dropped, or until its process ends, however that happens.
+/// Held until it is dropped or its process ends, for any reason.
 #[derive(Debug)]
 pub(crate) struct Lock {
     file: File,
 }
 
-/// How often a held lock is tried again.
+/// Interval between two attempts at a held lock.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Takes what a run must have for itself, and waits for it as long as `patience`.
+/// Takes the locks that a run needs, and waits for them up to `patience`.
 ///
 /// # Errors
-/// [`Error::Busy`] with the holder's process, [`Error::NoResults`] when a lock cannot be made.
+/// [`Error::Busy`] with the process that holds the lock, [`Error::NoResults`] if a lock cannot be created.
 pub(crate) fn take_all(patience: Duration) -> Result<Vec<Lock>> {
     let end = Instant::now() + patience;
     let results = paths::criterion_home();
@@ -59,7 +59,7 @@ fn results_lock() -> PathBuf {
     paths::criterion_home().join("rkllm-bench.lock")
 }
 
-/// Waits for the lock file at `path` for as long as `patience`, and says whom for.
+/// Waits for the lock file at `path` up to `patience`, and prints which process it waits for.
 ///
 /// # Errors
 /// As [`take_all`].
@@ -83,16 +83,16 @@ fn take_until(end: Instant, take: impl Fn() -> Result<Lock>) -> Result<Lock> {
     }
 }
 
-/// The same for every user and every target folder of the machine.
+/// The lock that all users and all target folders of the machine share.
 fn npu_lock() -> PathBuf {
     machines_folder().join("rkllm-bench-npu.lock")
 }
 
-/// The folder for locks between users: the one that `RKLLM_BENCH_LOCK_DIR` names, else the first in which every user may
-/// make a file and none may remove another's.
+/// The folder for locks between users: `RKLLM_BENCH_LOCK_DIR`, else the first folder in which every user may create
+/// files and none may remove those of others.
 ///
-/// That is asked of the machine and not of the user, so that all of them come to the same folder: a `/run/lock` for root
-/// alone is passed over by root too, `XDG_RUNTIME_DIR` is one user's and `TMPDIR` one process's.
+/// This depends on the machine and not on the user, so that all users find the same folder. Root also skips a
+/// `/run/lock` that is writable for root only. `XDG_RUNTIME_DIR` belongs to one user and `TMPDIR` to one process.
 fn machines_folder() -> PathBuf {
     let named = std::env::var_os("RKLLM_BENCH_LOCK_DIR").filter(|folder| !folder.is_empty());
     let shared = || {
@@ -107,7 +107,7 @@ fn machines_folder() -> PathBuf {
         .unwrap_or_else(std::env::temp_dir)
 }
 
-/// Whether all users may write to a folder, each to his own files.
+/// Whether all users may write to a folder, each only to their own files.
 fn is_shared(folder: &Path) -> bool {
     const STICKY_AND_FOR_ALL: u32 = 0o1002;
     folder
@@ -116,15 +116,15 @@ fn is_shared(folder: &Path) -> bool {
 }
 
 impl Lock {
-    /// The file, which holds the lock until it is closed.
+    /// The file; it holds the lock until it is closed.
     pub(crate) fn into_file(self) -> File {
         self.file
     }
 
-    /// Locks the file at `path`, which is made where it is missing, and writes this process's id into it.
+    /// Locks the file at `path`, creates it if it is missing, and writes the id of this process into it.
     ///
-    /// Others may have put something at `path`. It is locked where it is a regular file, whoever owns it, since a lock of
-    /// another user excludes too; it is written to only where it is this user's and a lock already.
+    /// Another user may have put something at `path`. Any regular file is locked, whoever owns it, since a lock of
+    /// another user excludes too. Only a file of this user that is already a lock is written to.
     pub(crate) fn take(path: &Path, what: &str, remedy: &str) -> Result<Self> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(refuse(folder))?;
@@ -139,7 +139,7 @@ impl Lock {
                 None => refuse(path)(error),
             })?;
             match file.try_lock() {
-                // Meanwhile somebody may have removed it, and somebody else have made another.
+                // Another process may have removed it, and a third created a new one.
                 Ok(()) if !is_at(&file, path) => {}
                 Ok(()) => {
                     sign(&file);
@@ -161,9 +161,9 @@ impl Lock {
     }
 }
 
-/// How often a lock file is looked for that somebody removes meanwhile.
+/// Attempts to open a lock file that another process keeps removing.
 const TRIES: usize = 100;
-/// A process's id takes no more bytes.
+/// Longest process id, bytes.
 const MOST_OF_A_SIGNATURE: usize = 20;
 
 fn refuse(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
@@ -171,17 +171,17 @@ fn refuse(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     move |source| Error::NoResults { path, source }
 }
 
-/// The lock file at `path`, which is made where it is missing; never what a link leads to.
+/// Opens or creates the lock file at `path`; never follows a link.
 pub(crate) fn file(path: &Path) -> std::io::Result<File> {
     match existing(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         outcome => return outcome,
     }
-    // Never a file that is there: of the sticky folders of others the kernel refuses to open one with O_CREAT.
+    // Never an existing file: in sticky folders the kernel refuses to open a file of another user with O_CREAT.
     let new = options().write(true).create_new(true).mode(0o644).open(path);
     match new {
         Ok(file) => {
-            // Whatever the umask: who cannot open it is not excluded by it.
+            // Regardless of the umask: a user who cannot open it is not excluded by it.
             let _ = file.set_permissions(Permissions::from_mode(0o644));
             Ok(file)
         }
@@ -190,8 +190,8 @@ pub(crate) fn file(path: &Path) -> std::io::Result<File> {
     }
 }
 
-/// The file at `path`, where it is one that can be a lock. A file of another user may not be writable; to lock it, reading is
-/// enough, except over NFS.
+/// Opens the file at `path` if it can be a lock. A file of another user may not be writable. Reading is enough to lock
+/// it, except over NFS.
 fn existing(path: &Path) -> std::io::Result<File> {
     let file = match options().write(true).open(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => options().open(path)?,
@@ -204,7 +204,7 @@ fn existing(path: &Path) -> std::io::Result<File> {
     Ok(file)
 }
 
-/// Opens no link's target, waits for no pipe's other end, and takes no terminal.
+/// Does not follow links, wait for the other end of a pipe, or take a terminal.
 fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options
@@ -213,12 +213,12 @@ fn options() -> OpenOptions {
     options
 }
 
-/// What is at the place of a lock and cannot be one.
+/// What is at the path of a lock and cannot be one.
 #[derive(Debug, thiserror::Error)]
-#[error("a link, a folder or a device stands there, or a file with a second name")]
+#[error("it is a link, a folder, a device, or a file with a second hard link")]
 struct NotALock;
 
-/// Why what is there cannot be a lock; absent for other errors.
+/// Why a file cannot be a lock; absent for other errors.
 fn reason(error: &std::io::Error) -> Option<String> {
     let is_link = error.raw_os_error() == Some(libc::ELOOP) || error.kind() == ErrorKind::IsADirectory;
     let is_none = error
@@ -227,7 +227,7 @@ fn reason(error: &std::io::Error) -> Option<String> {
     (is_link || is_none).then(|| NotALock.to_string())
 }
 
-/// Whether it is `file` that stands at `path`.
+/// Whether `path` still leads to `file`.
 fn is_at(file: &File, path: &Path) -> bool {
     let place = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
     let there = path.symlink_metadata().map(place);
@@ -236,7 +236,7 @@ fn is_at(file: &File, path: &Path) -> bool {
         .is_ok_and(|held| there.is_ok_and(|there| there == held))
 }
 
-/// The process's id that is in a lock file; absent where something else is.
+/// The process id in a lock file; absent if it holds anything else.
 fn signature(file: &File) -> Option<String> {
     let mut bytes = [0; MOST_OF_A_SIGNATURE];
     let length = file.read_at(&mut bytes, 0).ok()?;
@@ -245,8 +245,9 @@ fn signature(file: &File) -> Option<String> {
     Some(id.to_string())
 }
 
-/// Writes this process's id into a lock file of this user. Whoever is refused reads it. That it could not be written, as on a
-/// full disk, is no reason not to run; nor is a file that holds something else, which may have been moved there.
+/// Writes the id of this process into a lock file of this user, for the message to processes that are refused. A
+/// failure, for example on a full disk, is ignored. A file that holds something else stays unchanged: it may have been
+/// moved there.
 fn sign(file: &File) {
     let is_ours = file
         .metadata()
@@ -280,7 +281,7 @@ mod tests {
         take_within(Duration::ZERO, &path, "the results", "wait").expect("free again");
     }
 
-    /// What another user may put at the place of a lock, and a file that must stay as it is.
+    /// Files that another user may put at the path of a lock, and a file that must not change.
     #[test]
     fn nothing_that_was_planted_is_followed_or_written() {
         let dir = tempfile::tempdir().expect("a folder");
@@ -315,7 +316,7 @@ mod tests {
                 std::fs::remove_file(&path).expect("removed");
             }
         }
-        // A file that was moved there excludes, and keeps what is in it.
+        // A file that was moved there excludes others and keeps its contents.
         std::fs::rename(&victim, &path).expect("moved");
         std::fs::write(&path, "precious\n").expect("written");
         let held = Lock::take(&path, "the NPU", "wait").expect("a file");
@@ -325,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_that_was_removed_excludes_nobody() {
+    fn a_removed_lock_excludes_no_process() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("lock");
         let made = file(&path).expect("made");

@@ -1,4 +1,4 @@
-//! What any part may need and that knows nothing of benchmarks: files, text, numbers, waits, signals, exit codes.
+//! General helpers that know nothing about benchmarks: files, text, numbers, waits, signals, exit codes.
 
 pub(crate) mod atomic;
 pub(crate) mod child;

@@ -1,7 +1,7 @@
-//! Conversions between numbers. The crate has no `as` (`clippy::as_conversions`) except here: what comes from a server, a
-//! file, the kernel or a user is any number, and `as` turns what does not fit into another one without a word.
+//! Conversions between numbers. The crate has no `as` (`clippy::as_conversions`) except here. Numbers from servers,
+//! files, the kernel or users can have any value, and `as` silently changes one that does not fit.
 
-/// A count or a size as a float. From 2^53 on the nearest one that there is, which no figure for people shows.
+/// A count or a size as a float. From 2^53 on it is rounded to the nearest float, which no displayed figure shows.
 pub(crate) trait Float {
     fn float(self) -> f64;
 }
@@ -35,19 +35,19 @@ pub(crate) fn ms(ns: u64) -> f64 {
     ns.float() / NS_PER_MS
 }
 
-/// A count of things in memory as a number of 64 bits.
+/// A `usize` as a `u64`.
 pub(crate) trait Long {
     fn long(self) -> u64;
 }
 
 impl Long for usize {
     fn long(self) -> u64 {
-        // All of them fit on any machine that there is.
+        // It fits on every supported machine.
         u64::try_from(self).unwrap_or(u64::MAX)
     }
 }
 
-/// A number of 32 bits as a count of things in memory.
+/// A `u32` as a `usize`.
 pub(crate) trait Size {
     fn size(self) -> usize;
 }
@@ -58,7 +58,7 @@ impl Size for u32 {
     }
 }
 
-/// A float without its fraction; absent where it is negative, NaN or more than a `u64` holds.
+/// The whole part of a float; absent if it is negative, NaN or too large for a `u64`.
 pub(crate) fn whole(value: f64) -> Option<u64> {
     #[expect(
         clippy::as_conversions,
@@ -69,12 +69,12 @@ pub(crate) fn whole(value: f64) -> Option<u64> {
     (0.0..TOO_LARGE).contains(&value).then_some(value as u64)
 }
 
-/// The same as a count of things in memory.
+/// The same as a `usize`.
 pub(crate) fn count(value: f64) -> Option<usize> {
     usize::try_from(whole(value)?).ok()
 }
 
-/// The nearest `f32`; absent where there is none.
+/// The nearest `f32`; absent if it is out of range.
 pub(crate) fn single(value: f64) -> Option<f32> {
     #[expect(
         clippy::as_conversions,
@@ -85,7 +85,7 @@ pub(crate) fn single(value: f64) -> Option<f32> {
     single.is_finite().then_some(single)
 }
 
-/// 2^64, the least float that a `u64` does not hold.
+/// 2^64, the smallest float that does not fit into a `u64`.
 const TOO_LARGE: f64 = 18_446_744_073_709_551_616.0;
 
 #[cfg(test)]

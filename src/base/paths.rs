@@ -11,12 +11,12 @@ use sha2::{Digest as _, Sha256};
 use crate::base::error::{Error, Result};
 use crate::base::foreign::Shown as _;
 
-/// The target folder of the build that made this executable: `CARGO_TARGET_DIR` where that is absolute, else the folder
-/// above the executable that cargo tagged as a cache, else a relative `CARGO_TARGET_DIR` or `target` in the user's
-/// folder.
+/// The target folder of the build that made this executable. It is `CARGO_TARGET_DIR` if that is absolute, else the
+/// folder above the executable that cargo tagged as a cache. Otherwise it is a relative `CARGO_TARGET_DIR`, or
+/// `target`, in the folder of the user.
 ///
-/// A relative `CARGO_TARGET_DIR` is not enough where the executable knows better: cargo takes it from the folder that
-/// cargo was called in, and an executable that is called later may be of another build.
+/// A relative `CARGO_TARGET_DIR` comes last: cargo resolves it from the folder where cargo was called, and an
+/// executable that is called later may be of another build.
 pub fn target_dir() -> PathBuf {
     let named = variable("CARGO_TARGET_DIR");
     if let Some(dir) = named.as_ref().filter(|dir| dir.is_absolute()) {
@@ -32,13 +32,13 @@ pub fn target_dir() -> PathBuf {
     }
 }
 
-/// What leads to the running program, whatever has become of its file.
+/// Link to the running program, whatever happened to its file.
 pub(crate) const RUNNING: &str = "/proc/self/exe";
 
-/// The file that this program was started from; another one may have taken its place.
+/// The file that this program was started from; another file may have its name now.
 pub(crate) fn program() -> PathBuf {
     let link = std::fs::read_link(RUNNING).unwrap_or_default();
-    // So the kernel names a file that was removed; a file may also be called so.
+    // The kernel marks a removed file like this; a file may also have such a name.
     match link.as_os_str().as_bytes().strip_suffix(b" (deleted)") {
         Some(name) if !is_running(&link) => OsStr::from_bytes(name).into(),
         _ => link,
@@ -56,8 +56,7 @@ pub fn criterion_home() -> PathBuf {
     variable("CRITERION_HOME").map_or_else(|| target_dir().join("criterion"), given)
 }
 
-/// A path that the user gave, by an option or a variable, as an absolute one: a relative path starts in the user's
-/// folder.
+/// A path from an option or a variable as an absolute one. A relative path starts in the folder of the user.
 pub fn given(path: impl AsRef<Path>) -> PathBuf {
     users_folder().join(path)
 }
@@ -67,8 +66,8 @@ fn variable(name: &str) -> Option<PathBuf> {
     value.map(PathBuf::from)
 }
 
-/// The folder in which the user gave the command. cargo starts tests and benches in the folder of their package; the
-/// user's is cargo's own.
+/// The folder in which the user gave the command. Cargo starts tests and benches in the folder of their package; the
+/// folder of the user is the working directory of cargo itself.
 fn users_folder() -> PathBuf {
     let here = std::env::current_dir().unwrap_or_default();
     let package = variable("CARGO_MANIFEST_DIR").and_then(|dir| dir.canonicalize().ok());
@@ -79,8 +78,8 @@ fn users_folder() -> PathBuf {
     }
 }
 
-/// The working directory of the nearest process above this one that is cargo or a subcommand of it. Between the two may
-/// be the bench executable whose worker this is, and a runner.
+/// The working directory of the nearest parent process that is cargo or a subcommand of it. The bench executable whose
+/// worker this is, and a runner, may lie between.
 fn folder_of_cargo() -> Option<PathBuf> {
     let mut process = rustix::process::getppid()?.as_raw_pid().to_string();
     for _ in 0..4 {
@@ -89,7 +88,7 @@ fn folder_of_cargo() -> Option<PathBuf> {
         if program.file_name()?.as_encoded_bytes().starts_with(b"cargo") {
             return std::fs::read_link(entry.join("cwd")).ok();
         }
-        // The name in parentheses, which may hold anything, comes before the state and the parent.
+        // The name in parentheses can hold anything; the state and the parent follow it.
         let stat = std::fs::read_to_string(entry.join("stat")).ok()?;
         stat.rsplit(')')
             .next()?
@@ -100,41 +99,41 @@ fn folder_of_cargo() -> Option<PathBuf> {
     None
 }
 
-/// Where run records go unless the user says otherwise.
+/// Default folder for run records.
 pub fn runs_dir() -> PathBuf {
     target_dir().join("rkllm-bench").join("runs")
 }
 
-/// Where reports for people go unless the user says otherwise.
+/// Default folder for reports.
 pub fn reports_dir() -> PathBuf {
     target_dir().join("rkllm-bench").join("reports")
 }
 
-/// Where named baselines are kept.
+/// Folder for named baselines.
 pub fn baselines_dir() -> PathBuf {
     target_dir().join("rkllm-bench").join("baselines")
 }
 
-/// Where built-in models are kept.
+/// Folder for built-in models.
 pub fn cache_dir() -> PathBuf {
     target_dir().join("rkllm-bench").join("models")
 }
 
-/// Where paired runs go unless the user says otherwise: a folder for each.
+/// Default folder for paired runs; each has a folder of its own.
 pub fn ab_dir() -> PathBuf {
     target_dir().join("rkllm-bench").join("ab")
 }
 
-/// Where calibrations are kept: a file for each set of things that must be equal for figures to compare.
+/// Folder for calibrations: one file for each set of settings that must be equal for figures to compare.
 pub fn calibrations_dir() -> PathBuf {
     target_dir().join("rkllm-bench").join("calibrations")
 }
 
-/// Refuses `text` where it is not UTF-8: records and reports are JSON, which holds nothing else, and a path that is not
-/// the one on disk helps nobody.
+/// Refuses `text` that is not UTF-8. Records and reports are JSON, which holds only UTF-8, and a path that differs from
+/// the one on disk is useless.
 ///
 /// # Errors
-/// [`Error::BadParameter`] with what is readable of it.
+/// [`Error::BadParameter`] with its readable part.
 pub(crate) fn check_utf8(what: &str, text: &OsStr) -> Result<()> {
     match text.to_str() {
         Some(_) => Ok(()),
@@ -145,8 +144,7 @@ pub(crate) fn check_utf8(what: &str, text: &OsStr) -> Result<()> {
     }
 }
 
-/// Refuses arguments, variables that name places, and places of this process that are not UTF-8, before anything is
-/// done with them.
+/// Refuses arguments, path variables and paths of this process that are not UTF-8, before they are used.
 ///
 /// # Errors
 /// [`Error::BadParameter`] with the first of them.
@@ -172,33 +170,35 @@ pub(crate) fn check_surroundings() -> Result<()> {
     Ok(())
 }
 
-/// Bytes of a name's part: a few parts, a time and a nonce stay below the 255 that a file's name may have.
+/// Most bytes of one part of a file name: a few parts, a time and a nonce stay below the limit of 255.
 const MOST_OF_A_PART: usize = 60;
-/// Hexadecimal digits of the digest that ends a name which is not the original. Eight would be a date's too.
+/// Hexadecimal digits of the digest that a changed name ends with. Eight digits could be a date.
 const DIGITS: usize = 12;
-/// What such a name begins with where nothing of the original is left.
+/// Start of a changed name if nothing of the original is left.
 const NAMELESS: &str = "name";
 
-/// What a name may hold that is typed and part of files' names: ASCII letters, digits, `.`, `_` and `-`.
+/// Characters of names that users type and that are part of file names: ASCII letters, digits, `.`, `_` and `-`.
 pub(crate) fn is_plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || "._-".contains(c)
 }
 
-/// The name of a file or folder for any name: the one function that makes them, whoever the name is by.
+/// Makes the name of a file or folder from any name. Every such name comes from this function.
 ///
-/// It has 1 to `most` bytes (which must have room for a digest), nothing that does not fit, no `.` and no `-` first, and so is
-/// neither hidden, nor a way to another folder, nor an option. `fits` must take neither `/` nor control characters. A name that
-/// is so already is its own; of any other what fits is kept, with a digest of the original behind it. No name of the first kind
-/// ends as those of the second do, so that different names stay different.
+/// The result has 1 to `most` bytes, where `most` must leave room for a digest. It holds only characters that `fits`
+/// accepts, and begins with neither `.` nor `-`. So it is not hidden, no path to another folder and no option. `fits`
+/// must accept neither `/` nor control characters.
+///
+/// A name that already fulfils this is kept. Any other name keeps its fitting characters and gets a digest of the
+/// original. A kept name never ends like a changed one, so different names stay different.
 pub(crate) fn folder_name(raw: &OsStr, most: usize, fits: fn(char) -> bool) -> String {
     match raw.to_str() {
-        Some(name) if stands(name, most, fits) => name.to_owned(),
+        Some(name) if is_folder_name(name, most, fits) => name.to_owned(),
         _ => with_digest(raw, most, fits),
     }
 }
 
-/// Whether a name can be that of a folder as it is.
-pub(crate) fn stands(name: &str, most: usize, fits: fn(char) -> bool) -> bool {
+/// Whether a name can be used as a folder name unchanged.
+pub(crate) fn is_folder_name(name: &str, most: usize, fits: fn(char) -> bool) -> bool {
     let is_digest =
         |end: &str| end.len() == DIGITS && end.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     (1..=most).contains(&name.len())
@@ -207,7 +207,7 @@ pub(crate) fn stands(name: &str, most: usize, fits: fn(char) -> bool) -> bool {
         && !name.rsplit_once('-').is_some_and(|(_, end)| is_digest(end))
 }
 
-/// What fits of a name, with a digest of the whole behind it.
+/// The fitting characters of a name, and a digest of the whole name.
 pub(crate) fn with_digest(raw: &OsStr, most: usize, fits: fn(char) -> bool) -> String {
     let mut head = String::new();
     for c in raw.to_string_lossy().chars() {
@@ -226,12 +226,12 @@ pub(crate) fn with_digest(raw: &OsStr, most: usize, fits: fn(char) -> bool) -> S
     format!("{head}-{}", &digest[..DIGITS])
 }
 
-/// A name as part of a file's name; see [`folder_name`].
+/// A name as part of a file name; see [`folder_name`].
 pub(crate) fn name_part(name: &str) -> String {
     folder_name(name.as_ref(), MOST_OF_A_PART, is_plain)
 }
 
-/// Where the system finds a program: by its path, or in the folders of `PATH`.
+/// Where the system finds a program: at its path, or in the folders of `PATH`.
 pub(crate) fn find_program(word: &str) -> Option<PathBuf> {
     let is_program = |path: &PathBuf| {
         path.metadata()
@@ -277,7 +277,7 @@ mod tests {
         assert_ne!(name_part(&made), made, "it would be that of another name");
     }
 
-    /// Bytes, with those that mean something in a path many times.
+    /// Random bytes, with many that have a meaning in paths.
     fn bytes() -> impl Strategy<Value = Vec<u8>> {
         let piece = prop_oneof![
             proptest::sample::select(b"./-_\\ \0\n:ab0\x1b\x7f\xff".to_vec()),
@@ -295,7 +295,7 @@ mod tests {
                 prop_assert!((1..=MOST_OF_A_PART).contains(&name.len()), "{name}");
                 prop_assert!(name.chars().all(is_plain), "{name}");
                 prop_assert!(!name.starts_with(['.', '-']), "{name}");
-                // Nor is it that of the name which it is itself.
+                // It also differs from the name of the name that it is.
                 for raw in [name.clone().into_bytes(), raw] {
                     let again = folder_name(OsStr::from_bytes(&raw), MOST_OF_A_PART, is_plain);
                     let other = made.insert(again, raw.clone());

@@ -1,6 +1,6 @@
-//! Temporary folders. A process that is killed leaves its own, and the next one removes it.
+//! Temporary folders. If a process is killed, the next one removes its folder.
 //!
-//! Each holds a lock file for as long as its process lives, which the kernel gives back however that ends.
+//! Each folder has a lock file that its process holds; the kernel releases the lock when the process ends.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -10,21 +10,21 @@ use std::sync::Once;
 
 use tempfile::TempDir;
 
-/// What the names of all of them begin with.
+/// Prefix of their names.
 const PREFIX: &str = "rkllm-bench-";
 /// The lock file in each.
 const LOCK: &str = ".in-use";
 
-/// A folder in the temporary directory, for this user alone, that is gone with this value.
+/// A private folder in the temporary directory; dropping this value removes it.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     folder: TempDir,
-    /// Held until the folder is gone.
+    /// Held until the folder is removed.
     _lock: File,
 }
 
 impl Scratch {
-    /// A new one. The first of a process removes those of processes that are gone.
+    /// Creates a folder. The first call of a process removes the folders of dead processes.
     pub(crate) fn new() -> io::Result<Self> {
         static SWEPT: Once = Once::new();
         SWEPT.call_once(|| sweep(&std::env::temp_dir()));
@@ -39,7 +39,7 @@ impl Scratch {
     }
 }
 
-/// Removes what processes of this user left that are gone. What cannot be looked at or removed stays: a later process may.
+/// Removes the folders that dead processes of this user left. Failures are ignored: a later process tries again.
 fn sweep(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry

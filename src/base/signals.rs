@@ -1,8 +1,8 @@
-//! Ctrl-C, SIGTERM and SIGHUP: a signal asks the run to stop and to save, and has an effect in every phase.
+//! Ctrl-C, SIGTERM and SIGHUP: a signal asks the run to stop and to save, and works in every phase.
 //!
-//! Whatever waits looks at [`stop_signal`] and ends in its own way, with the record saved. What does not wait (a
-//! model's file that is read, a report on a slow disk, a pipe that nobody reads, a runtime in this process) is not asked:
-//! where the program has not ended a moment after the signal, a thread that [`listen`] started says the
+//! Code that waits checks [`stop_signal`] and ends on its own, with the record saved. Other code does not check:
+//! reading a model file, writing a report to a slow disk or to a pipe without a reader, a runtime in this process. So
+//! [`listen`] starts a thread. If the program has not ended shortly after the signal, that thread prints the
 //! [`LastWords`] and ends it.
 //!
 //! A signal that was ignored when the program started (`nohup`, a background command of a script) stays ignored.
@@ -19,38 +19,39 @@ use signal_hook::low_level;
 
 use crate::base::console;
 use crate::base::error::{Error, Result};
-use crate::base::exit;
 
-/// How long a program that was asked to stop may take before it is ended.
+/// Exit code of a program that a signal stopped: this plus the signal's number.
+pub(crate) const SIGNAL: u8 = 128;
+/// How long a program may run after a stop signal before it is ended.
 const GRACE: Duration = Duration::from_millis(700);
-/// How often a wait looks.
+/// Interval between two checks of a wait.
 const TICK: Duration = Duration::from_millis(20);
-/// How long the last words may take to be found: they save the record, and a card may be slow.
+/// How long the last words may take: they save the record, and an SD card may be slow.
 const SAVING: Duration = Duration::from_secs(10);
-/// How long a message may take to be printed. A pipe that nobody reads takes none.
+/// How long printing a message may take. A pipe without a reader takes no bytes.
 const SAYING: Duration = Duration::from_millis(500);
-/// From when on a further signal is meant as one: `timeout` and process groups send the same one twice at once.
+/// Time after which a second signal counts: `timeout` and process groups send the same signal twice at once.
 const AGAIN: Duration = Duration::from_millis(300);
-/// How long the signal to this process may come after the one to its child, where both were meant.
+/// How much later than its child this process may receive a signal that was sent to both.
 const SOON: Duration = Duration::from_millis(500);
 
 static STOP: OnceCell<Stop> = OnceCell::new();
-/// Milliseconds that something that was asked to end may take on top of [`GRACE`].
+/// Milliseconds granted on top of [`GRACE`] to something that was asked to end.
 static GRANTED_MS: AtomicU64 = AtomicU64::new(0);
 static LAST_WORDS: Mutex<Vec<Entry>> = Mutex::new(Vec::new());
 
-/// Whether, and by which signal, the run was asked to stop.
+/// Whether the run was asked to stop, and by which signal.
 #[derive(Debug, Clone, Default)]
 struct Stop {
     signal: Arc<AtomicUsize>,
-    /// Whether the last words are being said, so that a further signal ends the program at once.
+    /// Whether the last words are being printed. A further signal then ends the program at once.
     is_late: Arc<AtomicBool>,
 }
 
-/// Begins to listen. Without this call signals keep their usual effect.
+/// Starts to listen for signals. Without this call signals keep their default effect.
 ///
 /// # Errors
-/// [`Error::Worker`] when the system refuses the handlers.
+/// [`Error::Worker`] if the system refuses the handlers.
 pub(crate) fn listen() -> Result<()> {
     STOP.get_or_try_init(start)
         .map(|_| ())
@@ -61,7 +62,7 @@ fn start() -> std::io::Result<Stop> {
     let stop = Stop::default();
     let heeded = heeded();
     for signal in heeded.iter().copied() {
-        let code = 128 + signal;
+        let code = i32::from(SIGNAL) + signal;
         signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&stop.is_late))?;
         let number = usize::try_from(signal).unwrap_or_default();
         signal_hook::flag::register_usize(signal, Arc::clone(&stop.signal), number)?;
@@ -71,7 +72,7 @@ fn start() -> std::io::Result<Stop> {
     std::thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
-            // Blocks for as long as the program runs, and wakes for a signal alone.
+            // Blocks until a signal arrives.
             if signals.forever().next().is_some() {
                 end_late(&own, &mut signals);
             }
@@ -79,7 +80,7 @@ fn start() -> std::io::Result<Stop> {
     Ok(stop)
 }
 
-/// The signals that ask to stop, without those that whoever started this program had ignored.
+/// The stop signals, except those that the parent of this program had ignored.
 fn heeded() -> Vec<i32> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = ignored(&status);
@@ -94,7 +95,7 @@ fn ignored(status: &str) -> u64 {
         .unwrap_or_default()
 }
 
-/// The signal that asked the run to stop, if one did.
+/// The signal that asked the run to stop, if any.
 pub(crate) fn stop_signal() -> Option<u8> {
     let signal = STOP.get()?.signal.load(Ordering::SeqCst);
     u8::try_from(signal).ok().filter(|signal| *signal != 0)
@@ -105,8 +106,8 @@ pub(crate) fn is_stopped() -> bool {
     stop_signal().is_some()
 }
 
-/// Whether a child that ended by `signal` got it together with this process, as where a service manager ends all
-/// processes of a unit. The one to this process may come a moment later.
+/// Whether this process received the signal that ended a child too, for example because a service manager stops all
+/// processes of a unit. Waits a moment for it.
 pub(crate) fn is_shared(signal: Option<i32>) -> bool {
     let asks = signal.is_some_and(|signal| [SIGINT, SIGTERM, SIGHUP].contains(&signal));
     let end = Instant::now() + SOON;
@@ -116,15 +117,15 @@ pub(crate) fn is_shared(signal: Option<i32>) -> bool {
     asks && is_stopped()
 }
 
-/// Lets the program go on for `time` longer after a signal: it waits for something that was asked to end too.
+/// Extends the grace period by `time`: the program waits for something that was asked to end too.
 pub(crate) fn grant(time: Duration) {
     let granted = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     GRANTED_MS.fetch_max(granted, Ordering::SeqCst);
 }
 
-/// What a program that does not end in time still saves, and then says. Dropped, it is not needed any more.
+/// What a program that does not end in time saves, and the message that it prints. Drop it when it is no longer needed.
 #[derive(Debug)]
-#[must_use = "what is dropped is not said"]
+#[must_use = "dropped words are not printed"]
 pub(crate) struct LastWords(usize);
 
 struct Entry {
@@ -133,7 +134,7 @@ struct Entry {
 }
 
 impl LastWords {
-    /// To be made from another thread than this one, while this one does anything.
+    /// `words` runs on another thread, in parallel with the code of this one.
     pub(crate) fn new(words: impl FnOnce() -> String + Send + 'static) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -155,24 +156,28 @@ impl Drop for LastWords {
     }
 }
 
-/// Ends the program where it does not end itself in its time.
+/// Ends the program if it does not end in time.
 fn end_late(stop: &Stop, signals: &mut Signals) {
     let start = Instant::now();
     while start.elapsed() < GRACE + Duration::from_millis(GRANTED_MS.load(Ordering::SeqCst)) {
         std::thread::sleep(TICK);
-        // Whoever asks again does not want to wait for what was granted.
+        // A user who sends a second signal does not want to wait.
         if signals.pending().next().is_some() && start.elapsed() > AGAIN {
             break;
         }
     }
     stop.is_late.store(true, Ordering::SeqCst);
     let signal = stop.signal.load(Ordering::SeqCst);
-    // In threads of their own: a disk may take no byte, and neither may whoever reads stderr.
-    let text = within(SAVING, last_words)
-        .unwrap_or_else(|| format!("\nstopped; the last was not saved within {} s", SAVING.as_secs()));
+    // On separate threads: a disk or the reader of stderr may block.
+    let text = within(SAVING, last_words).unwrap_or_else(|| {
+        format!(
+            "\nstopped; the latest data were not saved within {} s",
+            SAVING.as_secs()
+        )
+    });
     within(SAYING, move || console::say(text));
-    let code = i32::from(exit::SIGNAL) + i32::try_from(signal).unwrap_or_default();
-    // Without destructors: other threads are at work, those of the runtime too.
+    let code = i32::from(SIGNAL) + i32::try_from(signal).unwrap_or_default();
+    // Without destructors: other threads, including those of the runtime, are still at work.
     low_level::exit(code);
 }
 
@@ -182,12 +187,12 @@ fn last_words() -> String {
         return "\nstopped".into();
     }
     let texts: Vec<String> = entries.drain(..).map(|entry| (entry.words)()).collect();
-    // Whoever is about to take its words back has ended too late, and would say them once more.
+    // Keep the lock: an owner that ends now must not print its words again.
     std::mem::forget(entries);
     texts.join("\n")
 }
 
-/// What `work` gives, if that is in its time.
+/// The result of `work`, if it ends in time.
 fn within<T: Send + 'static>(time: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (sender, result) = channel();
     std::thread::Builder::new()
@@ -196,22 +201,22 @@ fn within<T: Send + 'static>(time: Duration, work: impl FnOnce() -> T + Send + '
     result.recv_timeout(time).ok()
 }
 
-/// The latest signal that asked to end and that nobody has answered yet. While this is there none of them ends the program.
+/// The latest stop signal that was not handled yet. While this value exists, stop signals do not end the program.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Caught(Arc<AtomicUsize>);
 
 impl Caught {
-    /// The signal, once.
+    /// Takes the signal.
     pub(crate) fn take(&self) -> Option<i32> {
         let signal = self.0.swap(0, Ordering::SeqCst);
         i32::try_from(signal).ok().filter(|signal| *signal != 0)
     }
 }
 
-/// Catches Ctrl-C, SIGTERM and a terminal's end, for a program that must undo what it did before it ends.
+/// Catches Ctrl-C, SIGTERM and SIGHUP for a program that must undo changes before it ends.
 ///
 /// # Errors
-/// When the system refuses the handlers.
+/// The error of the system that refuses the handlers.
 pub(crate) fn catch() -> std::io::Result<Caught> {
     let caught = Caught::default();
     for signal in heeded() {

@@ -1,11 +1,11 @@
-//! What somebody who mistyped a name may have meant.
+//! Suggestions for a mistyped name.
 
 use crate::base::foreign::{self, Shown as _};
 
-/// From this similarity on a name is suggested; clap's own threshold for its flags.
+/// Least similarity of a suggestion; clap uses the same threshold for flags.
 const ALIKE: f64 = 0.7;
 
-/// The end of a sentence that refused `name`: the closest of `known`, and all of them.
+/// The end of a message that refuses `name`: the closest of `known`, and all of them.
 pub(crate) fn among(name: &str, known: &[impl AsRef<str>]) -> String {
     let known: Vec<&str> = known.iter().map(AsRef::as_ref).collect();
     let similarity = |other: &str| strsim::jaro_winkler(&name.to_lowercase(), &other.to_lowercase());
@@ -15,20 +15,20 @@ pub(crate) fn among(name: &str, known: &[impl AsRef<str>]) -> String {
         .filter(|(similarity, _)| *similarity > ALIKE)
         .max_by(|(a, _), (b, _)| a.total_cmp(b));
     match (closest, known.is_empty()) {
-        (_, true) => ": there is none".into(),
+        (_, true) => ": there are none".into(),
         (Some((_, closest)), false) => format!(
-            ": did you mean {}? There are {}",
+            ": did you mean {}? Available: {}",
             closest.shown(),
             foreign::list(&known)
         ),
-        (None, false) => format!(": there are {}", foreign::list(&known)),
+        (None, false) => format!("; available: {}", foreign::list(&known)),
     }
 }
 
-/// Names that [`nearest`] gives at most.
+/// Most names that [`nearest`] lists.
 const FEW: usize = 3;
 
-/// The end of a sentence that refused `name`, where there may be many: the few that are most like it.
+/// The end of a message that refuses `name` when there may be many: the few closest names.
 pub(crate) fn nearest(name: &str, known: &[&str]) -> String {
     let mut known: Vec<(f64, &str)> = known
         .iter()
@@ -37,9 +37,9 @@ pub(crate) fn nearest(name: &str, known: &[&str]) -> String {
     known.sort_by(|a, b| b.0.total_cmp(&a.0));
     let nearest: Vec<&str> = known.iter().take(FEW).map(|(_, known)| *known).collect();
     if nearest.is_empty() {
-        ": there is none".into()
+        ": there are none".into()
     } else {
-        format!("; most like it: {}", foreign::list(&nearest))
+        format!("; most similar: {}", foreign::list(&nearest))
     }
 }
 
@@ -51,14 +51,14 @@ mod tests {
     fn the_closest_is_named_first() {
         assert_eq!(
             among("quik", &["performance", "quick"]),
-            ": did you mean quick? There are performance, quick"
+            ": did you mean quick? Available: performance, quick"
         );
-        assert_eq!(among("xyz", &["quick"]), ": there are quick");
-        assert_eq!(among("xyz", &[""; 0]), ": there is none");
+        assert_eq!(among("xyz", &["quick"]), "; available: quick");
+        assert_eq!(among("xyz", &[""; 0]), ": there are none");
         assert_eq!(
             nearest("abx", &["zzz", "abc", "abd", "ab"]),
-            "; most like it: abc, abd, ab"
+            "; most similar: abc, abd, ab"
         );
-        assert_eq!(nearest("abx", &[]), ": there is none");
+        assert_eq!(nearest("abx", &[]), ": there are none");
     }
 }

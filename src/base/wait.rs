@@ -1,4 +1,4 @@
-//! Waits for threads, none of them without an end.
+//! Waits for threads. Every wait has a limit.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
@@ -6,24 +6,25 @@ use std::time::{Duration, Instant};
 
 use crate::base::signals;
 
-/// How often a wait looks whether the user asked to stop.
+/// Interval between two checks whether the user asked to stop.
 const TICK: Duration = Duration::from_millis(20);
-/// How long the last look takes. A process that was itself stopped (Ctrl-Z) past a deadline finds the thread that has
-/// what it waits for not yet awake.
+/// Length of the last check. After a stop (Ctrl-Z) past the deadline, the thread that has the result may not have woken
+/// up yet.
 const LAST_LOOK: Duration = Duration::from_secs(1);
 
-/// Why nothing came.
+/// Why there is no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Silence {
-    /// Nothing can come any more.
+    /// The sender is gone.
     Gone,
-    /// Nothing came in time.
+    /// The deadline passed.
     TooLong,
     /// The user asked to stop.
     Stopped,
 }
 
-/// What comes from another thread within `patience`. What is there is taken, however late this thread gets to look.
+/// Receives from another thread within `patience`. A result that is already there is taken, however late this thread
+/// checks.
 pub(crate) fn received<T>(from: &Receiver<T>, patience: Duration) -> Result<T, Silence> {
     let start = Instant::now();
     loop {
@@ -39,7 +40,7 @@ pub(crate) fn received<T>(from: &Receiver<T>, patience: Duration) -> Result<T, S
     }
 }
 
-/// What a thread gave, if it ends within `patience`. Otherwise, and after a panic, it is left to itself.
+/// The result of a thread, if it ends within `patience`. Otherwise, and after a panic, the thread is abandoned.
 pub(crate) fn joined<T>(thread: JoinHandle<T>, patience: Duration) -> Option<T> {
     let start = Instant::now();
     while !thread.is_finished() {
@@ -73,7 +74,7 @@ mod tests {
     #[test]
     fn what_comes_a_moment_after_the_deadline_is_taken() {
         let (sender, receiver) = channel();
-        // As the reader of a pipe that wakes after this process was stopped past its deadline.
+        // Like the reader of a pipe that wakes up after this process was stopped past its deadline.
         std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(100));
             sender.send(1)

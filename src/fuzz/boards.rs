@@ -1,4 +1,4 @@
-//! Trees of files as the kernel shows them, with anything in them.
+//! Trees of files as the kernel shows them, with arbitrary contents.
 
 use std::fs;
 
@@ -53,7 +53,7 @@ enum Change {
     Bytes(Vec<u8>),
     Gone,
     Folder,
-    /// To the file of the other index, or to itself.
+    /// A link to the file with the other index, or to itself.
     Link(Index),
     Pipe,
 }
@@ -81,13 +81,13 @@ fn boards() -> impl Strategy<Value = (Fake, Vec<(Index, Change)>)> {
     (boards, vec((any::<Index>(), change()), 1..8))
 }
 
-/// The board with these changes, in a folder.
+/// Writes the board with these changes to a folder.
 fn written(fake: &Fake, changes: &[(Index, Change)]) -> tempfile::TempDir {
     let (dir, paths) = (fake.written(), fake.paths());
     let place = |index: &Index| dir.path().join(index.get(&paths));
     for (index, change) in changes {
         let path = place(index);
-        // Changed already, to what is no file.
+        // Already changed to something that is no file.
         if !fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_file()) {
             continue;
         }
@@ -134,9 +134,9 @@ fn fingerprint(board: &Board) -> String {
     gate::fingerprint(&[&record])
 }
 
-/// What changes from hour to hour is no part of what makes two runs comparable.
+/// State that changes from hour to hour does not make two runs incomparable.
 #[test]
-fn what_changes_by_itself_changes_no_fingerprint() {
+fn varying_state_changes_no_fingerprint() {
     let milli_c = prop_oneof![-50_000..200_000_i64, any::<i64>()];
     let states = (
         milli_c,

@@ -11,7 +11,7 @@ pub(super) enum ByteEdit {
     Set(Index, u8),
     Insert(Index, Vec<u8>),
     Remove(Index, usize),
-    /// Says a piece again, right behind it.
+    /// Repeats a piece right after itself.
     Repeat(Index, usize, usize),
     Cut(Index),
 }
@@ -59,22 +59,22 @@ impl ByteEdit {
     }
 }
 
-/// One edit of a JSON document, at the value that the index picks.
+/// One edit of a JSON document, at the value with that index.
 #[derive(Debug, Clone)]
 enum Edit {
     Replace(Value),
-    /// By a copy of another value of the document.
+    /// Replaces it with a copy of another value of the document.
     Copy(Index),
-    /// Another key of its object, or item of its list, with this name.
+    /// Adds a key with this name to its object, or an item to its list.
     Add(String, Value),
     Remove,
     Rename(String),
-    /// The items of a list said again.
+    /// Repeats the items of a list.
     Double,
 }
 
-/// A file: one of `documents`, edited value by value and now and then byte by byte; or no JSON at all. `words` are put in as values and as
-/// keys.
+/// A file: one of `documents` with edited values and sometimes edited bytes, or no JSON at all. `words` are inserted as
+/// values and as keys.
 pub(super) fn file(documents: Vec<Value>, words: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
     let bytes = prop_oneof![4 => Just(Vec::new()), 1 => vec(byte_edit(words), 1..3)];
     let edited = (values(documents, words), bytes).prop_map(|(document, bytes)| {
@@ -87,7 +87,7 @@ pub(super) fn file(documents: Vec<Value>, words: &'static [&'static str]) -> imp
     prop_oneof![19 => edited, 1 => vec(any::<u8>(), 0..200)]
 }
 
-/// One of `documents`, edited value by value.
+/// One of `documents` with edited values.
 pub(super) fn values(documents: Vec<Value>, words: &'static [&'static str]) -> impl Strategy<Value = Value> {
     let edits = vec((any::<Index>(), edit(words)), 0..4);
     (select(documents), edits).prop_map(|(mut document, edits)| {
@@ -110,7 +110,7 @@ fn edit(words: &'static [&'static str]) -> impl Strategy<Value = Edit> {
     ]
 }
 
-/// Values at the edges of what a reader may expect.
+/// Values at the limits of what a reader may expect.
 fn value(words: &'static [&'static str]) -> impl Strategy<Value = Value> {
     let nested = |depth: usize| (0..depth).fold(json!(1), |inner, _| json!([inner]));
     let edges = vec![

@@ -7,8 +7,8 @@ use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner, contextu
 
 use super::Taken;
 
-/// Holds the property of a reader to `cases` inputs, or to as many as `PROPTEST_CASES` says. Input that is always refused
-/// proves nothing, and neither does input that never is: both must happen.
+/// Checks the property of a reader on `cases` inputs, or on `PROPTEST_CASES`. A reader that always refuses proves
+/// nothing, nor does one that never refuses: both must happen.
 #[track_caller]
 pub(super) fn hold_reader<S: Strategy>(
     name: &str,
@@ -30,7 +30,7 @@ pub(super) fn hold_reader<S: Strategy>(
     );
 }
 
-/// The same for what refuses nothing.
+/// The same for code that refuses nothing.
 #[track_caller]
 pub(super) fn hold<S: Strategy>(name: &str, cases: u32, input: &S, property: impl Fn(S::Value)) {
     let config = contextualize_config(Config {

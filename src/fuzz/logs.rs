@@ -1,4 +1,4 @@
-//! What a runtime prints, and what is inside its library.
+//! The output of a runtime, and the strings in its library.
 
 use proptest::collection::vec;
 use proptest::prelude::*;

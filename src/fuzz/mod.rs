@@ -1,7 +1,8 @@
-//! Properties of everything that is read from outside, on generated input: valid documents with random edits, and raw bytes.
+//! Checks properties of everything that is read from outside on generated input: valid documents with random edits, and
+//! raw bytes.
 //!
-//! `cargo test` runs each property on as many cases as it names here, from a fixed seed. `PROPTEST_CASES` and
-//! `PROPTEST_RNG_SEED` choose others (docs/accuracy.md). The fuzz targets in `fuzz/` have the same [`properties`] and make
+//! `cargo test` runs each property on a fixed number of cases from a fixed seed. `PROPTEST_CASES` and
+//! `PROPTEST_RNG_SEED` change them (docs/accuracy.md). The fuzz targets in `fuzz/` check the same [`properties`] on
 //! input of their own.
 
 mod properties;

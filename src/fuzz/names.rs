@@ -8,7 +8,7 @@ use super::hold;
 use super::properties::names::name;
 use crate::inputs::model_name::NameParts;
 
-/// Parts of a name, as their fields should have them.
+/// Parts of a name with valid values.
 type Parts = (
     (String, Option<&'static str>, Option<&'static str>),
     (
@@ -42,7 +42,7 @@ fn parts() -> impl Strategy<Value = Parts> {
     )
 }
 
-/// A name with these parts, in the spelling that Rockchip's users have for them.
+/// A name with these parts, spelled as Rockchip's users do.
 fn rendered(parts: &Parts, separator: char, upper: bool) -> String {
     let ((family, size, variant), (dtype, level, quarters, cores, context), (platform, ending)) = parts;
     let mut words = vec![family.clone()];
@@ -61,7 +61,7 @@ fn ratio(quarters: u8) -> f64 {
     f64::from(quarters) / 4.0
 }
 
-/// Words that mean something in a name, alone or with what stands behind them. Chance may say them.
+/// Words with a meaning in a name, alone or with the next word. Random words may equal them.
 const MEANINGFUL: [&str; 6] = ["opt", "npu", "ctx", "core", "level", "hybrid"];
 
 #[test]
@@ -72,7 +72,7 @@ fn the_parts_of_a_rendered_name_are_read_back() {
         if MEANINGFUL.iter().any(|word| family.contains(word)) {
             return;
         }
-        // Without a size nothing tells where the family ends.
+        // Without a size the end of the family is ambiguous.
         let (whole, behind) = match (size, variant) {
             (None, Some(variant)) => (format!("{family}-{variant}"), None),
             _ => (family.clone(), *variant),
@@ -95,7 +95,7 @@ fn the_parts_of_a_rendered_name_are_read_back() {
     });
 }
 
-/// Pieces that the patterns look for, between anything.
+/// Pieces that the patterns look for, between random text.
 fn any_name() -> impl Strategy<Value = String> {
     let piece = select(vec![
         "w8a8",

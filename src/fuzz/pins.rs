@@ -1,4 +1,4 @@
-//! State files of a pin, which root reads back.
+//! State files of `pin`, which root reads back.
 
 use serde_json::json;
 

@@ -48,7 +48,7 @@ const WORDS: &[&str] = &[
     "a",
 ];
 
-/// A record with something in every field.
+/// A record with a value in every field.
 fn rich() -> RunRecord {
     let mut record = fixtures::complete("one");
     record.board = Board::read_below(Fake::rk3588().written().path());
@@ -119,7 +119,7 @@ fn rich() -> RunRecord {
     record
 }
 
-/// One of a server, with a suite that is swept over.
+/// A record of a server whose suite is a sweep.
 pub(super) fn of_server() -> RunRecord {
     let mut record = fixtures::complete("two");
     record.suite.sweep = true;

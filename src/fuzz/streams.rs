@@ -12,16 +12,16 @@ use super::properties::streams::{in_pieces, stream};
 use super::{edits, hold_reader};
 use crate::inference::Finish;
 
-/// What one event carries.
+/// The content of one event.
 #[derive(Debug, Clone)]
 enum Event {
     Said(String),
     Thought(String),
     Both(String, String),
-    /// Of the older API.
+    /// The older API.
     Text(String),
     Silent(Value),
-    /// A line that is no data.
+    /// A line without data.
     Line(&'static str),
 }
 
@@ -40,12 +40,13 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (text(), text()).prop_map(|(thought, said)| Event::Both(thought, said)),
         1 => text().prop_map(Event::Text),
         1 => select(silent).prop_map(Event::Silent),
-        1 => select(vec![": ping", ":", "id: 7", "event: message", "retry: 10", "unknown", "x: y"]).prop_map(Event::Line),
+        1 => select(vec![": ping", ":", "id: 7", "event: message", "retry: 10", "unknown", "x: y"])
+            .prop_map(Event::Line),
     ]
 }
 
 impl Event {
-    /// Its document, unless it is a line.
+    /// Its document; absent for a line.
     fn document(&self) -> Option<Value> {
         let delta =
             |delta: Value| Some(json!({"choices": [{"index": 0, "delta": delta, "finish_reason": null}]}));
@@ -59,7 +60,7 @@ impl Event {
         }
     }
 
-    /// On the wire, over as many data lines as the document has when it is written with `line_end`.
+    /// Its bytes on the wire: as many data lines as the document has, separated by `line_end`.
     fn bytes(&self, line_end: &str, over_lines: bool) -> String {
         let text = match (self.document(), over_lines) {
             (None, _) => String::new(),
@@ -77,7 +78,7 @@ impl Event {
         bytes
     }
 
-    /// What it thinks, and what it says.
+    /// Its reasoning and its answer.
     fn text(&self) -> (&str, &str) {
         match self {
             Self::Said(said) | Self::Text(said) => ("", said),
@@ -88,7 +89,7 @@ impl Event {
     }
 }
 
-/// The text of an answer, its thoughts between marks.
+/// The text of an answer with its reasoning between tags.
 fn text_of(events: &[Event]) -> String {
     let (mut text, mut is_thinking) = (String::new(), false);
     let pieces = events.iter().flat_map(|event| {
@@ -113,7 +114,7 @@ fn sizes() -> impl Strategy<Value = Vec<usize>> {
 fn every_text_of_a_stream_is_accounted_for_however_it_comes() {
     let line_end = select(vec!["\n", "\r\n", "\r"]);
     let sent = vec((event(), line_end, any::<bool>()), 0..12);
-    // How it ends: with [DONE], with a reason, or cut off.
+    // The end: `[DONE]`, a finish reason, or cut off.
     let input = (sent, any::<bool>(), 0..3_u8, sizes());
     hold_reader("streams, whole", 500, &input, |(sent, bom, end, sizes)| {
         let mut bytes = String::from(if bom { "\u{feff}" } else { "" });
@@ -199,16 +200,18 @@ fn a_field_of_another_type_ends_no_run() {
     let documents = vec![
         json!({
             "id": "1", "object": "chat.completion.chunk", "created": 0, "model": "m",
-            "choices": [{"index": 0, "delta": {"content": "a", "reasoning_content": "b", "role": "assistant"}, "finish_reason": "stop"}],
+            "choices": [{"index": 0, "finish_reason": "stop",
+                "delta": {"content": "a", "reasoning_content": "b", "role": "assistant"}}],
             "usage": {"prompt_tokens": 1, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 0},
-                "prefill_time_ms": 1.5, "prefill_tokens": 1, "generate_time_ms": 2.5, "generate_tokens": 2, "memory_usage_mb": 1},
+                "prefill_time_ms": 1.5, "prefill_tokens": 1, "generate_time_ms": 2.5, "generate_tokens": 2,
+                "memory_usage_mb": 1},
             "timings": {"prompt_n": 1, "prompt_ms": 1.5, "predicted_n": 2, "predicted_ms": 2.5}
         }),
         json!({"model": "m", "choices": [{"text": "a"}], "usage": null}),
     ];
     let edited = vec(edits::values(documents, KEYS), 1..4);
     hold_reader("streams, other types", 1000, &edited, |documents| {
-        // JSON that is nested too deep is refused as such, and what is no object is no chunk.
+        // JSON with too much nesting is refused, and a value that is no object is no chunk.
         let is_chunk = |document: &Value| {
             let text = document.to_string();
             document.is_object() && serde_json::from_str::<Value>(&text).is_ok()

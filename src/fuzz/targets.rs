@@ -1,4 +1,4 @@
-//! What the fuzz targets in `fuzz/` call with their input. `cargo test` calls the same with the files of their corpora.
+//! The functions that the fuzz targets in `fuzz/` call. `cargo test` calls them with the files of their corpora.
 
 use std::fs;
 use std::path::{Component, Path};
@@ -21,13 +21,13 @@ pub fn suites(bytes: &[u8]) -> Taken {
     in_folder(|folder| suites::suite(folder, bytes))
 }
 
-/// The body of a server's answer: read byte by byte, in uneven pieces, and no further than to its middle.
+/// The body of a server's answer: read byte by byte, in uneven pieces, and only up to its middle.
 pub fn streams(bytes: &[u8]) -> Taken {
     streams::stream(bytes, &[3, 1, 17], bytes.len().long() / 2);
     streams::stream(bytes, &[1], u64::MAX)
 }
 
-/// A model's name; what is no text is refused.
+/// A model name; input that is no text is refused.
 pub fn names(bytes: &[u8]) -> Taken {
     let Ok(name) = str::from_utf8(bytes) else {
         return Taken::Refused;
@@ -36,22 +36,22 @@ pub fn names(bytes: &[u8]) -> Taken {
     Taken::Accepted
 }
 
-/// A state file of a pin.
+/// A state file of `pin`.
 pub fn pins(bytes: &[u8]) -> Taken {
     in_folder(|root| pins::pin(root, bytes))
 }
 
-/// What a runtime prints.
+/// The output of a runtime.
 pub fn logs(bytes: &[u8]) -> Taken {
     logs::log(bytes);
     Taken::Accepted
 }
 
-/// A tree of files: a line `@ proc/cpuinfo` begins the file of that path, and its bytes follow. Input without such a line is
-/// refused.
+/// A tree of files: the line `@ proc/cpuinfo` begins the file with that path, and its bytes follow. Input without such
+/// a line is refused.
 ///
 /// # Panics
-/// Where the property does not hold.
+/// If the property does not hold.
 pub fn boards(bytes: &[u8]) -> Taken {
     let bytes = bytes.strip_prefix(b"@ ").unwrap_or_default();
     let files = split(bytes, b"\n@ ").filter_map(|file| {
@@ -64,7 +64,7 @@ pub fn boards(bytes: &[u8]) -> Taken {
         let mut taken = Taken::Refused;
         for (path, contents) in files {
             let path = root.join(path);
-            // A name may be too long, or be that of a folder.
+            // A name may be too long, or the name of a folder.
             let made = path.parent().map(fs::create_dir_all);
             if matches!(made, Some(Ok(()))) && fs::write(path, contents).is_ok() {
                 taken = Taken::Accepted;

@@ -1,19 +1,19 @@
-//! With what the KV cache begins before a prompt comes.
+//! State of the KV cache when a prompt starts.
 
 use serde::{Deserialize, Serialize};
 
-use super::Input;
+use super::input::Input;
 
-/// What a prompt is to find in the KV cache, and how it is to have come there.
+/// State of the KV cache when a prompt starts, and how it is produced.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CacheStart {
-    /// Nothing: the whole prompt is computed.
+    /// Empty: the whole prompt is computed.
     #[default]
     Cold,
-    /// This prefix of the prompt, of a run right before, which the runtime finds by itself.
+    /// It holds this prefix of the prompt from the run right before; the runtime finds the prefix itself.
     WarmPrefix(Input),
-    /// This prefix of the prompt, from a prompt-cache file.
+    /// It holds this prefix of the prompt, restored from a prompt-cache file.
     RestoredCache(Input),
 }
 
@@ -23,7 +23,7 @@ impl CacheStart {
         *self == Self::Cold
     }
 
-    /// The prefix, and how it comes into the KV cache; absent for a cold start.
+    /// The prefix, and how it gets into the KV cache; absent for a cold start.
     pub fn prefix(&self) -> Option<(&Input, PrefixSource)> {
         match self {
             Self::Cold => None,
@@ -45,14 +45,14 @@ pub const COLD: &str = "cold";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PrefixSource {
-    /// A run of it.
+    /// A run of the prefix.
     Run,
     /// A prompt-cache file.
     File,
 }
 
 impl PrefixSource {
-    /// The name of the start that it makes.
+    /// The name of the start that it produces.
     pub const fn start(self) -> &'static str {
         match self {
             Self::Run => "warm_prefix",
@@ -61,62 +61,17 @@ impl PrefixSource {
     }
 }
 
-/// What an engine did and saw before a run that was not to be cold: facts, whatever was asked for.
+/// What an engine did and observed before a run with a prefix. These are observations, independent of the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CacheSetUp {
-    /// How the prefix came into the KV cache.
+    /// How the prefix got into the KV cache.
     pub source: PrefixSource,
-    /// Tokens of the whole prompt: the ids' count, or of text, chat template included, what a cold run of it computed.
+    /// Tokens of the whole prompt. For ids, their number. For text, the tokens that a cold run computed, with the chat
+    /// template.
     pub prompt_tokens: u32,
-    /// Tokens that the prefix's own cold run computed.
+    /// Tokens that a cold run of the prefix computed.
     pub prefix_tokens: u32,
-    /// Positions in the KV cache after it was emptied and before the prefix came; absent where it cannot be asked.
+    /// Positions in the KV cache after it was cleared and before the prefix was loaded; absent if the runtime cannot
+    /// report it.
     pub cleared_to: Option<u32>,
-}
-
-impl Input {
-    /// Whether `prefix` is a beginning of it that leaves something to compute.
-    pub fn goes_on_from(&self, prefix: &Self) -> bool {
-        match (self, prefix) {
-            (Self::Text(text), Self::Text(prefix)) => is_proper(text.as_bytes(), prefix.as_bytes()),
-            (Self::Tokens(ids), Self::Tokens(prefix)) => is_proper(ids, prefix),
-            _ => false,
-        }
-    }
-
-    /// How many tokens it has; unknown for text.
-    pub fn token_count(&self) -> Option<u32> {
-        match self {
-            Self::Text(_) => None,
-            Self::Tokens(ids) => u32::try_from(ids.len()).ok(),
-        }
-    }
-}
-
-fn is_proper<T: PartialEq>(whole: &[T], prefix: &[T]) -> bool {
-    !prefix.is_empty() && prefix.len() < whole.len() && whole.starts_with(prefix)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_prefix_is_neither_empty_nor_the_whole_nor_of_another_kind() {
-        let text = |text: &str| Input::Text(text.into());
-        let ids = |ids: &[i32]| Input::Tokens(ids.into());
-        for (whole, prefix, is) in [
-            (text("Read this."), text("Read"), true),
-            (text("Read this."), text("Read this."), false),
-            (text("Read this."), text(""), false),
-            (text("Read this."), text("read"), false),
-            (ids(&[1, 2, 3]), ids(&[1, 2]), true),
-            (ids(&[1, 2, 3]), ids(&[1, 2, 3]), false),
-            (ids(&[1, 2, 3]), ids(&[]), false),
-            (ids(&[1, 2, 3]), ids(&[2]), false),
-            (ids(&[1, 2, 3]), text("1"), false),
-        ] {
-            assert_eq!(whole.goes_on_from(&prefix), is, "{whole:?} {prefix:?}");
-        }
-    }
 }

@@ -1,19 +1,19 @@
-//! The words by which servers say why an answer ended. docs/server.md lists the servers that use them.
+//! The words that servers use for the reason why an answer ended. docs/server.md lists the servers that use them.
 
 /// What a server's `finish_reason` means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// The model ended its answer.
-    ByItself,
-    /// The limit of tokens ended it.
+    ByModel,
+    /// The token limit ended it.
     AtLimit,
-    /// Something else ended it: it is no whole answer.
+    /// Something else ended it: the answer is incomplete.
     Failure,
-    /// A word that is not known.
+    /// An unknown word.
     Unknown,
 }
 
-const BY_ITSELF: [&str; 20] = [
+const BY_MODEL: [&str; 20] = [
     "stop",
     "eos",
     "eos_token",
@@ -79,12 +79,12 @@ const FAILURES: [&str; 29] = [
 ];
 
 impl End {
-    /// By the server's word, whatever its case.
+    /// From the word of the server, ignoring case.
     pub fn of(word: &str) -> Self {
         let word = word.trim().to_lowercase().replace(['-', ' '], "_");
         let is_in = |list: &[&str]| list.contains(&word.as_str());
-        if is_in(&BY_ITSELF) {
-            Self::ByItself
+        if is_in(&BY_MODEL) {
+            Self::ByModel
         } else if is_in(&AT_LIMIT) {
             Self::AtLimit
         } else if is_in(&FAILURES) || word.starts_with("error") {
@@ -94,9 +94,9 @@ impl End {
         }
     }
 
-    /// Whether the answer is whole.
+    /// Whether the answer is complete.
     pub const fn is_known(self) -> bool {
-        matches!(self, Self::ByItself | Self::AtLimit)
+        matches!(self, Self::ByModel | Self::AtLimit)
     }
 }
 
@@ -107,9 +107,9 @@ mod tests {
     #[test]
     fn words_of_several_servers() {
         for (word, end) in [
-            ("stop", End::ByItself),
-            ("tool-calls", End::ByItself),
-            ("eos_token", End::ByItself),
+            ("stop", End::ByModel),
+            ("tool-calls", End::ByModel),
+            ("eos_token", End::ByModel),
             ("MAX_TOKENS", End::AtLimit),
             ("length", End::AtLimit),
             ("abort", End::Failure),

@@ -1,30 +1,31 @@
-//! A first chunk that belongs to the answer before: some servers keep the last token of an answer in their queue and send
-//! it first in the next one. The prefill then lies between the first chunk and the second.
+//! Detects a first chunk that belongs to the previous answer. Some servers keep the last token of an answer in their
+//! queue and send it first in the next one. The prefill then lies between the first chunk and the second.
 
-use super::{Inference, TokenEvent};
+use super::outcome::Inference;
+use super::tokens::TokenEvent;
 
-/// Fewest chunks by which a stream's pace is known.
+/// Fewest chunks for which the pace of a stream can be determined.
 const FEWEST_CHUNKS: usize = 5;
-/// Shortest first gap that is taken for a prefill, ns: a scheduler delays a process by less.
+/// Shortest first gap that can be a prefill, ns: the scheduler delays a process by less.
 const SHORTEST_NS: u64 = 20_000_000;
-/// Where the median of the other gaps is shorter than this, chunks come in bursts and have no pace, ns.
+/// If the median of the other gaps is shorter than this, chunks arrive in bursts and have no pace, ns.
 const BURST_NS: u64 = 50_000;
-/// A first gap of so many medians is a prefill when it is at least half as long as the wait before it.
+/// A first gap of so many medians is a prefill if it is at least half as long as the wait before it.
 const MANY: u64 = 10;
-/// A first gap of so many medians is a prefill when it is at least as long as the wait before it.
+/// A first gap of so many medians is a prefill if it is at least as long as the wait before it.
 const SEVERAL: u64 = 5;
-/// A first gap of so many medians is a prefill when the first chunk came in less than half a median gap: a prefill reads
-/// all weights, as the computation of one token does.
+/// A first gap of so many medians is a prefill if the first chunk arrived in less than half a median gap. A prefill
+/// reads all weights, like the computation of one token.
 const SOME: u64 = 3;
 
 impl Inference {
-    /// The tokens of this answer: all, or, where the first chunk belongs to the answer before, those after it.
+    /// The tokens of this answer: all, or all but the first if that belongs to the previous answer.
     pub fn own_tokens(&self) -> &[TokenEvent] {
         &self.tokens[usize::from(self.is_first_chunk_stale())..]
     }
 
-    /// Whether the first chunk belongs to the answer before. Requests that are served at the same time make such gaps too, so
-    /// nothing is said of those.
+    /// Whether the first chunk belongs to the previous answer. Always false if the server served several requests at a
+    /// time: that causes such gaps too.
     pub fn is_first_chunk_stale(&self) -> bool {
         let alone = self.stream.as_ref().is_some_and(|stream| !stream.shared);
         if !alone || self.tokens.len() < FEWEST_CHUNKS {
@@ -34,7 +35,7 @@ impl Inference {
         let first = gap(&self.tokens[..2]);
         let mut others: Vec<u64> = self.tokens[1..].windows(2).map(gap).collect();
         others.sort_unstable();
-        // One stall in the rest of the answer hides nothing; chunks that come in bursts have several such gaps.
+        // One stall in the rest of the answer hides nothing. Chunks that arrive in bursts have several such gaps.
         let (median, long) = (others[others.len() / 2], others[others.len() - 2]);
         let wait = self.tokens[0].at_ns.saturating_sub(self.call_ns);
         if median < BURST_NS || first < SHORTEST_NS || first < 2 * long || self.is_prefill_before(wait) {
@@ -45,9 +46,9 @@ impl Inference {
             || (first >= SOME * median && 2 * wait < median)
     }
 
-    /// Whether the server says that its prefill took no longer than the wait for the first chunk.
+    /// Whether the server reports a prefill time no longer than the wait for the first chunk.
     fn is_prefill_before(&self, wait_ns: u64) -> bool {
-        self.told_prefill_ns().is_some_and(|told| told <= wait_ns)
+        self.reported_prefill_ns().is_some_and(|ns| ns <= wait_ns)
     }
 }
 
@@ -61,7 +62,7 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
-    /// Chunks after such waits, ms.
+    /// Chunks after these waits, ms.
     fn after(waits: &[u64]) -> Inference {
         let stamps = waits.iter().scan(0, |at, wait| {
             *at += wait * MS;
@@ -127,7 +128,7 @@ mod tests {
             };
             assert!(!inference.is_first_chunk_stale());
         }
-        let told = Inference {
+        let with_statistics = Inference {
             stats: Some(RuntimeStats {
                 prefill_time_ms: 150.0,
                 prefill_tokens: 12,
@@ -138,7 +139,7 @@ mod tests {
             ..stale
         };
         assert!(
-            !told.is_first_chunk_stale(),
+            !with_statistics.is_first_chunk_stale(),
             "the prefill was over before the first chunk"
         );
     }

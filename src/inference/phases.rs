@@ -3,22 +3,24 @@
 use serde::{Deserialize, Serialize};
 
 use super::outcome::Inference;
-use super::stream::{CountRule, TokenCount};
+use super::token_count::{CountRule, TokenCount};
 use super::tokens::TokenEvent;
 use crate::base::number::{Float as _, Long as _};
 
-/// The phases of one inference, from our own stamps, in nanoseconds.
+/// The phases of one inference from our own time stamps, in nanoseconds.
 ///
-/// TTFT = first callback - call. Decode, the time per output token (TPOT) = (last - first) / (tokens - 1), absent
-/// below two tokens, where a server did not stream, and where nobody knows how many tokens there were. Total = return - call. With a runtime in the same process nothing
-/// lies between call and prefill, so prefill is the TTFT; the runtime's own `prefill_time_ms` stands beside it. Between a
-/// client and a server's prefill lies all that the server adds, so there prefill is what the server says of it.
+/// TTFT = first callback - call. Decode, the time per output token (TPOT), is (last - first) / (tokens - 1). It is
+/// absent below two tokens, if a server did not stream, and if the number of tokens is unknown. Total = return - call.
+///
+/// A runtime in the same process starts its prefill with the call, so prefill is the TTFT; the runtime's own
+/// `prefill_time_ms` is recorded beside it. Between a client and the prefill of a server lies the work of the server.
+/// There prefill is the time that the server reports.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Phases {
-    /// Time to the first token, ns; absent where a server's first tokens may have come in fields that are not read.
+    /// Time to the first token, ns; absent if the first tokens of a server may have come in fields that are not read.
     #[serde(deserialize_with = "Option::deserialize")]
     pub ttft_ns: Option<u64>,
-    /// Time of the prompt's computation, ns; absent where a server does not tell it.
+    /// Time to compute the prompt, ns; absent if a server does not report it.
     pub prefill_ns: Option<u64>,
     /// Mean time per output token after the first, ns.
     pub decode_ns_per_token: Option<f64>,
@@ -29,7 +31,7 @@ pub struct Phases {
 }
 
 impl Inference {
-    /// The phases; absent when no token came or the stamps run backwards.
+    /// The phases; absent without a token or if the time stamps run backwards.
     pub fn phases(&self) -> Option<Phases> {
         self.tokens.first()?.at_ns.checked_sub(self.call_ns)?;
         let in_order = |pair: &[TokenEvent]| pair[0].at_ns <= pair[1].at_ns;
@@ -46,7 +48,7 @@ impl Inference {
             ttft_ns,
             prefill_ns: match self.stream {
                 None => ttft_ns,
-                Some(_) => self.told_prefill_ns(),
+                Some(_) => self.reported_prefill_ns(),
             },
             decode_ns_per_token: self
                 .steps(count)
@@ -57,7 +59,7 @@ impl Inference {
         })
     }
 
-    /// Computations of a token between the first and the last stamp; absent where there are none, or nobody knows.
+    /// Number of tokens computed between the first and the last time stamp; absent if there are none or it is unknown.
     fn steps(&self, count: TokenCount) -> Option<u64> {
         let tokens = match count.rule {
             CountRule::Callbacks | CountRule::UsageAndChunks => self.own_tokens().len(),

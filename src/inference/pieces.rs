@@ -1,12 +1,12 @@
-//! What the chunks of an answer are pieces of, by their text alone.
+//! What the chunks of an answer are pieces of, judged by their text alone.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-/// Fewest chunks by which this is decided: so many tokens in a row are hardly ever one character each.
+/// Fewest chunks for a decision: so many tokens in a row are hardly ever one character each.
 const FEWEST: usize = 16;
-/// Fewest different chunks of one length: a model that repeats itself also makes tokens of one length.
+/// Fewest different chunks of one length: a model that repeats itself also produces tokens of one length.
 const FEWEST_DISTINCT: usize = 8;
 /// Fewest different letters of a text in an alphabet.
 const FEWEST_LETTERS: usize = 8;
@@ -20,21 +20,21 @@ pub enum Pieces {
     Tokens,
     /// Each is one character.
     Characters,
-    /// Each is a word with the punctuation behind it, which tokenizers split off.
+    /// Each is a word with the punctuation after it; tokenizers split that off.
     Words,
     /// All have the same number of characters.
     FixedSize,
 }
 
 impl Pieces {
-    /// By the text of each chunk.
+    /// Judges by the text of each chunk.
     pub fn of(chunks: &[&str]) -> Self {
         if chunks.len() < FEWEST {
             return Self::Tokens;
         }
         let sizes: Vec<usize> = chunks.iter().map(|chunk| chunk.chars().count()).collect();
         let size = sizes[0];
-        // The last piece is what is left.
+        // The last piece is the rest.
         let is_even = sizes[..sizes.len() - 1].iter().all(|other| *other == size);
         if sizes.iter().all(|size| *size == 1) {
             return Self::Characters;
@@ -61,7 +61,7 @@ fn are_words(chunks: &[&str]) -> bool {
     chunks.windows(2).all(between) && chunks.iter().all(is_word) && chunks.iter().any(has_punctuation)
 }
 
-/// Whether a text is written in letters of which a word has several: no token of it is one letter after the other.
+/// Whether a text is written in an alphabet, where a word has several letters: its tokens are not single letters.
 pub(super) fn is_in_letters(text: &str) -> bool {
     let letters: BTreeSet<char> = text.chars().filter(char::is_ascii_alphabetic).collect();
     letters.len() >= FEWEST_LETTERS
@@ -71,7 +71,8 @@ pub(super) fn is_in_letters(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "The sky is blue, since air scatters short waves of light more than long ones. That is all there is, really.";
+    const TEXT: &str = "The sky is blue, since air scatters short waves of light more than long ones. \
+                        That is all there is, really.";
 
     #[test]
     fn what_an_answer_was_cut_into() {

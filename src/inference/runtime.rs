@@ -1,63 +1,31 @@
-//! What a runtime can do, what it loads, and what it says of itself and of a failure.
+//! What a runtime loads, what it reports about itself, and its failures.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::abilities::Abilities;
 use super::sampling::Sampling;
 use super::server::ServerIdentity;
 use crate::base::error::tail_of;
 
-/// What the runtime's generation can do. What it cannot is reported as absent, never as zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "a table of independent yes and no")]
-#[expect(
-    clippy::unsafe_derive_deserialize,
-    reason = "no value of the fields is unsafe"
-)]
-pub struct Abilities {
-    /// Performance statistics come with the end of a run (from 1.2.1).
-    pub perf: bool,
-    /// The KV cache can be cleared (from 1.2.0).
-    pub clear_kv_cache: bool,
-    /// The KV cache's size can be asked (from 1.2.1).
-    pub kv_cache_size: bool,
-    /// The chat template can be set (from 1.2.0).
-    pub chat_template: bool,
-    /// End tokens can be ignored (from 1.3.0).
-    pub ignore_eos: bool,
-    /// A turn can be kept in the KV cache for the next (from 1.2.0).
-    pub keep_history: bool,
-    /// The cap on new tokens can be set for each run (from 1.3.0).
-    pub new_tokens_per_run: bool,
-    /// Sampling can be set for each run (from 1.3.0).
-    pub sampling_per_run: bool,
-    /// CPU cores can be chosen (from 1.2.0).
-    pub cpu_choice: bool,
-    /// Embedding rows can be fetched from storage instead of memory (from 1.2.0).
-    pub embed_flash: bool,
-    /// What the KV cache holds of a prompt can be saved to a file and restored (in every release since 1.1.0; of a library
-    /// without the calls it is not).
-    pub prompt_cache: bool,
-}
-
 /// What to load, and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LoadSpec {
-    /// The model file; for a server, its name of the model.
+    /// The model file; for a server, its name for the model.
     pub model_path: PathBuf,
     /// Context window, tokens.
     pub max_context: u32,
-    /// Cap on new tokens a run, for runtimes that only know it at load.
+    /// Limit on new tokens per run, for runtimes that set it only at load.
     pub max_new_tokens: u32,
-    /// How tokens are chosen, for runtimes that only know it at load.
+    /// How tokens are chosen, for runtimes that set it only at load.
     pub sampling: Sampling,
-    /// Whether runs go on past an end token, where the runtime can do that.
+    /// Whether runs continue after an end token, if the runtime supports that.
     pub ignore_eos: bool,
     /// CPU threads of the runtime; absent leaves it to the runtime.
     pub threads: Option<u8>,
-    /// CPU cores of the runtime, bit n is CPU n; absent leaves it to the runtime.
+    /// CPU cores of the runtime as a mask, bit n for CPU n; absent leaves it to the runtime.
     pub cpu_mask: Option<u32>,
     /// NPU cores that the model must have been converted for; absent: any.
     pub npu_cores: Option<u8>,
@@ -65,15 +33,15 @@ pub struct LoadSpec {
     pub embed_flash: Option<bool>,
     /// First NPU memory domain (IOMMU) to load into; absent leaves it to the runtime.
     pub base_domain_id: Option<u32>,
-    /// Version to assume of a library whose file carries none.
+    /// Version to assume for a library whose file has none.
     pub trust_sdk_version: Option<String>,
     /// How long loading may take.
     pub deadline: Duration,
 }
 
 impl LoadSpec {
-    /// The model at `model_path` with a context of 4096 tokens, greedy runs of fixed length, threads and cores left to
-    /// the runtime, and half an hour to load: reading gigabytes from an SD card takes minutes.
+    /// The model at `model_path` with a context of 4096 tokens and greedy runs of fixed length. Threads and cores are
+    /// left to the runtime. Loading may take half an hour: reading gigabytes from an SD card takes minutes.
     pub fn new(model_path: impl Into<PathBuf>) -> Self {
         Self {
             model_path: model_path.into(),
@@ -95,11 +63,11 @@ impl LoadSpec {
 /// What was loaded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loaded {
-    /// How long `rkllm_init` took, ns; of a server, until it was ready with the model.
+    /// Duration of `rkllm_init`, ns; for a server, until it was ready with the model.
     pub load_ns: u64,
-    /// NPU cores that the model was converted for; absent where the runtime does not say.
+    /// NPU cores that the model was converted for; absent if the runtime does not report it.
     pub npu_cores: Option<u8>,
-    /// Version of the toolkit that converted the model; absent where the runtime does not say.
+    /// Version of the toolkit that converted the model; absent if the runtime does not report it.
     pub toolkit: Option<String>,
     /// What runs the model.
     pub runtime: Runtime,
@@ -134,12 +102,12 @@ impl Runtime {
         }
     }
 
-    /// The line that the library printed of itself, if it did.
+    /// The version line that the library printed, if any.
     pub fn version_line(&self) -> Option<&VersionLine> {
         self.library()?.version_line.as_ref()
     }
 
-    /// A name: the library's file, or what the server calls itself.
+    /// The file name of the library, or the name that the server gives itself.
     pub fn name(&self) -> &str {
         match self {
             Self::Library(library) => &library.library.name,
@@ -148,25 +116,25 @@ impl Runtime {
     }
 }
 
-/// Which library made the figures.
+/// The library that produced the figures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuntimeIdentity {
-    /// Library that was really loaded.
+    /// The library that was actually loaded.
     pub library: Library,
-    /// What it printed of itself; absent when it printed no version line.
+    /// Its version line; absent if it printed none.
     pub version_line: Option<VersionLine>,
-    /// Generation of the API it was built against; `unknown` for a header of a shape that no known release has.
+    /// Generation of the API that this program was built with; `unknown` for a header that matches no known release.
     pub header_generation: String,
     /// What that generation can do.
     pub abilities: Abilities,
     /// CPU features that the host runtime's kernels were built for; absent for an NPU runtime.
     pub cpu_features: Option<String>,
-    /// The inference that was tried before any was measured; absent where the library's release is known.
+    /// The inference that was tried before measuring; absent if the release of the library is known.
     pub trial: Option<Trial>,
 }
 
 impl RuntimeIdentity {
-    /// Its release, as its file or its first line names it.
+    /// Its release, from its file or from its version line.
     pub fn release(&self) -> &str {
         let printed = self.version_line.as_ref().map(|line| line.runtime.as_str());
         self.library
@@ -177,50 +145,50 @@ impl RuntimeIdentity {
     }
 }
 
-/// A trial that a library of a release that is not known has passed.
+/// A trial that a library of an unknown release passed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trial {
-    /// Tokens that it gave.
+    /// Tokens that it generated.
     pub tokens: usize,
 }
 
 /// The library behind the C API, as the dynamic linker loaded it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Library {
-    /// File the code came from; this executable for the host runtime, which is linked in.
+    /// The file with the code; this executable for the host runtime, which is linked in.
     pub path: PathBuf,
     /// `librkllmrt.so`, or `rkllmrt-host` for the host runtime.
     pub name: String,
-    /// Version found in the file; absent for the host runtime, whose functions the compiler compared with the header.
+    /// Version found in the file; absent for the host runtime, whose functions the compiler checked against the header.
     pub file_version: Option<String>,
     /// SHA-256 of the file, hexadecimal; absent for the host runtime.
     pub sha256: Option<String>,
-    /// How it was found to go with the header.
+    /// How it was matched with the header.
     pub pairing: Pairing,
 }
 
-/// Runtime, driver and platform as the version line of `rkllm_init` names them.
+/// Runtime, driver and platform from the version line of `rkllm_init`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionLine {
     /// Version of the runtime.
     pub runtime: String,
-    /// Version of the NPU driver, where the line has it.
+    /// Version of the NPU driver, if the line has it.
     pub driver: Option<String>,
-    /// Platform, where the line has it.
+    /// Platform, if the line has it.
     pub platform: Option<String>,
 }
 
-/// How header and library were found to go together.
+/// How header and library were matched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pairing {
-    /// The release and its header are known, or the compiler compared the two.
+    /// The release and its header are known, or the compiler checked the two.
     Known,
-    /// The two came from one SDK of a release that is not known.
+    /// Both came from one SDK of an unknown release.
     OneSdk,
 }
 
-/// Why an engine gave nothing.
+/// Why an engine returned no result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}{}", tail_of(.last_lines))]
 pub struct Failure {
@@ -236,18 +204,18 @@ pub struct Failure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
-    /// The runtime refused; the model, if one was loaded, still is.
+    /// The runtime refused; a loaded model stays loaded.
     Refused,
-    /// The runtime died or was killed; a model must be loaded again.
+    /// The runtime crashed or was killed; the model must be loaded again.
     Lost,
     /// The user stopped the run.
     Stopped,
-    /// What is measured became something else, so the run is over.
+    /// The measured model or server changed, so the run is over.
     Changed,
 }
 
 impl Failure {
-    /// A refusal without lines of the runtime.
+    /// A refusal without output of the runtime.
     pub fn refused(message: impl std::fmt::Display) -> Self {
         Self {
             kind: FailureKind::Refused,
@@ -255,6 +223,7 @@ impl Failure {
             last_lines: Vec::new(),
         }
     }
+
     /// The user stopped the run.
     pub(crate) fn stopped() -> Self {
         Self {

@@ -20,7 +20,7 @@ pub struct Sampling {
 }
 
 impl Sampling {
-    /// The likeliest token, and nothing that depends on what was generated before: two runs do the same work.
+    /// The likeliest token, independent of the earlier tokens: two runs do the same work.
     pub const GREEDY: Self = Self {
         top_k: 1,
         top_p: 1.0,

@@ -1,18 +1,18 @@
-//! Which server made the figures.
+//! The server that produced the figures.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::runtime::Abilities;
+use super::abilities::Abilities;
 
-/// Which of a server's pages text is sent to. Token ids always go to the completions.
+/// The endpoint that text is sent to. Token ids always go to the completions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Api {
-    /// `/v1/chat/completions`: the server puts its chat template around the text.
+    /// `/v1/chat/completions`: the server applies its chat template.
     #[default]
     Chat,
-    /// `/v1/completions`: the text as it is.
+    /// `/v1/completions`: the text is sent unchanged.
     Completions,
 }
 
@@ -25,27 +25,28 @@ impl std::fmt::Display for Api {
     }
 }
 
-/// Which server made the figures.
+/// The server that produced the figures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerIdentity {
     /// Its address.
     pub url: String,
-    /// What it calls itself in the header `Server`; absent where it sends none.
+    /// Its name in the header `Server`; absent if it sends none.
     pub software: Option<String>,
-    /// Where text went.
+    /// The endpoint for text.
     pub api: Api,
-    /// Whether it is on the machine that measured. If not, the record's board is the client's.
+    /// Whether it runs on the machine that measured. If not, the board in the record is that of the client.
     pub is_local: bool,
-    /// Whether a repeated prompt is seen to be computed again, or its beginning was varied since that could not be seen.
+    /// What was observed: whether a repeated prompt is computed again, or its beginning was varied because that was not
+    /// observable.
     pub abilities: Abilities,
 }
 
 impl std::fmt::Display for ServerIdentity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let software = self.software.as_deref().unwrap_or("of unknown make");
+        let software = self.software.as_deref().unwrap_or("unknown software");
         write!(f, "server: {software} at {}, {}", self.url, self.api)?;
         if !self.is_local {
-            f.write_str("; the board is that of the client")?;
+            f.write_str("; the recorded board is that of the client")?;
         }
         Ok(())
     }

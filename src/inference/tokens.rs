@@ -1,11 +1,11 @@
-//! Tokens as they come, and how a run ends.
+//! Tokens with their times, and how a run ends.
 
 use serde::{Deserialize, Serialize};
 
-/// One token as the callback delivered it.
+/// One token of the callback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenEvent {
-    /// `CLOCK_MONOTONIC` nanoseconds, taken first thing in the callback.
+    /// `CLOCK_MONOTONIC` nanoseconds, read at the start of the callback.
     pub at_ns: u64,
     /// The runtime's id of the token.
     pub id: i32,
@@ -15,10 +15,10 @@ pub struct TokenEvent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Finish {
-    /// The runtime said that it finished.
+    /// The runtime reported that it finished.
     Finished,
-    /// The runtime reported an error by callback.
+    /// The runtime reported an error.
     Error,
-    /// Neither came.
+    /// It reported neither.
     Lost,
 }

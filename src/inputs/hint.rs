@@ -1,4 +1,4 @@
-//! Commands in messages, written so that they can be pasted where the message was printed.
+//! Commands in messages, written so that users can paste them where the message was printed.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::inputs::prompts::{OF_SERVER, Suite};
 
 /// The name of this package's program.
 pub(crate) const PROGRAM: &str = "rkllm-bench";
-/// The folder of this package while it was built.
+/// The folder of this package at build time.
 const PACKAGE: &str = env!("CARGO_MANIFEST_DIR");
 
 /// The program `rkllm-bench` with arguments.
@@ -24,14 +24,14 @@ pub(crate) fn tool(arguments: &[&str]) -> String {
     )
 }
 
-/// The same for root, whose `PATH` is another.
+/// The same for root, who has another `PATH`.
 pub(crate) fn tool_as_root(arguments: &[&str]) -> String {
     let program = here().program_file();
     let words = ["sudo", program.as_str()].into_iter();
     quoted(words.chain(arguments.iter().copied()))
 }
 
-/// The bench target that measures the suite `suite`; of a suite that is not ours, all targets.
+/// The bench target that measures the suite `suite`; all targets for a suite that is not ours.
 pub(crate) fn bench(suite: &str) -> String {
     let mut words = here().cargo_bench();
     words.extend(target_of(suite));
@@ -43,12 +43,12 @@ pub(crate) fn benches() -> String {
     quoted(here().cargo_bench().iter().map(String::as_str))
 }
 
-/// What chooses the bench target of a suite.
+/// The arguments that choose the bench target of a suite.
 fn target_of(suite: &str) -> Vec<String> {
     let words: Vec<&str> = match suite.strip_prefix(OF_SERVER) {
         None if Suite::names().any(|name| name == suite) => vec!["--bench", suite],
         None => vec![],
-        // A number of clients is part of the name.
+        // The name may end in a number of clients.
         Some(of_server) => {
             let numbered = of_server
                 .rsplit_once("-c")
@@ -64,28 +64,28 @@ fn target_of(suite: &str) -> Vec<String> {
     words.into_iter().map(str::to_owned).collect()
 }
 
-/// Words as a shell takes them apart.
+/// Words, quoted for a shell.
 pub(crate) fn quoted<'a>(words: impl Iterator<Item = &'a str> + Clone) -> String {
-    // A word with a NUL is no argument of any program.
+    // A word with a NUL cannot be an argument.
     shlex::try_join(words.clone()).unwrap_or_else(|_| words.collect::<Vec<_>>().join(" "))
 }
 
-/// Where a process runs, as far as it decides how the program is called from there.
+/// The surroundings of a process that decide how the program is called from there.
 #[derive(Debug, Clone)]
 struct Surroundings {
-    /// The first word of the command line, where it leads to the file that runs; else that file.
+    /// The first word of the command line if it leads to the running file; else that file.
     started_as: String,
-    /// The file that runs.
+    /// The running file.
     executable: PathBuf,
-    /// The package for which cargo started it.
+    /// The package that cargo started it for.
     package: Option<PathBuf>,
     /// The working directory.
     directory: PathBuf,
     /// Cargo's target folder.
     target: PathBuf,
-    /// Whether the runtime is the host's: what cargo builds without flags.
+    /// Whether it uses the host runtime, which cargo builds without flags.
     is_host: bool,
-    /// Whether `PATH` has a program of this name.
+    /// Whether `PATH` has a program with this name.
     is_installed: bool,
 }
 
@@ -96,7 +96,7 @@ impl Surroundings {
         if is_program && !self.started_as.contains('/') {
             return word(PROGRAM);
         }
-        // The alias of the checkout's .cargo/config.toml, which builds with the default features.
+        // The alias from .cargo/config.toml of the checkout, which builds with the default features.
         let has_alias = self.directory.starts_with(PACKAGE) && self.is_host;
         if has_alias && self.package.as_deref() == Some(Path::new(PACKAGE)) {
             return ["cargo", PROGRAM].map(str::to_owned).to_vec();
@@ -113,7 +113,8 @@ impl Surroundings {
         self.built_from_sources()
     }
 
-    /// The program out of the sources that a package depends on, with that package's target folder and so its results.
+    /// The program, built from the sources that a package depends on. It uses the target folder of that package, and so
+    /// its results.
     fn built_from_sources(&self) -> Vec<String> {
         let manifest = format!("{PACKAGE}/Cargo.toml");
         let target = self.target.to_string_lossy();
@@ -132,7 +133,7 @@ impl Surroundings {
         words.into_iter().map(str::to_owned).collect()
     }
 
-    /// The program's file, or its name where there is none.
+    /// The file of the program, or its name if there is none.
     fn program_file(&self) -> String {
         let file = if self.is_program() {
             Some(self.executable.clone())
@@ -146,7 +147,7 @@ impl Surroundings {
         self.executable.file_name().is_some_and(|name| name == PROGRAM)
     }
 
-    /// The program that cargo built beside a bench executable, which lies in `deps`.
+    /// The program that cargo built beside a bench executable, which is in `deps`.
     fn sibling(&self) -> Option<PathBuf> {
         let file = self.executable.parent()?.parent()?.join(PROGRAM);
         file.is_file().then_some(file)
@@ -161,7 +162,7 @@ impl Surroundings {
     }
 }
 
-/// Where this process runs.
+/// The surroundings of this process.
 #[cfg(not(test))]
 fn here() -> Surroundings {
     let executable = paths::program();
@@ -176,7 +177,7 @@ fn here() -> Surroundings {
     }
 }
 
-/// The program that starts a process says what the first word is, and may say anything.
+/// The parent process chooses the first word, which may be anything.
 #[cfg(not(test))]
 fn started_as(executable: &Path) -> String {
     let word = std::env::args_os().next().unwrap_or_default();
@@ -189,7 +190,7 @@ fn started_as(executable: &Path) -> String {
     }
 }
 
-/// For tests of this crate, which run anywhere: an installed program.
+/// For the tests of this crate, which run anywhere: an installed program.
 #[cfg(test)]
 fn here() -> Surroundings {
     Surroundings {
@@ -227,7 +228,7 @@ mod tests {
             ..by_path.clone()
         };
         assert_eq!(joined(&by_cargo), "cargo rkllm-bench");
-        // The alias is found below the checkout alone, and builds for the host runtime.
+        // The alias works only below the checkout, and builds for the host runtime.
         for elsewhere in [
             Surroundings {
                 directory: "/".into(),

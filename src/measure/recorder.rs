@@ -245,7 +245,7 @@ impl Recorder<'_> {
         let record = &mut self.record.models[self.index].prompts[prompt];
         let mut verdict = loaded.ledger.judge(request, record.prompt_tokens, &inference);
         if verdict.is_ok() && record.prompt_tokens.is_none() {
-            record.prompt_tokens = inference.told_prompt_tokens(&request.input);
+            record.prompt_tokens = inference.reported_prompt_tokens(&request.input);
         }
         if let Some(conditions) = &conditions {
             // A warm-up is not a sample, so it is not repeated.

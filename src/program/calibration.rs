@@ -14,6 +14,7 @@ use crate::base::paths;
 use crate::base::signals;
 use crate::bench::progress::Repeats;
 use crate::bench::repetitions::{End, Repetitions};
+use crate::inputs::hint;
 use crate::program::bench_process::{self, CommandLine, Place};
 use crate::record::{self, Document, Fault, RunRecord};
 
@@ -68,6 +69,7 @@ impl Calibration {
             .map_err(|fault| Error::Calibration {
                 path: path.to_owned(),
                 reason: fault.to_string(),
+                command: help_command(),
             })
     }
 
@@ -151,8 +153,14 @@ fn find_in(folder: &Path, runs: &[&RunRecord]) -> Result<Option<Calibration>> {
         Err(Error::Calibration {
             path,
             reason: "the settings of its runs do not match its name".into(),
+            command: help_command(),
         })
     }
+}
+
+/// The command that explains calibrations.
+pub(crate) fn help_command() -> String {
+    hint::tool(&["calibrate", "--help"])
 }
 
 fn path_of(folder: &Path, runs: &[&RunRecord]) -> PathBuf {

@@ -479,7 +479,7 @@ mod tests {
         assert_eq!(store.names().expect("no folder, no names"), [""; 0]);
         let text = store.find("before").expect_err("missing").to_string();
         assert!(
-            text.contains(": there is none; `rkllm-bench baseline save before`"),
+            text.contains(": there are none; `rkllm-bench baseline save before`"),
             "{text}"
         );
         let path = store.path("before").expect("a name");

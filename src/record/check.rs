@@ -190,7 +190,7 @@ fn model(model: &ModelRecord) -> Checked {
 
 fn prompt(prompt: &PromptRecord) -> Checked {
     if let Some((prefix, _)) = prompt.cache_start.prefix()
-        && !prompt.input.goes_on_from(prefix)
+        && !prompt.input.extends(prefix)
     {
         return Err(Fault::altered(
             "cache_start",

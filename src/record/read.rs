@@ -395,7 +395,7 @@ mod tests {
                 json!([{"check": "sums"}]),
                 "/check: no such kind of check",
             ),
-            ("models[0].prompts[0].checks", json!([5]), "[0]: 5 is no check"),
+            ("models[0].prompts[0].checks", json!([5]), "[0]: 5 is not a check"),
             (
                 "models[0].loaded.load_ns",
                 json!(u64::MAX),

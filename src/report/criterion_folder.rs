@@ -51,7 +51,7 @@ fn group_name(model: &str, suite: &str) -> String {
     if is_short
         && [model, suite]
             .iter()
-            .all(|name| paths::stands(name, MOST_OF_A_FOLDER, is_kept))
+            .all(|name| paths::is_folder_name(name, MOST_OF_A_FOLDER, is_kept))
     {
         return whole;
     }

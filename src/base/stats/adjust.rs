@@ -1,14 +1,16 @@
-//! Control over a family of tests.
+//! Correction for multiple tests.
 
-/// Holm's step-down: p-values adjusted so that rejecting those up to `alpha` makes one false rejection or more with
-/// probability `alpha` at most, whatever the dependence between the tests (Holm, 1979).
+use super::moments::float;
+
+/// Holm's step-down procedure. Rejecting every adjusted p-value up to `alpha` makes a false rejection with probability
+/// `alpha` at most, for any dependence between the tests (Holm, 1979).
 pub(crate) fn holm(p_values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p_values.len()).collect();
     order.sort_by(|a, b| p_values[*a].total_cmp(&p_values[*b]));
     let mut adjusted = vec![0.0; p_values.len()];
     let mut highest = 0.0_f64;
     for (rank, index) in order.into_iter().enumerate() {
-        let factor = super::float(p_values.len() - rank);
+        let factor = float(p_values.len() - rank);
         highest = highest.max((p_values[index] * factor).min(1.0));
         adjusted[index] = highest;
     }

@@ -1,21 +1,23 @@
 //! How many runs a comparison needs.
 
-use super::{LEAST_DEVIATION, Variation, float, t_quantile};
+use super::moments::{LEAST_DEVIATION, float};
+use super::students_t::t_quantile;
+use super::unpaired::Variation;
 
-/// Share of the comparisons of an unchanged candidate that are to end with a verdict.
+/// Share of the comparisons of an unchanged candidate that should reach a verdict.
 const POWER: f64 = 0.90;
 
-/// The smallest bound that a comparison of `runs` runs a side can be expected to decide: with it, an unchanged candidate
-/// is shown to be not worse in nine of ten comparisons. As a logarithm, like all values here:
+/// The smallest bound that a comparison of `runs` runs a side can be expected to decide. With it, nine of ten
+/// comparisons of an unchanged candidate show that it is not worse. As a logarithm, like all values here:
 ///
 /// ```text
 /// bound = (t(1 - alpha/2) + t(0.90)) · s · √(2 / runs)
 /// ```
 ///
-/// `s` is the standard deviation of a run's mean, t the quantile of Student's t with the degrees of freedom that `s` is
-/// known with. The first summand is the half width of the interval of level 1 - alpha around the estimate, which must stay
-/// below the bound; the second is how far the estimate of an unchanged candidate lies above 0 in one of ten comparisons.
-/// A comparison learns more of `s` from its own runs, so this is on the safe side.
+/// `s` is the standard deviation of the mean of a run. `t` is the quantile of Student's t, with the degrees of freedom
+/// of `s`. The first summand is half the width of the interval of level 1 - alpha around the estimate, which must stay
+/// below the bound. The second is how far above 0 the estimate of an unchanged candidate lies in one of ten
+/// comparisons. The runs of the comparison itself improve `s`, so this is on the safe side.
 pub(crate) fn smallest_bound(variation: &Variation, runs: usize, alpha: f64) -> f64 {
     let deviation = variation.of_runs.max(LEAST_DEVIATION.powi(2)).sqrt();
     let t = |p| t_quantile(p, variation.freedom);

@@ -1,16 +1,17 @@
-//! Two sides of fresh processes that were not taken in pairs.
+//! Compares two sides whose processes were not paired.
 
-use super::{Change, LEAST_DEVIATION, RunValue, float, mean};
+use super::change::Change;
+use super::moments::{LEAST_DEVIATION, RunValue, float, mean, variance};
 
-/// How a metric varies while nothing changes, between processes and within one (Kalibera and Jones, "Rigorous
-/// benchmarking in reasonable time", 2013: variances of nested levels).
+/// How a metric varies without any change, between processes and within one (Kalibera and Jones, "Rigorous benchmarking
+/// in reasonable time", 2013: variances of nested levels).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Variation {
-    /// Variance of a run's mean: between processes, and what is left of the variance within one.
+    /// Variance of the mean of a run: between processes, plus the remaining variance within one.
     pub(crate) of_runs: f64,
-    /// Variance between processes; 0 where the variance within explains all.
+    /// Variance between processes; 0 if the variance within them explains everything.
     pub(crate) between: f64,
-    /// Variance of one sample within a process; absent where each run has one sample.
+    /// Variance of one sample within a process; absent if each run has one sample.
     pub(crate) within: Option<f64>,
     /// Degrees of freedom.
     pub(crate) freedom: f64,
@@ -29,13 +30,13 @@ impl Variation {
     }
 }
 
-/// The variation within groups of like runs, pooled. Absent where no group has two runs.
+/// The pooled variation within groups of equivalent runs. Absent if no group has two runs.
 pub(crate) fn variation(groups: &[&[RunValue]]) -> Option<Variation> {
     let mut squares = 0.0;
     let mut freedom = 0;
     for group in groups {
         let means: Vec<f64> = group.iter().map(|run| run.mean).collect();
-        squares += super::variance(&means).unwrap_or_default() * float(group.len().saturating_sub(1));
+        squares += variance(&means).unwrap_or_default() * float(group.len().saturating_sub(1));
         freedom += group.len().saturating_sub(1);
     }
     if freedom == 0 {
@@ -57,8 +58,8 @@ pub(crate) fn variation(groups: &[&[RunValue]]) -> Option<Variation> {
     })
 }
 
-/// The change from one side to the other: a t interval on the difference of the means over runs, with `variation`
-/// taken to be that of both sides. Absent where a side has no run.
+/// The change between the sides: a t interval on the difference of the means over runs, with `variation` for both
+/// sides. Absent if a side has no run.
 pub(crate) fn unpaired(
     baseline: &[RunValue],
     candidate: &[RunValue],

@@ -1,9 +1,10 @@
-//! Two groups that may vary differently: Welch's t (Welch, "The generalization of Student's problem", 1947), with the
-//! degrees of freedom of Welch and Satterthwaite.
+//! Compares two groups with different variances: Welch's t (Welch, "The generalization of Student's problem", 1947),
+//! with the degrees of freedom of Welch and Satterthwaite.
 
-use super::{Change, LEAST_DEVIATION, float};
+use super::change::Change;
+use super::moments::{LEAST_DEVIATION, float};
 
-/// Values of one group: their mean, their variance, their number.
+/// One group: mean, variance and number of its values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Group {
     /// The mean.
@@ -14,7 +15,7 @@ pub(crate) struct Group {
     pub(crate) count: usize,
 }
 
-/// The change from one group to the other. Absent where a group has fewer than two values.
+/// The change between the groups. Absent if a group has fewer than two values.
 pub(crate) fn welch(baseline: Group, candidate: Group) -> Option<Change> {
     if baseline.count < 2 || candidate.count < 2 {
         return None;

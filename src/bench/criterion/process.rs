@@ -104,7 +104,7 @@ impl Ended {
         ExitCode::from(match self {
             Self::Well => 0,
             Self::Badly => exit::FAILED,
-            Self::Stopped(signal) => exit::SIGNAL + signal,
+            Self::Stopped(signal) => signals::SIGNAL + signal,
         })
     }
 }

@@ -74,7 +74,7 @@ fn start(subject: &Subject, base: &str) -> ExitCode {
                 console::set_colour(options.criterion.color);
                 parent(&options, subject, Path::new(base))
             }
-            Ok(Err(error)) => return console::finish(exit::of_arguments(&error)),
+            Ok(Err(error)) => return exit::finish(exit::of_arguments(&error)),
             Err(error) => Err(error),
         },
     };
@@ -220,7 +220,7 @@ fn set_up(options: &Options, suite: &str, base: &Path) -> Result<Run> {
     let suite = suite_of(options, suite, base)?;
     let place = options.models_place();
     let built_in_alone = place.is_none() && options.run.model.is_empty();
-    let found = models::select_and_tell(place.as_deref(), base, &options.run.model)?;
+    let found = models::select_with_skipped(place.as_deref(), base, &options.run.model)?;
     for skipped in &found.skipped {
         say(format_args!("skipped {skipped}"));
     }
@@ -356,7 +356,7 @@ fn stopped_early(file: RecordFile, part: Participant) -> Result<ExitCode> {
     let signal = signals::stop_signal().unwrap_or_default();
     match part.trouble().or(unwritten) {
         Some(error) => Err(error),
-        None => Ok(ExitCode::from(exit::SIGNAL + signal)),
+        None => Ok(ExitCode::from(signals::SIGNAL + signal)),
     }
 }
 

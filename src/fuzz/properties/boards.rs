@@ -5,9 +5,9 @@ use std::path::Path;
 use super::{assert_readable, measured};
 use crate::machine::board::{Board, Clock};
 
-/// The tree below `root` is read to its end, twice to the same board.
+/// The tree below `root` is read completely, and twice to the same board.
 pub(in crate::fuzz) fn board(root: &Path) -> Board {
-    // 64 kB of a file at most, of a hundred files, one after the other.
+    // At most 64 kB of each of a hundred files, one after the other.
     let board = measured(0, 4 << 20, 0, || Board::read_below(root));
     assert_eq!(Board::read_below(root), board);
     let json = serde_json::to_string(&board).expect("serialises");
@@ -17,14 +17,14 @@ pub(in crate::fuzz) fn board(root: &Path) -> Board {
     for text in texts(&board) {
         assert_readable(text, 300);
     }
-    // A path in a note is shortened, and what a terminal would act on is written out.
+    // Notes shorten paths and escape control characters.
     for note in &board.notes {
         assert_readable(note, 2000);
     }
     board
 }
 
-/// All that a board has of texts: they are shown.
+/// All texts of a board: they are shown to people.
 fn texts(board: &Board) -> impl Iterator<Item = &str> {
     let clocks = board.cpu_clusters.iter().map(|cluster| &cluster.clock);
     let clocks = clocks.chain(&board.npu.clock).chain(&board.ddr).chain(&board.gpu);

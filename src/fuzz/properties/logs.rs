@@ -1,15 +1,15 @@
-//! What a runtime prints, and what is inside its library.
+//! The output of a runtime, and the strings in its library.
 
 use super::measured;
 use crate::runtime::ffi::file_version::find_file_version;
 use crate::runtime::ffi::library;
 
-/// Memory that matching may take whatever the text, bytes: four patterns, each with a cache of at most 2 MB by default.
+/// Memory that matching may take for any text, bytes: four patterns, each with a cache of at most 2 MB by default.
 const PATTERNS_BYTES: usize = 8 << 20;
-/// Compiling a pattern, which is done at the first text, or for each library.
+/// Compiling a pattern, at the first text or for each library.
 const COMPILED_BYTES: usize = 4 << 20;
 
-/// What is found in a log, and in a library of the same bytes, is a part of it.
+/// Values that are found in a log, or in a library with the same bytes, are parts of it.
 pub(in crate::fuzz) fn log(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let (line, cores, toolkit, version) = measured(bytes.len(), PATTERNS_BYTES + COMPILED_BYTES, 100, || {

@@ -1,5 +1,5 @@
-//! What holds for everything that is read from outside, whoever makes the input: the tests beside this module, and the fuzz targets in
-//! `fuzz/`.
+//! The properties of everything that is read from outside. The tests beside this module and the fuzz targets in `fuzz/`
+//! check them.
 
 pub(super) mod boards;
 pub(super) mod logs;
@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::base::number::Long as _;
 
-/// What became of an input.
+/// The result of reading an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
     /// It was read.
@@ -22,13 +22,12 @@ pub enum Taken {
     Refused,
 }
 
-/// Runs `read` on an input of `length` bytes and holds it to `allowance` bytes of memory and `rate` bytes for each of the
-/// input: what lives at once, and, as a bound of time that does not depend on the machine, a tenth of all that is ever
-/// asked for.
+/// Runs `read` on an input of `length` bytes and limits its memory to `allowance` bytes plus `rate` bytes for each byte
+/// of input. All allocations together may take ten times that, which bounds the time independently of the machine.
 #[track_caller]
 fn measured<T>(length: usize, allowance: usize, rate: usize, read: impl FnOnce() -> T) -> T {
     let mut outcome = None;
-    // A panic would leave the counter in the middle.
+    // A panic would leave the counter running.
     let seen = allocation_counter::measure(|| outcome = Some(catch_unwind(AssertUnwindSafe(read))));
     let value = outcome
         .expect("it was run")
@@ -43,7 +42,7 @@ fn measured<T>(length: usize, allowance: usize, rate: usize, read: impl FnOnce()
     value
 }
 
-/// What is shown to a person: no control characters, which a terminal would act on, and no endless text.
+/// Text for people: no control characters, which a terminal would act on, and a limited length.
 #[track_caller]
 fn assert_readable(text: &str, most_characters: usize) {
     let control = text.chars().find(|c| c.is_control() && *c != '\n');

@@ -6,10 +6,10 @@ use super::{assert_readable, measured};
 use crate::inputs::model_name::NameParts;
 use crate::inputs::models;
 
-/// Memory that matching may take whatever the name, bytes: eleven patterns, each with a cache of at most 2 MB by default.
+/// Memory that matching may take for any name, bytes: eleven patterns, each with a cache of at most 2 MB by default.
 const PATTERNS_BYTES: usize = 22 << 20;
 
-/// Any name has parts of plain text, and a server's model gets a name that is fit for files.
+/// Any name has parts of plain text, and the name of a server's model becomes valid in file names.
 pub(in crate::fuzz) fn name(name: &str) {
     static PATTERNS: Once = Once::new();
     PATTERNS.call_once(|| drop(NameParts::of("the patterns are compiled")));
@@ -35,7 +35,7 @@ pub(in crate::fuzz) fn name(name: &str) {
     for note in &parts.notes {
         assert_readable(note, 200);
     }
-    // What a second name says is taken where the first says nothing, and nothing else.
+    // A second name fills the parts that the first lacks, and nothing else.
     assert_eq!(parts.clone().or(NameParts::default()), parts);
     let model = models::of_server(name);
     let is_fit = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);

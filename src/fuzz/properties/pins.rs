@@ -1,4 +1,4 @@
-//! State files of a pin.
+//! State files of `pin`.
 
 use std::cell::RefCell;
 use std::fs;
@@ -11,11 +11,11 @@ use crate::machine::pin::knob::Knobs;
 use crate::machine::pin::restore::restore;
 use crate::machine::pin::state::{self, Left, StateFile};
 
-/// What a state file takes of memory.
+/// Memory for reading a state file.
 const ALLOWANCE: usize = 1 << 20;
 const BYTES_A_BYTE: usize = 60;
 
-/// Files that are all there, and keep what is written.
+/// Files that all exist and keep what is written.
 #[derive(Default)]
 struct Written(RefCell<Vec<(String, String)>>);
 
@@ -32,7 +32,7 @@ impl Knobs for Written {
     }
 }
 
-/// A state file below `root` is refused with its name, or gives plain values back to the files of clocks and to no others.
+/// A state file below `root` is refused with its name, or restores plain values to the files of clocks only.
 pub(in crate::fuzz) fn pin(root: &Path, bytes: &[u8]) -> Taken {
     let path = state::path(root);
     fs::create_dir_all(path.parent().expect("a folder")).expect("made");

@@ -16,11 +16,11 @@ use crate::record::baseline::{self, Baseline};
 use crate::report::export;
 use crate::report::{self, compare, terminal};
 
-/// What a record's file takes of memory. The least of a struct on disk is a few bytes of `null`.
+/// Memory for reading a record. The smallest struct on disk is a few bytes of `null`.
 const ALLOWANCE: usize = 1 << 20;
 const BYTES_A_BYTE: usize = 60;
 
-/// A record's file comes back as it was, or is refused with its place. Files are made in `dir`.
+/// A record round-trips, or is refused with the place of the fault. Files are written to `dir`.
 pub(in crate::fuzz) fn record(dir: &Path, bytes: &[u8]) -> Taken {
     let (path, copy) = (dir.join("run.json"), dir.join("copy.json"));
     std::fs::write(&path, bytes).expect("written");
@@ -42,7 +42,7 @@ pub(in crate::fuzz) fn record(dir: &Path, bytes: &[u8]) -> Taken {
     }
 }
 
-/// The same of a baseline's file.
+/// The same for a baseline.
 pub(in crate::fuzz) fn baseline(dir: &Path, bytes: &[u8]) -> Taken {
     let (path, copy) = (dir.join("before.json"), dir.join("copy.json"));
     std::fs::write(&path, bytes).expect("written");
@@ -71,7 +71,7 @@ fn assert_same_bytes(one: &Path, other: &Path) {
     assert_eq!(read(one), read(other));
 }
 
-/// Whatever is done with a record that was accepted is done to its end.
+/// Every use of an accepted record succeeds.
 fn assert_used(record: &RunRecord) {
     let runs = std::slice::from_ref(record);
     let reports = report::models(record);
@@ -98,7 +98,7 @@ fn assert_used(record: &RunRecord) {
     );
 }
 
-/// A refusal names the file and what is wrong, and where it names a field, that or the object that lacks it is in the file.
+/// A refusal names the file and the fault. If it names a field, the file has that field or the object that lacks it.
 fn assert_placed(text: &str, path: &Path, kind: &str, bytes: &[u8]) {
     static FIELD: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"^((?:\.?[a-z_0-9]+(?:\[\d+\])*)+): ").expect("a pattern"));
@@ -117,7 +117,7 @@ fn assert_placed(text: &str, path: &Path, kind: &str, bytes: &[u8]) {
                 "{reason}: no {pointer} in {document}"
             );
         }
-        // The text of a document that is no JSON has a line or a byte; a whole document of another kind has no place.
+        // A document that is no JSON has a line or a byte; a whole document of another kind has no place.
         (None, None) => {
             let places = ["line ", "byte ", "the file is empty"];
             assert!(places.iter().any(|place| reason.contains(place)), "{reason}");

@@ -6,7 +6,7 @@ use super::{Taken, assert_readable, measured};
 use crate::inference::Finish;
 use crate::runtime::engine::server::answer::{Answer, read};
 
-/// A body that comes in pieces of these sizes, over and over.
+/// A body that arrives in pieces of these sizes, repeatedly.
 struct Pieces<'a> {
     left: &'a [u8],
     sizes: std::iter::Cycle<std::slice::Iter<'a, usize>>,
@@ -23,7 +23,7 @@ impl Read for Pieces<'_> {
     }
 }
 
-/// Reads a stream that comes in such pieces, at one time.
+/// Reads a stream that arrives in such pieces, all at one time.
 pub(in crate::fuzz) fn in_pieces(bytes: &[u8], sizes: &[usize], most_bytes: u64) -> Answer {
     let body = Pieces {
         left: bytes,
@@ -32,7 +32,7 @@ pub(in crate::fuzz) fn in_pieces(bytes: &[u8], sizes: &[usize], most_bytes: u64)
     measured(bytes.len(), 512 << 10, 400, || read(body, most_bytes, || 0))
 }
 
-/// The same bytes, of which `most_bytes` are read, give the same answer in pieces of these sizes as in one.
+/// The same bytes give the same answer in pieces and as a whole; at most `most_bytes` are read.
 pub(in crate::fuzz) fn stream(bytes: &[u8], sizes: &[usize], most_bytes: u64) -> Taken {
     let whole = in_pieces(bytes, &[usize::MAX], most_bytes);
     assert_eq!(in_pieces(bytes, sizes, most_bytes), whole);

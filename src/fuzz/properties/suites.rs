@@ -12,7 +12,7 @@ use crate::base::foreign::Shown as _;
 use crate::inference::Input;
 use crate::inputs::prompts::{Check, Suite};
 
-/// What a suite's file takes of memory: the text, its values, its structs, and compiled schemas.
+/// Memory for reading a suite: the text, its values, its structs, and compiled schemas.
 const ALLOWANCE: usize = 4 << 20;
 const BYTES_A_BYTE: usize = 400;
 
@@ -25,7 +25,7 @@ fn schema() -> Validator {
         .expect("a schema")
 }
 
-/// A suite's file is read, or refused with its place. The file is made in `dir`.
+/// A suite is read, or refused with the place of the fault. The file is written to `dir`.
 pub(in crate::fuzz) fn suite(dir: &Path, bytes: &[u8]) -> Taken {
     static SCHEMA: LazyLock<Validator> = LazyLock::new(schema);
     let path = dir.join("suite.json");
@@ -65,14 +65,14 @@ fn assert_sound(suite: &Suite) {
                 .is_none_or(|limit| (2..=1_000_000).contains(&limit))
         );
         assert!(prompt.sampling.temperature.is_finite() && prompt.sampling.top_p > 0.0);
-        // A record keeps them, and is read again.
+        // A record stores them and reads them back.
         let stored = serde_json::to_string(&prompt.checks).expect("serialises");
         let again: Vec<Check> = serde_json::from_str(&stored).expect(&stored);
         assert_eq!(again, prompt.checks);
     }
 }
 
-/// Neither white space nor the order of keys means anything.
+/// White space and the order of keys have no meaning.
 fn assert_the_same_when_written_otherwise(suite: &Suite, document: &Value, path: &Path) {
     std::fs::write(path, serde_json::to_string_pretty(document).expect("serialises")).expect("written");
     let again = Suite::from_file(path, "quality").expect("accepted before");

@@ -1,15 +1,15 @@
-//! What a model's name says of it: family, size, and how it was converted.
+//! Reads the name of a model: family, size, and how it was converted.
 //!
-//! An `.rkllm` file tells little of its own conversion, so those who publish models put it into the name, in many
-//! spellings. Nothing here is a fact about the model: a name is what somebody wrote.
+//! An `.rkllm` file says little about its conversion, so publishers put it into the name, in many spellings. None of it
+//! is a fact about the model: a person wrote the name.
 
 use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 use serde::Serialize;
 
-/// The parts of a model's name. A part that is not in the name, or is there twice with different values, is absent;
-/// the latter is in [`NameParts::notes`].
+/// The parts of a model name. A part is absent if the name lacks it or has it twice with different values.
+/// [`NameParts::notes`] lists the latter.
 ///
 /// ```
 /// use rkllm_bench::model_name::NameParts;
@@ -25,30 +25,30 @@ pub struct NameParts {
     /// The words before the size, or all words of a name without one, in lower case with `-` between: `qwen2.5`,
     /// `google-gemma-3`.
     pub family: Option<String>,
-    /// Number of parameters as the name has it, in upper case: `0.5B`, `270M`, `E2B` (effective parameters).
+    /// Number of parameters in upper case: `0.5B`, `270M`, `E2B` (effective parameters).
     pub size: Option<String>,
-    /// The words behind the size: `instruct`, `chat-v1.0`.
+    /// The words after the size: `instruct`, `chat-v1.0`.
     pub variant: Option<String>,
-    /// Quantisation by RKLLM's names, in lower case: `w8a8`, `w4a16_g128`; `fp16` for none.
+    /// Quantisation in the terms of RKLLM, in lower case: `w8a8`, `w4a16_g128`; `fp16` for none.
     pub dtype: Option<String>,
-    /// Quantisation by GGUF's names, in upper case: `Q4_K_M`. Says nothing of an NPU.
+    /// Quantisation in the terms of GGUF, in upper case: `Q4_K_M`. It does not concern an NPU.
     pub gguf_type: Option<String>,
     /// `optimization_level` of the conversion.
     pub optimization_level: Option<u8>,
-    /// `hybrid_rate` of the conversion: how far grouped quantisation is mixed in, 0 to 1.
+    /// `hybrid_rate` of the conversion: the share of grouped quantisation, 0 to 1.
     pub hybrid_ratio: Option<f64>,
     /// `num_npu_core` of the conversion.
     pub npu_cores: Option<u8>,
-    /// `max_context` of the conversion, tokens. Only where the name says that it is one (`ctx4096`): a bare `4k` may as
-    /// well be the window that the model was trained with.
+    /// `max_context` of the conversion, tokens. Only if the name says so (`ctx4096`): a bare `4k` may be the window of
+    /// the training.
     pub max_context: Option<u32>,
     /// `target_platform` of the conversion, in upper case: `RK3588`.
     pub platform: Option<String>,
-    /// What is absent for being ambiguous or out of range, in words.
+    /// Parts that are ambiguous or out of range, in words.
     pub notes: Vec<String>,
 }
 
-/// How each part is written, in a name of lower-case letters, digits, `.` and `-`.
+/// The pattern of each part, for a name of lower-case letters, digits, `.` and `-`.
 struct Patterns {
     version: Regex,
     dtype: Regex,
@@ -64,23 +64,24 @@ struct Patterns {
 }
 
 static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| Patterns {
-    // Of the toolkit: 1.1.4, v1.2.1b1, toolkitv1.1.1.
+    // The toolkit: 1.1.4, v1.2.1b1, toolkitv1.1.1.
     version: regex(r"\b(?:toolkit-?)?v?\d+\.\d+\.\d+[a-z0-9]*\b"),
     dtype: regex(r"\b(w\d{1,2}a\d{1,2})(?:-?(g\d{1,4}))?\b|\b(fp16)\b"),
     gguf_type: regex(r"\b(i?q\d)-(k|nl|xxs|xs|s|m|[01])(?:-(xs|s|m|l|xl))?\b|\b(bf16|f16|f32)\b"),
     platform: regex(r"\b(r[kv]\d{4}[a-z]?)\b"),
     max_context: regex(r"\b(?:max-?)?(?:ctx|context)(?:-?len(?:gth)?)?-?(\d+)(k?)\b"),
-    // Behind a digit no point and digit: npu-0.6b is a size.
-    npu_cores: regex(
-        r"\bnpu(?:-?cores?)?(?:-?num)?-?([1-9])(?:$|-|\.\D)|\b([1-9])-?(?:npu-?)?cores?\b|\bcores?-?([1-9])(?:$|-|\.\D)",
-    ),
+    // No point and digit may follow: npu-0.6b is a size.
+    npu_cores: regex(concat!(
+        r"\bnpu(?:-?cores?)?(?:-?num)?-?([1-9])(?:$|-|\.\D)|\b([1-9])-?(?:npu-?)?cores?\b|",
+        r"\bcores?-?([1-9])(?:$|-|\.\D)",
+    )),
     hybrid_ratio: regex(r"\bhybrid(?:-?rati?[oe])?-?(\d+(?:\.\d+)?)\b"),
-    // The family OPT has sizes behind its name: opt-1.3b.
+    // The family OPT has sizes after its name: opt-1.3b.
     optimization_level: regex(r"\b(?:opt(?:imi[sz]ation)?(?:-?level)?-?|o|level-?)(\d)(?:$|-|\.\D)"),
-    // Parameters that a token passes through: 30B-A3B.
+    // Active parameters: 30B-A3B.
     active_size: regex(r"\ba\d+(?:\.\d+)?[bm]\b"),
     size: regex(r"\b(e?\d+(?:\.\d+)?[bm])\b"),
-    // 1_8b is 1.8b; 2_7b behind a letter is version 2 of 7b.
+    // 1_8b is 1.8b; 2_7b after a letter is version 2 of 7b.
     underscored_size: regex(r"-(\d)_(\d+b)([^a-z0-9]|$)"),
 });
 
@@ -92,11 +93,11 @@ fn regex(pattern: &str) -> Regex {
     Regex::new(pattern).expect("a valid pattern")
 }
 
-/// Stands where the size was, to tell the words before it from those behind.
+/// Replaces the size, to separate the words before it from those after it.
 const SIZE_MARK: &str = "/";
 
 impl NameParts {
-    /// Of a model's name or file name, in any spelling; what stands before a `/` is passed over.
+    /// Reads the name or file name of a model in any spelling; everything up to a `/` is skipped.
     pub fn of(name: &str) -> Self {
         let patterns = &*PATTERNS;
         let mut reading = Reading {
@@ -131,7 +132,7 @@ impl NameParts {
         }
     }
 
-    /// The parts of one name, and where it lacks one that of `other`, a second name of the same model.
+    /// Fills the absent parts from `other`, a second name of the same model.
     ///
     /// Family, size and variant are taken together, from the name that has a size.
     #[must_use]
@@ -152,7 +153,7 @@ impl NameParts {
     }
 }
 
-/// A name in lower case, with nothing but letters, digits, `.` and `-` in it, and without its folder and ending.
+/// A name in lower case with only letters, digits, `.` and `-`, without its folder and extension.
 fn normalised(name: &str) -> String {
     let name = name.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     let name = name.to_ascii_lowercase();
@@ -171,7 +172,7 @@ fn normalised(name: &str) -> String {
     name.chars().map(fit).collect()
 }
 
-/// A name from which one part after the other is taken.
+/// A name from which the parts are removed one by one.
 struct Reading {
     left: String,
     notes: Vec<String>,
@@ -186,12 +187,12 @@ impl Reading {
         self.take_marked(part, pattern, "")
     }
 
-    /// The one value of a part, its groups joined by `_`; `mark` stands in its place afterwards.
+    /// The single value of a part, its groups joined by `_`; `mark` replaces it.
     fn take_marked(&mut self, part: &str, pattern: &Regex, mark: &str) -> Option<String> {
         let mut values: Vec<String> = Vec::new();
         for found in pattern.captures_iter(&self.left) {
             let value = joined(&found);
-            // A name of a megabyte may have a hundred thousand.
+            // A name of a megabyte may have a hundred thousand values.
             if values.len() < MOST_NOTED && !values.contains(&value) {
                 values.push(value);
             }
@@ -209,7 +210,7 @@ impl Reading {
         values.pop()
     }
 
-    /// A part as a number, unless it cannot be one.
+    /// A part as a number, if it can be one.
     fn number<T>(&mut self, part: &str, text: Option<String>, parse: fn(&str) -> Option<T>) -> Option<T> {
         let text = text?;
         let number = parse(&text);
@@ -219,7 +220,7 @@ impl Reading {
         number
     }
 
-    /// The words before and behind the size.
+    /// The words before and after the size.
     fn words(&self) -> (Option<String>, Option<String>) {
         let words = |text: &str| {
             let words: Vec<&str> = text
@@ -234,7 +235,7 @@ impl Reading {
     }
 }
 
-/// Values of one part that a note names, and characters of one that it shows.
+/// Most values of one part that a note lists, and most characters that it shows of one.
 const MOST_NOTED: usize = 3;
 const LONGEST_NOTED: usize = 20;
 

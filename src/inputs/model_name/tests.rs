@@ -1,9 +1,9 @@
-//! Names as they are published, with expectations written by hand.
+//! Published names, with expectations written by hand.
 
 use super::*;
 
 /// A row: the name, then family, size, variant, dtype, optimisation level, hybrid ratio, NPU cores, context, platform;
-/// `-` for what is absent.
+/// `-` if absent.
 const NAMES: &str = "\
 google_gemma-3-270m-w8a8-opt0-hybrid0-npu3-ctx16384-rk3588 | google-gemma-3 270M - w8a8 0 0 3 16384 RK3588
 Qwen_Qwen3-0.6B-w8a8-opt0-hybrid0-npu3-ctx16384-rk3588.rkllm | qwen-qwen3 0.6B - w8a8 0 0 3 16384 RK3588

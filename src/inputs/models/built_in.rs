@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{BUILT_IN, Model, RANDOM_WEIGHTS, entries, from_file};
+use super::folder::{entries, from_file};
+use super::model::{BUILT_IN, Model, RANDOM_WEIGHTS};
 use crate::base::error::{Error, Result};
 use crate::base::suggest;
 
-/// The built-in model `name`: pseudo-random weights in the shape of a real model, made once and kept in `cache`.
+/// The built-in model `name`: pseudo-random weights in the shape of a real model, generated once and kept in `cache`.
 ///
 /// # Errors
-/// [`Error::Model`] when there is none of that name, [`Error::Io`] when it cannot be written.
+/// [`Error::Model`] if there is no such model, [`Error::Io`] if it cannot be written.
 pub fn built_in(name: &str, cache: &Path) -> Result<Model> {
     let Some(path) = built_in_path(name, cache) else {
         let names: Vec<String> = built_in_names().map(|name| format!("{BUILT_IN}{name}")).collect();
@@ -26,7 +27,7 @@ pub fn built_in(name: &str, cache: &Path) -> Result<Model> {
     from_file(&path)
 }
 
-/// Removes all built-in models, of whatever version of rkllm-bench, from `cache` and gives their size in bytes.
+/// Removes the built-in models of all versions of rkllm-bench from `cache` and returns their size in bytes.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -46,8 +47,8 @@ pub fn remove_built_in(cache: &Path) -> Result<u64> {
     Ok(bytes)
 }
 
-/// What rkllm-bench has put into `cache`: a folder `r<number>` for each revision of the built-in models, and files of
-/// the time before there were revisions. Nothing else there is touched.
+/// The files of rkllm-bench in `cache`: a folder `r<number>` for each revision of the built-in models, and files from
+/// before there were revisions. Nothing else is touched.
 fn made_in(cache: &Path) -> Result<Vec<PathBuf>> {
     if !cache.exists() {
         return Ok(Vec::new());
@@ -77,7 +78,7 @@ mod shapes {
         Shape::ALL.iter().map(|shape| shape.name)
     }
 
-    /// Where one is kept in `cache`, whether it is there or not; absent when there is none of that name.
+    /// The path of a model in `cache`, which may not exist; absent if there is no model of that name.
     pub fn built_in_path(name: &str, cache: &Path) -> Option<PathBuf> {
         let file = format!("{name}{}.gguf", super::RANDOM_WEIGHTS);
         built_in_names()
@@ -85,7 +86,7 @@ mod shapes {
             .then(|| cache.join(format!("r{REVISION}")).join(file))
     }
 
-    /// Built-in models of other revisions are of no use any more; that they stay is no error.
+    /// Built-in models of other revisions are useless; a failure to remove them is ignored.
     fn remove_older(path: &Path) {
         let Some((revision, cache)) = path
             .parent()

@@ -1,4 +1,4 @@
-//! What the files in a model's place are, and which of them make up one model.
+//! Classifies model files, and finds the files of one model.
 
 use crate::base::file;
 use crate::base::foreign::Shown as _;
@@ -11,23 +11,24 @@ use sha2::{Digest as _, Sha256};
 
 use crate::base::error::{Error, Result};
 
-/// What a file is to a run.
+/// The role of a file in a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(
     not(feature = "host"),
-    expect(dead_code, reason = "of an NPU runtime's file nothing is known")
+    expect(dead_code, reason = "the file of an NPU runtime is not examined")
 )]
 pub(super) enum Kind {
-    /// A model, or a part of one, with all of the model's files in order.
+    /// A model or a part of one, with all files of the model in order.
     Model(Vec<PathBuf>),
-    /// Something that cannot be run, and why.
+    /// A file that cannot be run, and why.
     Unfit(String),
-    /// A part of a model that is not whole, and why.
+    /// A part of an incomplete model, and why.
     Incomplete(String),
 }
 
 impl Kind {
-    /// Of the file at `path`, by its metadata. What cannot be read passes for a model: loading it says what is wrong.
+    /// Classifies the file at `path` by its metadata. An unreadable file counts as a model: loading it reports the
+    /// fault.
     #[cfg(feature = "host")]
     pub(super) fn of(path: &Path) -> Self {
         use rkllmrt::model_file::{look, shards};
@@ -45,19 +46,19 @@ impl Kind {
             } else {
                 "tokenizer"
             };
-            return Self::Unfit(format!("it carries no {lacks}"));
+            return Self::Unfit(format!("it has no {lacks}"));
         }
         shards(path, file.shard).map_or_else(Self::Incomplete, Self::Model)
     }
 
-    /// Of an NPU runtime's file nothing is known before it is loaded.
+    /// The file of an NPU runtime is unknown before it is loaded.
     #[cfg(not(feature = "host"))]
     pub(super) fn of(path: &Path) -> Self {
         Self::Model(vec![path.to_owned()])
     }
 }
 
-/// The files of the model that is loaded from `path`: itself, or all of its shards.
+/// The files of the model at `path`: itself, or all of its shards.
 pub fn files_of(path: &Path) -> Vec<PathBuf> {
     match Kind::of(path) {
         Kind::Model(files) => files,
@@ -65,33 +66,33 @@ pub fn files_of(path: &Path) -> Vec<PathBuf> {
     }
 }
 
-/// Size in bytes and SHA-256, hexadecimal, of a model: of its file, or of its shards one after the other, as
-/// `cat … | sha256sum` has it.
+/// Size in bytes and SHA-256, hexadecimal, of a model: of its file, or of its concatenated shards, like `cat … |
+/// sha256sum`.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::Model`] where the model is being written.
+/// [`Error::Io`]; [`Error::Model`] if the model is being written.
 pub fn measure(path: &Path) -> Result<(u64, String)> {
     Identity::of(path).map(|identity| (identity.bytes, identity.sha256))
 }
 
-/// Which model is behind a path, by the contents of its files.
+/// The identity of the model at a path, by the contents of its files.
 #[derive(Debug)]
 pub(crate) struct Identity {
     path: PathBuf,
     pub(crate) bytes: u64,
     /// Hexadecimal.
     pub(crate) sha256: String,
-    /// What the files were when they were read.
+    /// The state of the files when they were read.
     states: Vec<State>,
 }
 
-/// What changes when a file is written, or another one takes its name.
+/// Metadata that changes when a file is written or replaced.
 #[derive(Debug, PartialEq, Eq)]
 struct State {
     device: u64,
     inode: u64,
     bytes: u64,
-    /// When it was written, and when anything of it changed: seconds and nanoseconds.
+    /// Times of the last modification and of the last status change: seconds and nanoseconds.
     times: [(i64, i64); 2],
 }
 
@@ -111,10 +112,10 @@ impl State {
 }
 
 impl Identity {
-    /// Reads all of the model.
+    /// Reads the whole model.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Model`] where it is being written.
+    /// [`Error::Io`]; [`Error::Model`] if it is being written.
     pub(crate) fn of(path: &Path) -> Result<Self> {
         let files = files_of(path);
         let before = states(&files)?;
@@ -136,8 +137,8 @@ impl Identity {
         })
     }
 
-    /// Whether the path still leads to this model, else what has become of it. The files are read again only where they moved or
-    /// were written.
+    /// Checks that the path still leads to this model; if not, says what happened to it. The files are read again only
+    /// if they were moved or written.
     pub(crate) fn check(&mut self) -> std::result::Result<(), String> {
         let path = self.path.shown();
         let same = states(&files_of(&self.path)).is_ok_and(|states| states == self.states);
@@ -154,7 +155,7 @@ impl Identity {
                 self.sha256, now.sha256
             )),
             Err(error) => Err(format!(
-                "{path} was replaced or written while it was measured, and what it is now is unknown: {error}; measure again"
+                "{path} was replaced or written while it was measured, and cannot be read now: {error}; measure again"
             )),
         }
     }
@@ -178,7 +179,7 @@ fn add(path: &Path, hash: &mut Sha256) -> io::Result<u64> {
     }
 }
 
-/// What the name of a model's first file says without its ending, and without its place among the shards.
+/// The name of a model's first file without its extension and its shard number.
 pub(super) fn stem(path: &Path, files: usize) -> PathBuf {
     let stem = PathBuf::from(path.file_stem().unwrap_or_default());
     let ending = format!("-00001-of-{files:05}");

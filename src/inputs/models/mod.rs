@@ -2,11 +2,13 @@
 
 mod built_in;
 mod files;
+mod folder;
+mod model;
 mod names;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use self::files::Kind;
+use self::folder::{entries, for_other_runtime, from_file, in_folder};
 use self::names::name_of;
 use crate::base::IS_HOST;
 use crate::base::error::{Error, Result};
@@ -17,77 +19,31 @@ use crate::base::suggest;
 pub use built_in::{built_in, built_in_names, built_in_path, remove_built_in};
 pub(crate) use files::Identity;
 pub use files::{files_of, measure};
+pub use folder::{Found, Skipped, extension};
+pub use model::{BUILT_IN, Model};
 pub(crate) use names::distinct;
 pub use names::{named_on_server, of_server, on_server};
 
-/// Where models are looked for unless the user says otherwise, relative to the folder of the bench's package.
+/// Default folder for models, relative to the folder of the bench's package.
 pub const DEFAULT_DIR: &str = "models";
 
-/// What `--model` begins with for a model that comes with the host runtime.
-pub const BUILT_IN: &str = "builtin:";
-
-/// What the names of built-in models end in, wherever an identifier is shown.
-const RANDOM_WEIGHTS: &str = "-random-weights";
-
-/// A model to run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Model {
-    /// Its name, part of each identifier.
-    pub name: String,
-    /// Its file, or the first of its shards.
-    pub path: PathBuf,
-    /// Whether its weights are pseudo-random.
-    pub random_weights: bool,
-}
-
-/// What is in a place for models.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Found {
-    /// What can be run, in order of the names.
-    pub models: Vec<Model>,
-    /// Files that look like models and are left out.
-    pub skipped: Vec<Skipped>,
-}
-
-/// A file that is left out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Skipped {
-    /// The file.
-    pub path: PathBuf,
-    /// Why.
-    pub reason: String,
-    /// Whether it is of a model that is not whole. Unlike a file that is none, that is a fault.
-    pub is_fault: bool,
-}
-
-impl std::fmt::Display for Skipped {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.path.shown(), self.reason)
-    }
-}
-
-/// Ending of the files that the linked runtime loads.
-pub fn extension() -> &'static str {
-    if IS_HOST { "gguf" } else { "rkllm" }
-}
-
-/// The models that a run is for. `place` is a model file or a folder that holds some, [`DEFAULT_DIR`] below `base`
-/// when absent; `wanted` are names among them or built-in ones (`builtin:tiny`), all in `place` when empty.
+/// The models to run. `place` is a model file or a folder with models, by default [`DEFAULT_DIR`] below `base`.
+/// `wanted` are names among them or built-in ones (`builtin:tiny`); empty means all in `place`.
 ///
-/// With nothing said and no model at hand, that is the tiny built-in one, where the runtime can run it.
+/// Without any selection and without a model, that is the tiny built-in model, if the runtime can run it.
 ///
 /// # Errors
-/// [`Error::Model`] when a place, file or name is not there, cannot be run or has a name that another one has,
-/// [`Error::Io`] when something cannot be read or made.
+/// [`Error::Model`] if a place, file or name does not exist, cannot be run or has the name of another one,
+/// [`Error::Io`] if something cannot be read or written.
 pub fn select(place: Option<&Path>, base: &Path, wanted: &[String]) -> Result<Vec<Model>> {
-    select_and_tell(place, base, wanted).map(|found| found.models)
+    select_with_skipped(place, base, wanted).map(|found| found.models)
 }
 
-/// The same, with what was left out.
+/// The same, with the skipped files.
 ///
 /// # Errors
 /// As for [`select`].
-pub fn select_and_tell(place: Option<&Path>, base: &Path, wanted: &[String]) -> Result<Found> {
+pub fn select_with_skipped(place: Option<&Path>, base: &Path, wanted: &[String]) -> Result<Found> {
     let (built_in_names, names): (Vec<_>, Vec<_>) = wanted
         .iter()
         .map(String::as_str)
@@ -140,19 +96,7 @@ fn no_model_in(folder: &Path, skipped: &[Skipped]) -> Error {
     ))
 }
 
-fn for_other_runtime(count: usize) -> String {
-    let (is, other) = (
-        if count == 1 { "is" } else { "are" },
-        if IS_HOST {
-            "an NPU runtime (build with --no-default-features and RKLLM_SDK)"
-        } else {
-            "the host runtime (build without --no-default-features and RKLLM_SDK)"
-        },
-    );
-    format!("{is} for {other}")
-}
-
-/// Model files in `folder` that the linked runtime does not load.
+/// Model files in `folder` that the linked runtime cannot load.
 fn foreign_in(folder: &Path) -> Vec<String> {
     let other = if IS_HOST { "rkllm" } else { "gguf" };
     let files = entries(folder).unwrap_or_default().into_iter();
@@ -162,14 +106,13 @@ fn foreign_in(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-/// The models in `place`, a model file or a folder that holds some, restricted to those called `wanted`, if any are.
+/// The models in `place`, a model file or a folder with models, restricted to those called `wanted`, if any.
 ///
-/// In a folder a model is a file, the shards of one, or a folder of its own that holds one and whose name is the
-/// model's. The models are in order of their names.
+/// In a folder, a model is a file, the shards of one, or a folder of its own that holds one and gives it its name. The
+/// models are sorted by name.
 ///
 /// # Errors
-/// [`Error::Model`] when there is no such place, file or name, or it cannot be run, [`Error::Io`] when it cannot be
-/// read.
+/// [`Error::Model`] if a place, file or name does not exist or cannot be run, [`Error::Io`] if it cannot be read.
 pub fn find(place: &Path, wanted: &[&str]) -> Result<Vec<Model>> {
     if wanted.is_empty() {
         return whole(place).map(|found| found.models);
@@ -184,7 +127,7 @@ pub fn find(place: &Path, wanted: &[&str]) -> Result<Vec<Model>> {
     Ok(found.models)
 }
 
-/// All in `place`, none of which may be in pieces.
+/// All models in `place`, none of which may be incomplete.
 fn whole(place: &Path) -> Result<Found> {
     let found = look_into(place)?;
     match found.skipped.iter().find(|skipped| skipped.is_fault) {
@@ -193,11 +136,10 @@ fn whole(place: &Path) -> Result<Found> {
     }
 }
 
-/// What is in `place`, a model file or a folder that holds some.
+/// The models and skipped files in `place`, a model file or a folder with models.
 ///
 /// # Errors
-/// [`Error::Model`] when there is no such place, or it is a file that cannot be run, [`Error::Io`] when it cannot be
-/// read.
+/// [`Error::Model`] if the place does not exist or is a file that cannot be run, [`Error::Io`] if it cannot be read.
 pub fn look_into(place: &Path) -> Result<Found> {
     let mut found = if place.is_dir() {
         in_folder(place)?
@@ -232,101 +174,6 @@ fn unknown(name: &str, found: &Found, place: &Path) -> Error {
         place.shown(),
         suggest::among(name, &names)
     ))
-}
-
-fn from_file(path: &Path) -> Result<Model> {
-    if !is_model(path) {
-        let ending = path.extension().unwrap_or_default();
-        let other = if ending == "rkllm" || ending == "gguf" {
-            format!("; .{} models {}", ending.shown(), for_other_runtime(2))
-        } else {
-            String::new()
-        };
-        return Err(Error::Model(format!(
-            "{}: the runtime of this program loads .{} files{other}",
-            path.shown(),
-            extension()
-        )));
-    }
-    match examine(path)? {
-        Ok(model) => Ok(model),
-        Err(skipped) => Err(Error::Model(skipped.to_string())),
-    }
-}
-
-/// The model that a file is, or is a part of.
-fn examine(path: &Path) -> Result<std::result::Result<Model, Skipped>> {
-    paths::check_utf8("the model's file", path.as_os_str())?;
-    let skipped = |reason, is_fault| Skipped {
-        path: path.to_owned(),
-        reason,
-        is_fault,
-    };
-    Ok(match Kind::of(path) {
-        Kind::Model(files) => {
-            let first = files.first().map_or(path, |first| first);
-            let name = name_of(files::stem(first, files.len()).as_os_str());
-            let random_weights = name.ends_with(RANDOM_WEIGHTS);
-            Ok(Model {
-                name,
-                path: first.to_owned(),
-                random_weights,
-            })
-        }
-        Kind::Unfit(reason) => Err(skipped(reason, false)),
-        Kind::Incomplete(reason) => Err(skipped(reason, true)),
-    })
-}
-
-fn in_folder(folder: &Path) -> Result<Found> {
-    let mut found = files_in(folder)?;
-    for path in entries(folder)? {
-        if !path.is_dir() {
-            continue;
-        }
-        let inside = files_in(&path)?;
-        found.skipped.extend(inside.skipped);
-        match inside.models.as_slice() {
-            [] => {}
-            [one] => found.models.push(Model {
-                name: name_of(path.file_name().unwrap_or_default()),
-                ..one.clone()
-            }),
-            many => {
-                return Err(Error::Model(format!(
-                    "{} holds {} .{} models, and its name can be that of one model only: give each its own folder",
-                    path.shown(),
-                    many.len(),
-                    extension()
-                )));
-            }
-        }
-    }
-    Ok(found)
-}
-
-/// The model files of a folder; the shards of a model are one.
-fn files_in(folder: &Path) -> Result<Found> {
-    let mut found = Found::default();
-    for path in entries(folder)?.into_iter().filter(|path| is_model(path)) {
-        match examine(&path)? {
-            Ok(model) if found.models.contains(&model) => {}
-            Ok(model) => found.models.push(model),
-            Err(skipped) => found.skipped.push(skipped),
-        }
-    }
-    Ok(found)
-}
-
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    std::fs::read_dir(folder)
-        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect())
-        .map_err(Error::io(folder))
-}
-
-fn is_model(path: &Path) -> bool {
-    // A link that leads nowhere is to be told of when it is read, not skipped.
-    !path.is_dir() && path.extension().is_some_and(|ending| ending == extension())
 }
 
 #[cfg(test)]

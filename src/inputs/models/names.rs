@@ -1,25 +1,25 @@
-//! What a model is called in identifiers, and so in the names of criterion's folders. No two models may share a name:
-//! criterion would compare them with each other, and the record of both could not be read again.
+//! Names of models in identifiers, and so in the folder names of criterion. Names are unique: criterion would compare
+//! two models with one name, and the record of both would be unreadable.
 
 use std::ffi::OsStr;
 use std::path::Path;
 
-use super::Model;
+use super::model::Model;
 use crate::base::error::{Error, Result};
 use crate::base::foreign::{self, Shown as _};
 use crate::base::paths::{folder_name, is_plain};
 
-/// Longest name of a model in an identifier, bytes: with a suite's name behind it, it fits the 64 bytes of a name of a
-/// folder of criterion's.
+/// Longest name of a model in an identifier, bytes. With a suite's name it fits the 64 bytes of a folder name of
+/// criterion.
 pub(super) const MAX_NAME: usize = 48;
 
-/// A name that is fit for an identifier; see [`folder_name`].
+/// A name that is valid in an identifier; see [`folder_name`].
 pub(super) fn name_of(raw: &OsStr) -> String {
     folder_name(raw, MAX_NAME, is_plain)
 }
 
-/// A model that a server runs, by the server's name for it. Of one that is a path, or has an owner before it, the last
-/// part is the name.
+/// A model of a server, by the name that the server uses. If that is a path or has an owner, the last part becomes the
+/// name.
 pub fn of_server(name: &str) -> Model {
     let last = Path::new(name).file_name().unwrap_or(name.as_ref());
     let is_file = [".gguf", ".rkllm"].iter().any(|ending| name.ends_with(ending));
@@ -31,8 +31,7 @@ pub fn of_server(name: &str) -> Model {
     }
 }
 
-/// The models that a server lists by its own names. Where two have one name without their owners or folders, both are
-/// named in full.
+/// The models that a server lists. If two have the same last part, both keep their full names.
 pub fn on_server(listed: &[String]) -> Vec<Model> {
     let models: Vec<Model> = listed.iter().map(|name| of_server(name)).collect();
     let is_alone = |model: &Model| {
@@ -52,11 +51,10 @@ pub fn on_server(listed: &[String]) -> Vec<Model> {
         .collect()
 }
 
-/// The model that is called `name` among those that a server lists by its own names; one that it does not list is asked
-/// for by that name.
+/// The model called `name` among those that a server lists. A model that it does not list is requested by that name.
 ///
 /// # Errors
-/// [`Error::Model`] when several have that name.
+/// [`Error::Model`] if several have that name.
 pub fn named_on_server(name: &str, listed: &[String]) -> Result<Model> {
     let models = on_server(listed);
     let is_it = |model: &&Model| model.name == name || model.path == Path::new(name);
@@ -78,10 +76,10 @@ pub fn named_on_server(name: &str, listed: &[String]) -> Result<Model> {
     }
 }
 
-/// The models without those that are there twice.
+/// The models without duplicates.
 ///
 /// # Errors
-/// [`Error::Model`] when two different ones have one name.
+/// [`Error::Model`] if two different ones have one name.
 pub(crate) fn distinct(models: Vec<Model>) -> Result<Vec<Model>> {
     let mut kept: Vec<Model> = Vec::new();
     for model in models {
@@ -90,7 +88,7 @@ pub(crate) fn distinct(models: Vec<Model>) -> Result<Vec<Model>> {
             Some(known) => {
                 return Err(Error::Model(format!(
                     "{} and {} would both be called {}, and criterion would compare one with the other: rename one, or \
-                     name one of them alone with --models",
+                     select one of them with --models",
                     known.path.shown(),
                     model.path.shown(),
                     model.name
@@ -125,7 +123,7 @@ mod tests {
         }
     }
 
-    /// Names that were one before: by what stands for what is not fit, by length, by bytes that are no UTF-8.
+    /// Names that once collided: by the replacement of invalid characters, by length, by bytes that are not UTF-8.
     #[test]
     fn names_that_lost_something_stay_apart() {
         let long = |tail: &str| format!("{}{tail}", "x".repeat(80)).into_bytes();

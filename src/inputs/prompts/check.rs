@@ -1,5 +1,5 @@
-//! What a prompt asks that can be checked of its answer: the checks as data, read in one way from a suite's file and
-//! from a run record. How an answer is judged by them is the business of [`checks`](crate::analysis::checks).
+//! The checks of a prompt's answers as data. A suite's file and a run record are read by the same code.
+//! [`checks`](crate::analysis::checks) applies them.
 
 use jsonschema::{PatternOptions, Validator};
 use serde::de::{DeserializeOwned, Error as _};
@@ -11,12 +11,12 @@ use super::values::whole;
 use crate::base::json::{clip, given};
 use crate::base::suggest;
 
-/// One thing that an answer is checked for. `docs/prompts.md` says of each kind how it is judged.
+/// One check of an answer. `docs/prompts.md` explains each kind.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "check", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Check {
-    /// The answer's length. At least one of the two is given.
+    /// The length of the answer. At least one bound is given.
     Words {
         /// Fewest words; absent: any.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -25,11 +25,11 @@ pub enum Check {
         #[serde(skip_serializing_if = "Option::is_none")]
         max: Option<u32>,
     },
-    /// A JSON document that its schema takes.
+    /// A JSON document that matches a schema.
     Json {
-        /// JSON Schema, draft 2020-12, that compiles without any other document.
+        /// A self-contained JSON Schema, draft 2020-12.
         schema: Value,
-        /// Whether the document is the whole answer, without a code fence.
+        /// Whether the document must be the whole answer, without a code fence.
         bare: bool,
     },
     /// A Python function, in code that parses.
@@ -39,17 +39,17 @@ pub enum Check {
         /// Its parameters in order, with the stars of `*args` and `**kwargs`; absent: any.
         #[serde(skip_serializing_if = "Option::is_none")]
         parameters: Option<Vec<String>>,
-        /// Whether it begins with a docstring.
+        /// Whether it must begin with a docstring.
         docstring: bool,
     },
     /// Markdown headings in this order.
     Sections {
-        /// At least one: `## Goals` for a level and a text, `Goals` for the text at any level.
+        /// At least one heading: `## Goals` for a level and a text, `Goals` for the text at any level.
         headings: Vec<String>,
-        /// Whether there are no other headings.
+        /// Whether other headings are forbidden.
         only: bool,
     },
-    /// Texts in the answer, capitals told from small letters. At least one of the three is given.
+    /// Texts in the answer, case-sensitive. At least one field is given.
     Text {
         /// Its beginning; absent: any.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,7 +61,7 @@ pub enum Check {
         #[serde(skip_serializing_if = "Vec::is_empty")]
         contains: Vec<String>,
     },
-    /// No sequence of words said again and again.
+    /// No sequence of words that repeats again and again.
     NoRepetition {},
 }
 
@@ -74,7 +74,7 @@ const KINDS: [(&str, &[&str]); 6] = [
     ("text", &["starts_with", "ends_with", "contains"]),
     ("no_repetition", &[]),
 ];
-/// Words that can be asked for: as many as new tokens.
+/// Most words that a check can ask for: as many as new tokens.
 const MOST_WORDS: i64 = 1_000_000;
 
 impl<'de> Deserialize<'de> for Check {
@@ -84,7 +84,7 @@ impl<'de> Deserialize<'de> for Check {
     }
 }
 
-/// The checks of one test, no two of them alike.
+/// The checks of one test, all distinct.
 pub(super) fn checks(documents: Vec<Value>, place: &str) -> Checked<Vec<Check>> {
     let mut checks = Vec::with_capacity(documents.len());
     for (index, document) in documents.into_iter().enumerate() {
@@ -102,7 +102,7 @@ pub(super) fn checks(documents: Vec<Value>, place: &str) -> Checked<Vec<Check>> 
 fn check(document: Value, place: &str) -> Checked<Check> {
     let Value::Object(mut object) = document else {
         return Err(format!(
-            "{place}: {} is no check: write an object with the key `check`",
+            "{place}: {} is not a check: write an object with the key `check`",
             clip(&document.to_string())
         ));
     };
@@ -112,7 +112,7 @@ fn check(document: Value, place: &str) -> Checked<Check> {
         Some(other) => {
             let other = clip(&other.to_string());
             return Err(format!(
-                "{place}/check: {other} is no string: name a kind of check"
+                "{place}/check: {other} is not a string: name a kind of check"
             ));
         }
         None => {
@@ -174,7 +174,7 @@ impl WordsKeys {
                 "{place}: neither `min` nor `max`: give one of them or both"
             )),
             (Some(min), Some(max)) if min > max => Err(format!(
-                "{place}/min: {min} is more than `max`, {max}, so no answer passes: exchange them"
+                "{place}/min: {min} is more than `max`, {max}, so no answer passes: swap them"
             )),
             _ => Ok(Check::Words { min, max }),
         }
@@ -202,7 +202,7 @@ impl JsonKeys {
             let why = clip(&error.to_string());
             let within = clip(error.instance_path().as_str());
             return Err(format!(
-                "{place}{within}: no JSON Schema of draft 2020-12 that stands alone: {why}"
+                "{place}{within}: not a self-contained JSON Schema of draft 2020-12: {why}"
             ));
         }
         let bare = self.bare;
@@ -210,10 +210,10 @@ impl JsonKeys {
     }
 }
 
-/// The schema, ready to be applied. It reads no other document, and its patterns take time in line with the text.
+/// Compiles a schema. It reads no other document, and its patterns run in linear time.
 ///
 /// # Errors
-/// What is wrong with the schema, with the place in it.
+/// The fault of the schema, with its place.
 pub(crate) fn compiled(schema: &Value) -> Result<Validator, jsonschema::ValidationError<'static>> {
     jsonschema::draft202012::options()
         .offline()
@@ -238,7 +238,7 @@ impl PythonKeys {
             .ok_or_else(|| format!("{place}: no `name`: give the function's name"))?;
         let refuse = |place: &str, name: &str| {
             Err(format!(
-                "{place}: {:?} is no name of Python: use letters a to z, digits and _",
+                "{place}: {:?} is not a Python name: use letters a to z, digits and _",
                 clip(name)
             ))
         };
@@ -295,7 +295,7 @@ impl SectionsKeys {
     }
 }
 
-/// Level and text of a heading as a check asks for it; without `#` signs before a space the level is open.
+/// Level and text of a heading in a check; without `#` signs before a space any level matches.
 pub(crate) fn heading_parts(heading: &str) -> (Option<usize>, &str) {
     let heading = heading.trim();
     let rest = heading.trim_start_matches('#');
@@ -321,10 +321,14 @@ impl TextKeys {
     fn check(self, place: &str) -> Checked<Check> {
         if self.starts_with.is_none() && self.ends_with.is_none() && self.contains.is_none() {
             return Err(format!(
-                "{place}: none of `starts_with`, `ends_with` and `contains`: give one of them at least"
+                "{place}: none of `starts_with`, `ends_with` and `contains`: give at least one of them"
             ));
         }
-        let empty = |place: String| Err(format!("{place}: empty, which every answer has: give text"));
+        let empty = |place: String| {
+            Err(format!(
+                "{place}: empty text, which every answer contains: write some"
+            ))
+        };
         let outer = [
             (
                 "starts_with",
@@ -340,7 +344,7 @@ impl TextKeys {
                 Some(("", _)) => return empty(format!("{place}/{key}")),
                 Some((text, trimmed)) if text != trimmed => {
                     return Err(format!(
-                        "{place}/{key}: white space at the answer's end is left out before, so none passes: remove it"
+                        "{place}/{key}: outer white space of an answer is trimmed first, so no answer passes: remove it"
                     ));
                 }
                 _ => {}

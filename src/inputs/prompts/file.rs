@@ -1,8 +1,8 @@
-//! A suite's file: how it is read, and how a fault is placed.
+//! Reads the file of a suite and locates faults in it.
 //!
-//! The text becomes a [`Value`] first, which tells the shapes apart and finds keys given twice, then the structs of
-//! its shape, then prompts. Each fault is a sentence that begins with its place: a JSON pointer (RFC 6901), or line
-//! and column where the text is no JSON at all.
+//! The text is parsed to a [`Value`] first, which distinguishes the formats and finds duplicate keys. Then it becomes
+//! the structs of its format, then prompts. Each fault is a sentence that begins with its place: a JSON pointer (RFC
+//! 6901), or line and column if the text is not JSON.
 
 use crate::base::number::Long as _;
 use std::fs::File;
@@ -13,18 +13,18 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::Suite;
 use super::fault::{Checked, pointer};
 use super::shapes::{OLD_KEYS, OldFile, OurFile, refuse_mixed};
+use super::suite::Suite;
 use crate::base::json::{Object, Unique, clip};
 
-/// Size beyond which a file is refused unread: a wrong file, not a suite.
+/// Largest size that is read: a larger file is not a suite.
 const MOST_BYTES: u64 = 16 << 20;
 
 /// The bytes of the file at `path`.
 pub(super) fn read(path: &Path) -> Checked<Vec<u8>> {
     let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
-    // Before it is opened: to open a pipe waits for a writer.
+    // Check before opening: opening a pipe waits for a writer.
     let metadata = std::fs::metadata(path).map_err(unreadable)?;
     if metadata.is_dir() {
         return Err("is a folder: name a JSON file in it".into());
@@ -33,13 +33,15 @@ pub(super) fn read(path: &Path) -> Checked<Vec<u8>> {
         return Err("is a device, pipe or socket: name a regular file".into());
     }
     let too_large = |bytes: u64| {
-        format!("holds {bytes} bytes or more, a suite at most {MOST_BYTES} (16 MiB): is it the right file?")
+        format!(
+            "has {bytes} bytes or more, but a suite has at most {MOST_BYTES} (16 MiB): is it the right file?"
+        )
     };
     if metadata.len() > MOST_BYTES {
         return Err(too_large(metadata.len()));
     }
     let mut bytes = Vec::new();
-    // The size above is a promise that a growing file does not keep.
+    // The file may have grown since.
     File::open(path)
         .and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes))
         .map_err(unreadable)?;
@@ -49,7 +51,7 @@ pub(super) fn read(path: &Path) -> Checked<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The suite in a file's `bytes`; of the two in a file of the old shape the `wanted` one.
+/// The suite in the `bytes` of a file; of the two in a file of the old format the `wanted` one.
 pub(super) fn parse(bytes: &[u8], wanted: &str) -> Checked<Suite> {
     let Unique(document) = unique(text_of(bytes)?)?;
     let is_old = OLD_KEYS.iter().any(|key| document.get(key).is_some());
@@ -81,7 +83,7 @@ fn text_of(bytes: &[u8]) -> Checked<&str> {
     Ok(text)
 }
 
-/// A document in which no object has a key twice; serde alone would take the last one.
+/// A document whose objects have distinct keys; serde alone would take the last duplicate.
 fn unique(text: &str) -> Checked<Unique> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let document = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
@@ -90,16 +92,16 @@ fn unique(text: &str) -> Checked<Unique> {
         if error.is_data() {
             format!("{place}: {why}")
         } else {
-            format!("not JSON: {why}; mend it there or a little before")
+            format!("not JSON: {why}; fix it there or just before")
         }
     })?;
     deserializer
         .end()
-        .map_err(|error| format!("not JSON: {error}; a file holds one object, remove what follows it"))?;
+        .map_err(|error| format!("not JSON: {error}; a file holds one object: remove the text after it"))?;
     Ok(document)
 }
 
-/// The document as the structs of its shape.
+/// The document as the structs of its format.
 fn typed<T: DeserializeOwned>(document: Value) -> Checked<T> {
     serde_path_to_error::deserialize::<_, Object<T>>(document)
         .map(|Object(file)| file)

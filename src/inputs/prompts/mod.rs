@@ -1,11 +1,12 @@
-//! Prompt suites: JSON files with the prompts that are run. `docs/prompts.md` describes the files for those who write
-//! them, `docs/prompts.schema.json` for editors.
+//! Prompt suites: JSON files with the prompts to run. `docs/prompts.md` describes the format for authors,
+//! `docs/prompts.schema.json` for editors.
 
 pub(crate) mod check;
 mod fault;
 mod file;
 mod shapes;
 mod starts;
+mod suite;
 mod table;
 mod values;
 
@@ -14,9 +15,9 @@ use std::path::Path;
 use crate::base::error::{Error, Result};
 use crate::base::foreign::Shown as _;
 use crate::base::suggest;
-use crate::inference::{CacheStart, Input, Sampling};
 
 pub use check::Check;
+pub use suite::{Prompt, Suite};
 pub use table::Sweep;
 
 /// Suites that come with the crate, by name. Their files are in `prompts/`.
@@ -27,47 +28,11 @@ const BUILT_IN: [(&str, &str); 4] = [
     ("cache", include_str!("../../../prompts/cache.json")),
 ];
 
-/// What the name of a suite begins with where a server ran it, so that identifiers say so.
+/// Prefix of the name of a suite that a server ran, so that identifiers show it.
 pub const OF_SERVER: &str = "server-";
 
-/// A suite, read and checked.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Suite {
-    /// Its name, part of each identifier.
-    pub name: String,
-    /// SHA-256 of its file, hexadecimal.
-    pub sha256: String,
-    /// Whether the model goes on past its end token up to the limit, so that each run does the same work.
-    pub ignore_eos: bool,
-    /// Whether its prompts stand for their sizes alone, to be drawn over.
-    pub sweep: bool,
-    /// Its prompts, in order; at least one, each with an id of its own.
-    pub prompts: Vec<Prompt>,
-}
-
-/// One prompt of a suite.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Prompt {
-    /// Short and unique within the suite: part of each identifier.
-    pub id: String,
-    /// Readable name; the id where the file gives none.
-    pub name: String,
-    /// What the model reads.
-    pub input: Input,
-    /// New tokens to ask for: the prompt's own limit, else the suite's, else left to the user.
-    pub max_new_tokens: Option<u32>,
-    /// How the next token is chosen: the prompt's own sampling, else the suite's, else [`Sampling::GREEDY`].
-    pub sampling: Sampling,
-    /// Tokens that lie in the KV cache before the prompt; 0 for every prompt of a file.
-    pub depth: u32,
-    /// What the KV cache is to hold of the prompt itself; where that is something, the id ends in the start's name.
-    pub cache_start: CacheStart,
-    /// What its answers are checked for, no two alike.
-    pub checks: Vec<Check>,
-}
-
 impl Suite {
-    /// The names of the suites that come with rkllm-bench, each of which has a bench target of that name.
+    /// The names of the suites that come with rkllm-bench. Each has a bench target of that name.
     pub(crate) fn names() -> impl Iterator<Item = &'static str> {
         BUILT_IN.iter().map(|(name, _)| *name).chain(["table"])
     }
@@ -75,7 +40,7 @@ impl Suite {
     /// The suite `name`: one that comes with the crate, else a JSON file, relative to `base`.
     ///
     /// # Errors
-    /// [`Error::Suite`] with what is wrong, where, and how to mend it.
+    /// [`Error::Suite`] with the fault, its place, and how to fix it.
     pub fn find(name: &str, base: &Path) -> Result<Self> {
         if let Some((name, text)) = BUILT_IN.iter().find(|(built_in, _)| *built_in == name) {
             return file::parse(text.as_bytes(), name).map_err(refuse(format!("built-in suite {name}")));
@@ -86,18 +51,18 @@ impl Suite {
         Self::from_file(&base.join(name), name)
     }
 
-    /// Has every prompt ask for `max_new_tokens`, whatever the file says.
+    /// Makes every prompt ask for `max_new_tokens`, whatever the file says.
     pub fn set_max_new_tokens(&mut self, max_new_tokens: u32) {
         for prompt in &mut self.prompts {
             prompt.max_new_tokens = Some(max_new_tokens);
         }
     }
 
-    /// The suite in the JSON file at `path`. A file of the old shape can hold two: `wanted` chooses between them,
-    /// `"quality"` its `quality_tests`, anything else its `performance_tests`, and where it holds one alone, that one.
+    /// The suite in the JSON file at `path`. A file in the old format can hold two suites. `"quality"` as `wanted`
+    /// selects its `quality_tests`, anything else its `performance_tests`. If it holds only one, that one is used.
     ///
     /// # Errors
-    /// [`Error::Suite`] with what is wrong, where, and how to mend it.
+    /// [`Error::Suite`] with the fault, its place, and how to fix it.
     pub fn from_file(path: &Path, wanted: &str) -> Result<Self> {
         if matches!(path.try_exists(), Ok(false)) {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -114,7 +79,7 @@ fn refuse(origin: String) -> impl FnOnce(String) -> Error {
     move |reason| Error::Suite { origin, reason }
 }
 
-/// What to say where `name` is neither built in nor a file.
+/// The message for a `name` that is neither built in nor a file.
 fn missing(name: &str) -> String {
     let stem = Path::new(name).file_stem().unwrap_or_default().to_string_lossy();
     let known: Vec<&str> = Suite::names().collect();
@@ -127,6 +92,7 @@ fn missing(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inference::{Input, Sampling};
 
     fn built_in(name: &str) -> Suite {
         Suite::find(name, Path::new("")).expect(name)

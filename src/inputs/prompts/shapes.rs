@@ -1,4 +1,6 @@
-//! The two shapes of a suite's file.
+//! The two formats of a suite's file.
+
+use std::collections::HashMap;
 
 use serde::Deserialize;
 use serde_json::{Number, Value};
@@ -6,18 +8,18 @@ use serde_json::{Number, Value};
 use super::check::checks;
 use super::fault::Checked;
 use super::starts::OurStarts;
+use super::suite::{Prompt, Suite};
 use super::values::{
-    MOST_ID_BYTES, MOST_SUITE_NAME_BYTES, OurSampling, check_id, check_prompts, checked_text, id_and_name,
-    limit, sampling, tokens,
+    MOST_ID_BYTES, MOST_SUITE_NAME_BYTES, OurSampling, check_id, checked_text, id_and_name, limit, sampling,
+    tokens,
 };
-use super::{Prompt, Suite};
 use crate::base::json::{Object, given};
 use crate::inference::{CacheStart, Input, Sampling};
 
-/// Keys that tell the old shape.
+/// Keys of the old format.
 pub(super) const OLD_KEYS: [&str; 2] = ["performance_tests", "quality_tests"];
 
-/// Our own shape.
+/// Our own format.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OurFile {
@@ -134,7 +136,7 @@ impl OurPrompt {
     }
 }
 
-/// The prompt with another start, which its id and its name say.
+/// The prompt with another start, which is part of its id and name.
 fn started(cold: &Prompt, cache_start: CacheStart, place: &str) -> Checked<Prompt> {
     if cache_start.is_cold() {
         return Ok(cold.clone());
@@ -150,7 +152,7 @@ fn started(cold: &Prompt, cache_start: CacheStart, place: &str) -> Checked<Promp
     })
 }
 
-/// The shape of the suite before this one. It goes on being read as it is: keys that nobody here knows mean nothing.
+/// The format of the suite before this one. It is read unchanged; unknown keys are ignored.
 #[derive(Deserialize)]
 pub(super) struct OldFile {
     #[serde(default, deserialize_with = "given")]
@@ -172,7 +174,7 @@ struct OldPrompt {
     name: Option<String>,
     #[serde(default, deserialize_with = "given")]
     prompt: Option<String>,
-    /// `null` has always meant no limit of its own here, so it still does; likewise below.
+    /// In this format `null` has always meant no limit; the same holds below.
     #[serde(default)]
     max_tokens: Option<Number>,
     #[serde(default)]
@@ -180,7 +182,7 @@ struct OldPrompt {
 }
 
 impl OldFile {
-    /// The wanted suite. Both are checked, so that a file is good or faulty whichever of them is run.
+    /// The wanted suite. Both are checked, so that a file is valid or faulty regardless of which one is run.
     pub(super) fn suite(self, wanted: &str) -> Checked<Suite> {
         let performance = self
             .performance_tests
@@ -228,7 +230,7 @@ impl OldPrompt {
         let text = self
             .prompt
             .ok_or_else(|| format!("{place}: no `prompt`: add one, the text that the model reads"))?;
-        // 0 is how chat APIs, and so old files, ask for the likeliest token.
+        // Chat APIs, and so old files, use 0 to ask for the likeliest token.
         let temperature = self.temperature.filter(|number| number.as_f64() != Some(0.0));
         let asked = temperature.map(|temperature| {
             Object(OurSampling {
@@ -249,7 +251,24 @@ impl OldPrompt {
     }
 }
 
-/// Refuses our keys in the old shape: what they ask for would silently not happen.
+/// Checks that there are prompts and that their ids are unique. Each prompt comes with the place of its test.
+fn check_prompts(prompts: Vec<(String, Prompt)>, place: &str) -> Checked<Vec<Prompt>> {
+    if prompts.is_empty() {
+        return Err(format!("{place}: no tests: a suite needs at least one prompt"));
+    }
+    let mut seen = HashMap::new();
+    for (place, prompt) in &prompts {
+        if let Some(first) = seen.insert(prompt.id.as_str(), place) {
+            return Err(format!(
+                "{place}/id: {:?} is already the id at {first}/id: change one of them",
+                prompt.id
+            ));
+        }
+    }
+    Ok(prompts.into_iter().map(|(_, prompt)| prompt).collect())
+}
+
+/// Refuses our keys in the old format, where they would silently have no effect.
 pub(super) fn refuse_mixed(document: &Value) -> Checked<()> {
     let refuse = |value: &Value, place: &str, keys: &[&str]| match keys
         .iter()
@@ -258,7 +277,7 @@ pub(super) fn refuse_mixed(document: &Value) -> Checked<()> {
         None => Ok(()),
         Some(key) => Err(format!(
             "{place}/{key}: two shapes in one file: `performance_tests` and `quality_tests` make it the old one, and \
-             `{key}` is not of that; remove it, or write a file with `name` and `tests` alone"
+             `{key}` does not belong to it; remove it, or write a file with only `name` and `tests`"
         )),
     };
     refuse(

@@ -1,4 +1,4 @@
-//! What a test says of the KV cache: with what its prompt begins, in one way or in several.
+//! The keys of a test about the KV cache: the states in which its prompt starts.
 
 use serde_json::Number;
 
@@ -8,7 +8,7 @@ use crate::base::json::clip;
 use crate::base::suggest;
 use crate::inference::{COLD, CacheStart, Input, PrefixSource};
 
-/// The keys of a test that are about it.
+/// The keys of a test about the KV cache.
 pub(super) struct OurStarts {
     pub(super) cache_starts: Option<Vec<String>>,
     pub(super) prefix: Option<String>,
@@ -18,13 +18,13 @@ pub(super) struct OurStarts {
 const KNOWN: [&str; 3] = [COLD, PrefixSource::Run.start(), PrefixSource::File.start()];
 
 impl OurStarts {
-    /// The starts of a test in the order given, no two alike; a cold one where the test says nothing.
+    /// The starts of a test in their order, all distinct; a cold one if the test names none.
     pub(super) fn starts(self, input: &Input, place: &str) -> Checked<Vec<CacheStart>> {
         let prefix = self.checked_prefix(input, place)?;
         let names = self.cache_starts.unwrap_or_else(|| vec![COLD.to_owned()]);
         if names.is_empty() {
             return Err(format!(
-                "{place}/cache_starts: empty: name one at least, or leave the key out for {COLD}"
+                "{place}/cache_starts: empty: name at least one, or leave the key out for {COLD}"
             ));
         }
         let mut starts = Vec::with_capacity(names.len());
@@ -40,14 +40,14 @@ impl OurStarts {
         }
         if prefix.is_some() && starts.iter().all(CacheStart::is_cold) {
             return Err(format!(
-                "{place}: a prefix, and no start that has one: name warm_prefix or restored_cache in `cache_starts`, or remove \
-                 the prefix"
+                "{place}: a prefix, but no start that has one: name warm_prefix or restored_cache in \
+                 `cache_starts`, or remove the prefix"
             ));
         }
         Ok(starts)
     }
 
-    /// A beginning of the prompt: text of a text, a number of ids of ids.
+    /// The prefix of the prompt: text for a text, a number of ids for ids.
     fn checked_prefix(&self, input: &Input, place: &str) -> Checked<Option<Input>> {
         let (key, prefix) = match (input, &self.prefix, &self.prefix_tokens) {
             (_, None, None) => return Ok(None),
@@ -63,18 +63,19 @@ impl OurStarts {
             }
             (Input::Text(_), _, Some(_)) => {
                 return Err(format!(
-                    "{place}/prefix_tokens: of `token_ids`; the prefix of a `prompt` is text: write it as `prefix`"
+                    "{place}/prefix_tokens: is for `token_ids`; the prefix of a `prompt` is text: write it as `prefix`"
                 ));
             }
             (Input::Tokens(_), Some(_), _) => {
                 return Err(format!(
-                    "{place}/prefix: of a `prompt`; for `token_ids` write the number of ids as `prefix_tokens`"
+                    "{place}/prefix: is for a `prompt`; for `token_ids` write the number of ids as `prefix_tokens`"
                 ));
             }
         };
-        if !input.goes_on_from(&prefix) {
+        if !input.extends(&prefix) {
             return Err(format!(
-                "{place}/{key}: not a beginning of the prompt that leaves something of it: copy the prompt's first part"
+                "{place}/{key}: not a beginning of the prompt that leaves something of it: copy the first part of the \
+                 prompt"
             ));
         }
         Ok(Some(prefix))
@@ -92,6 +93,6 @@ fn start(name: &str, prefix: Option<&Input>) -> Result<CacheStart, String> {
         COLD => Ok(CacheStart::Cold),
         "warm_prefix" => of_prefix(CacheStart::WarmPrefix),
         "restored_cache" => of_prefix(CacheStart::RestoredCache),
-        _ => Err(format!("is no start{}", suggest::among(name, &KNOWN))),
+        _ => Err(format!("is not a start{}", suggest::among(name, &KNOWN))),
     }
 }

@@ -1,27 +1,27 @@
-//! The suite `table`: prompts of given sizes, by the protocol of Rockchip's published figures.
+//! The suite `table`: prompts of given sizes, as in Rockchip's published figures.
 //!
-//! That is 128 prompt tokens, 64 new ones, and no end before (`benchmark.md` of rknn-llm 1.3.0; whether its 128 include
-//! a chat template is not said there). Tokens are given as ids, so that a size means the same for every model.
+//! Those have 128 prompt tokens, 64 new tokens and no earlier end (`benchmark.md` of rknn-llm 1.3.0; it does not say
+//! whether the 128 include a chat template). The tokens are given as ids, so a size means the same for every model.
 
 use crate::base::number::Size as _;
 use sha2::{Digest as _, Sha256};
 
-use super::{Prompt, Suite};
+use super::suite::{Prompt, Suite};
 use crate::inference::{CacheStart, Input, Sampling, token_ids};
 
-/// Sizes to measure: each combination is a prompt of its own.
+/// Sizes to measure; each combination is a prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sweep {
     /// Tokens of the prompt.
     pub prompt_tokens: Vec<u32>,
     /// New tokens.
     pub new_tokens: Vec<u32>,
-    /// Tokens that the KV cache holds already.
+    /// Tokens that are already in the KV cache.
     pub depth: Vec<u32>,
 }
 
 impl Default for Sweep {
-    /// The one size of the published figures.
+    /// The size of the published figures.
     fn default() -> Self {
         Self {
             prompt_tokens: vec![128],
@@ -32,7 +32,7 @@ impl Default for Sweep {
 }
 
 impl Suite {
-    /// The prompts of `sweep`, each size once, in the order given.
+    /// The prompts of `sweep` in their order, each size once.
     pub fn table(sweep: &Sweep) -> Self {
         let mut prompts: Vec<Prompt> = Vec::new();
         for depth in &sweep.depth {

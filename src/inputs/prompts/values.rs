@@ -1,27 +1,25 @@
-//! What a suite's file may say: identifiers, texts, numbers.
+//! Checks the identifiers, texts and numbers of a suite's file.
 
 use crate::base::number;
-use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
 use serde::Deserialize;
 use serde_json::Number;
 
-use super::Prompt;
 use super::fault::Checked;
 use crate::base::foreign::is_active;
 use crate::base::json::{Object, clip, given};
 use crate::inference::Sampling;
 
-/// New tokens that can be asked for. Decode is measured between tokens, so one alone has none.
+/// Range of new tokens. Decode is measured between tokens, so a single one has none.
 const NEW_TOKENS: RangeInclusive<i64> = 2..=1_000_000;
-/// Candidates where a file gives `temperature` or `top_p`, which act on nothing with one candidate.
+/// `top_k` if a file sets `temperature` or `top_p`: with one candidate these have no effect.
 const TOP_K_WITH_TEMPERATURE: i32 = 40;
-/// Bytes of an identifier's part: criterion cuts folder names off at 64.
+/// Most bytes of one part of an identifier: criterion truncates folder names at 64.
 pub(super) const MOST_ID_BYTES: usize = 64;
-/// The same for a suite's name, which shares its folder's with the phase, `/prefill` at the longest.
+/// The same for the name of a suite, which shares its folder name with the phase, at most `/prefill`.
 pub(super) const MOST_SUITE_NAME_BYTES: usize = MOST_ID_BYTES - "/prefill".len();
-/// Characters that separate an identifier's parts or that criterion replaces in folder names.
+/// Characters that separate the parts of an identifier or that criterion replaces in folder names.
 const NOT_IN_IDS: &str = "/?\"\\*<>:|^";
 
 /// The object `sampling` of a suite or a prompt.
@@ -40,23 +38,6 @@ pub(super) struct OurSampling {
     pub(super) frequency_penalty: Option<Number>,
     #[serde(default, deserialize_with = "given")]
     pub(super) presence_penalty: Option<Number>,
-}
-
-/// The prompts, each with the place of its test: there are some, and no two have one id.
-pub(super) fn check_prompts(prompts: Vec<(String, Prompt)>, place: &str) -> Checked<Vec<Prompt>> {
-    if prompts.is_empty() {
-        return Err(format!("{place}: no tests: a suite needs at least one prompt"));
-    }
-    let mut seen = HashMap::new();
-    for (place, prompt) in &prompts {
-        if let Some(first) = seen.insert(prompt.id.as_str(), place) {
-            return Err(format!(
-                "{place}/id: {:?} is already the id at {first}/id: change one of them",
-                prompt.id
-            ));
-        }
-    }
-    Ok(prompts.into_iter().map(|(_, prompt)| prompt).collect())
 }
 
 pub(super) fn id_and_name(
@@ -79,7 +60,7 @@ pub(super) fn id_and_name(
     Ok((id, name))
 }
 
-/// Whether `id` can be part of an identifier, and of the folder's name that criterion makes of it.
+/// Checks that `id` can be part of an identifier, and of the folder name that criterion derives from it.
 pub(super) fn check_id(id: &str, most_bytes: usize, place: &str) -> Checked<()> {
     let refuse = |why: String| {
         Err(format!(
@@ -110,13 +91,11 @@ pub(super) fn check_id(id: &str, most_bytes: usize, place: &str) -> Checked<()> 
 
 pub(super) fn checked_text(text: String, place: &str) -> Checked<String> {
     if text.trim().is_empty() {
-        return Err(format!(
-            "{place}/prompt: empty: write the text that the model is to read"
-        ));
+        return Err(format!("{place}/prompt: empty: write the text for the model"));
     }
     if text.contains('\0') {
         return Err(format!(
-            "{place}/prompt: has a NUL character, which C cannot pass on: remove it"
+            "{place}/prompt: has a NUL character, which ends a text in C: remove it"
         ));
     }
     Ok(text)
@@ -176,7 +155,7 @@ pub(super) fn sampling(object: Option<Object<OurSampling>>, place: &str) -> Chec
     Ok(Some(sampling))
 }
 
-/// A whole number in `range`. As in JSON Schema, 64.0 is one.
+/// A whole number in `range`. As in JSON Schema, 64.0 counts as one.
 pub(super) fn whole<T: TryFrom<i64>>(number: &Number, range: RangeInclusive<i64>, place: &str) -> Checked<T> {
     let of_float = || {
         let value = number.as_f64().filter(|value| value.fract() == 0.0)?;
@@ -196,14 +175,13 @@ pub(super) fn whole<T: TryFrom<i64>>(number: &Number, range: RangeInclusive<i64>
         })
 }
 
-/// A range of numbers, in words and as a test.
+/// A range of numbers: a description and a test.
 type RealRange = (&'static str, fn(f64) -> bool);
 const ABOVE_0: RealRange = ("above 0", |value| value > 0.0);
 const SHARE: RealRange = ("above 0, at most 1", |value| value > 0.0 && value <= 1.0);
 const PENALTY: RealRange = ("from -2 to 2", |value| (-2.0..=2.0).contains(&value));
 
-/// A number in `range`, also as the f32 that the runtime takes: what is too small or too large for that has become 0
-/// or infinite.
+/// A number in `range`, also as the `f32` of the runtime: there a value may have become 0 or infinite.
 fn real(number: &Number, (range, fits): RealRange, place: &str) -> Checked<f32> {
     number
         .as_f64()

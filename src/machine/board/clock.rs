@@ -2,25 +2,25 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::files::{Files, cpu_list};
+use super::files::Files;
+use super::text::cpu_list;
 
 pub(crate) const CPUFREQ: &str = "sys/devices/system/cpu/cpufreq";
 pub(crate) const DEVFREQ: &str = "sys/class/devfreq";
-/// Most that a frequency can be, Hz: beyond any clock that is built.
-const MOST_HZ: u64 = 20_000_000_000;
-/// The NPU's default governor. Despite its name it follows no load but holds what was set (source of the driver 0.9.8).
+/// The default governor of the NPU. Despite its name it does not follow the load, but holds the frequency that was set
+/// (source of the driver 0.9.8).
 pub(crate) const NPU_GOVERNOR: &str = "rknpu_ondemand";
 
-/// A clock whose frequency the kernel sets. Each field is absent when its file is, or has no usable value.
+/// A clock whose frequency the kernel controls. A field is absent if its file is missing or has no usable value.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Clock {
     /// Its folder in sysfs, such as `policy4`, `fdab0000.npu` or `dmc`.
     pub node: String,
-    /// What chooses the frequency.
+    /// The governor, which chooses the frequency.
     pub governor: Option<String>,
-    /// Frequency when it was read, Hz.
+    /// Frequency at the time of reading, Hz.
     pub current_hz: Option<u64>,
-    /// Frequency that the governor `userspace` was told to hold, Hz; absent under any other.
+    /// Frequency set for the governor `userspace`, Hz; absent under any other.
     pub set_hz: Option<u64>,
     /// Lower limit, Hz.
     pub min_hz: Option<u64>,
@@ -28,23 +28,23 @@ pub struct Clock {
     pub max_hz: Option<u64>,
     /// Highest frequency of the hardware, Hz.
     pub highest_hz: Option<u64>,
-    /// All frequencies that it can have, Hz, rising; empty where there is no such list.
+    /// All available frequencies, Hz, ascending; empty if the kernel has no such list.
     pub available_hz: Vec<u64>,
 }
 
 /// CPUs that share a clock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CpuCluster {
-    /// Its CPUs, rising.
+    /// Its CPUs, ascending.
     pub cpus: Vec<u16>,
-    /// Speed of one of them by the kernel's scale, on which the fastest has 1024; absent where all are alike.
+    /// Speed of one of its CPUs on the kernel's scale, where the fastest has 1024; absent if all CPUs are alike.
     pub capacity: Option<u32>,
     /// Its clock.
     pub clock: Clock,
 }
 
 impl Clock {
-    /// The frequency that it is held at, Hz; absent when it follows the load, or when that cannot be seen.
+    /// The frequency that it is held at, Hz; absent if it follows the load, or if that is unknown.
     pub fn fixed_hz(&self) -> Option<u64> {
         match self.governor.as_deref() {
             Some("userspace") => self.set_hz,
@@ -89,7 +89,7 @@ impl Clock {
     }
 }
 
-/// Under any other governor the file says so in words, or is not there.
+/// Under any other governor the file has text, or is missing.
 fn set_hz(files: &Files, governor: Option<&str>, path: &str, unit_hz: u64) -> Option<u64> {
     (governor == Some("userspace"))
         .then(|| files.hz(path, unit_hz))
@@ -116,12 +116,7 @@ pub(crate) fn mhz(hz: u64) -> String {
     format!("{} MHz", hz / 1_000_000)
 }
 
-/// A frequency that a clock can have.
-pub(crate) fn plausible_hz(hz: u64) -> Option<u64> {
-    (1..=MOST_HZ).contains(&hz).then_some(hz)
-}
-
-/// The CPU clusters, by their first CPU.
+/// The CPU clusters, ordered by their first CPU.
 pub(super) fn clusters(files: &Files) -> Vec<CpuCluster> {
     let nodes = files.names(CPUFREQ).into_iter();
     let mut clusters: Vec<CpuCluster> = nodes
@@ -134,7 +129,7 @@ pub(super) fn clusters(files: &Files) -> Vec<CpuCluster> {
 
 fn cluster(files: &Files, node: &str) -> Option<CpuCluster> {
     let path = format!("{CPUFREQ}/{node}/related_cpus");
-    // The number in a policy's name is that of its first CPU.
+    // The number in the name of a policy is its first CPU.
     let cpus = files.value(&path).and_then(|text| cpu_list(&text));
     let cpus = cpus.or_else(|| cpu_list(node.strip_prefix("policy")?))?;
     let capacity = format!("sys/devices/system/cpu/cpu{}/cpu_capacity", cpus[0]);
@@ -145,13 +140,13 @@ fn cluster(files: &Files, node: &str) -> Option<CpuCluster> {
     })
 }
 
-/// Whether a folder's name is one that the kernel gives: commands are made of it.
+/// Whether the kernel could have given this folder name: it becomes part of commands.
 fn is_plain(node: &str) -> bool {
     node.chars()
         .all(|c| c.is_ascii_alphanumeric() || ".-_@:".contains(c))
 }
 
-/// The first devfreq node, by name, whose kind `is_wanted`: what stands behind the address, `npu` of `fdab0000.npu`.
+/// The first devfreq node by name whose kind `is_wanted`. The kind follows the address: `npu` in `fdab0000.npu`.
 pub(super) fn devfreq(files: &Files, is_wanted: impl Fn(&str) -> bool) -> Option<Clock> {
     let mut nodes = files.names(DEVFREQ).into_iter();
     let node = nodes.find(|node| is_plain(node) && node.rsplit('.').next().is_some_and(&is_wanted))?;

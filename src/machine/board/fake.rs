@@ -1,18 +1,18 @@
-//! Faked boards: trees of small files with what the vendor's kernels are known to show. Tests alone use it.
+//! Fake boards for tests: trees of small files with the known contents of the vendor's kernels.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-/// A tree of files in a temporary folder; a change to it is made before it is written.
+/// A tree of files. Change it before it is written to a temporary folder.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Fake {
-    files: BTreeMap<String, Vec<u8>>,
+    pub(crate) files: BTreeMap<String, Vec<u8>>,
     links: BTreeMap<String, String>,
 }
 
-/// What differs from board to board, in the numbers that its files hold.
+/// What differs between boards.
 struct Shape<'a> {
     model: &'a str,
     soc: &'a str,
@@ -21,7 +21,7 @@ struct Shape<'a> {
     npu: &'a str,
     npu_hz: u64,
     npu_load: &'a str,
-    /// Steps of the DDR clock, Hz, rising; it is held at the last.
+    /// Steps of the DDR clock, Hz, ascending; it is held at the last.
     ddr_hz: &'a str,
     gpu: &'a str,
     gpu_hz: u64,
@@ -89,7 +89,7 @@ impl Fake {
         })
     }
 
-    /// A desktop machine whose clocks are as high as they go.
+    /// A desktop machine whose clocks are held at the highest frequency.
     pub(crate) fn x86() -> Self {
         let mut fake = Self::common(8, 1);
         fake.put("proc/cpuinfo", "processor\t: 0\nmodel name\t: A fast CPU\n");
@@ -171,7 +171,8 @@ impl Fake {
     pub(crate) fn memory(&mut self, total_kb: u64, available_kb: u64, swap_used_kb: u64) -> &mut Self {
         let swap_free = 1_000_000 - swap_used_kb;
         let text = format!(
-            "MemTotal: {total_kb} kB\nMemAvailable: {available_kb} kB\nSwapTotal: 1000000 kB\nSwapFree: {swap_free} kB\n"
+            "MemTotal: {total_kb} kB\nMemAvailable: {available_kb} kB\n\
+             SwapTotal: 1000000 kB\nSwapFree: {swap_free} kB\n"
         );
         self.put("proc/meminfo", &text)
     }
@@ -246,13 +247,13 @@ impl Fake {
         self
     }
 
-    /// Gives a file another text.
+    /// Sets the contents of a file.
     pub(crate) fn put(&mut self, path: &str, text: &str) -> &mut Self {
         self.files.insert(path.to_owned(), text.as_bytes().to_vec());
         self
     }
 
-    /// Takes away all files whose path begins so.
+    /// Removes all files whose path begins with `start`.
     pub(crate) fn remove(&mut self, start: &str) -> &mut Self {
         self.files.retain(|path, _| !path.starts_with(start));
         self
@@ -261,19 +262,6 @@ impl Fake {
     /// The paths of all files.
     pub(crate) fn paths(&self) -> Vec<String> {
         self.files.keys().cloned().collect()
-    }
-
-    /// The files as text that the fuzz target of boards reads, in pieces of at most `most` bytes.
-    pub(crate) fn dumped(&self, most: usize) -> Vec<String> {
-        let mut pieces = vec![String::new()];
-        for (path, bytes) in &self.files {
-            let file = format!("@ {path}\n{}", String::from_utf8_lossy(bytes));
-            match pieces.last_mut() {
-                Some(piece) if piece.len() + file.len() <= most => piece.push_str(&file),
-                _ => pieces.push(file),
-            }
-        }
-        pieces
     }
 
     /// Writes the tree.

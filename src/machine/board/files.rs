@@ -1,25 +1,21 @@
-//! Files of the system, read so that none of them can hang, flood or stop the reader, whatever is in them.
+//! Reads system files so that none can hang, flood or stop the reader, whatever they contain.
 
 use std::cell::RefCell;
-use std::fmt::Write as _;
 use std::fs::{self};
 use std::io::{self, Read as _};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use super::clock::plausible_hz;
-use super::system::field;
+use super::text::{field, plausible_hz};
 use crate::base::file;
 use crate::base::json::clip;
 
-/// Bytes that are read of a file. What is looked for stands at the beginning, in `/proc/cpuinfo` of many CPUs too.
+/// Most bytes read from a file. The values are near the beginning, even in `/proc/cpuinfo` of many CPUs.
 const MOST_BYTES: u64 = 64 * 1024;
-/// Characters of a value that stands alone in its file.
+/// Most characters of the single value in a file.
 const MOST_CHARACTERS: usize = 256;
-/// Entries that are read of a folder: `/proc` has one for each process.
+/// Most entries read from a folder: `/proc` has one for each process.
 const MOST_ENTRIES: usize = 100_000;
-/// CPUs that a kernel can be built for (`NR_CPUS` of x86-64, which has the most).
-const MOST_CPUS: usize = 8192;
-/// Notes that are kept.
+/// Most notes that are kept.
 const MOST_NOTES: usize = 40;
 
 /// The files below a root folder.
@@ -37,22 +33,22 @@ impl Files {
         }
     }
 
-    /// What was there and of no use, each with its path, in the order it was met.
+    /// What exists but is unusable, each with its path, in the order found.
     pub(super) fn into_notes(self) -> Vec<String> {
         self.notes.into_inner()
     }
 
-    /// Notes what is wrong with `path`.
+    /// Notes a fault of `path`.
     pub(super) fn note(&self, path: &str, what: impl std::fmt::Display) {
         let mut notes = self.notes.borrow_mut();
-        // A path may hold a name out of a file.
+        // The path may contain a name from a file.
         let note = clip(&format!("/{path}: {what}"));
         if notes.len() < MOST_NOTES && !notes.contains(&note) {
             notes.push(note);
         }
     }
 
-    /// The beginning of a file; absent, with a note, when it is there and cannot be read.
+    /// The beginning of a file; absent, with a note, if it exists but cannot be read.
     pub(super) fn text(&self, path: &str) -> Option<String> {
         match beginning(&self.root.join(path)) {
             Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
@@ -63,14 +59,14 @@ impl Files {
         }
     }
 
-    /// The value that stands alone in a file, without white space and NUL around it; absent, with a note, when it is
-    /// empty, longer than any value, or has control characters.
+    /// The single value in a file, trimmed of white space and NUL; absent, with a note, if it is empty, too long, or
+    /// has control characters.
     pub(crate) fn value(&self, path: &str) -> Option<String> {
         let text = self.text(path)?;
         self.checked(path, text.trim_matches(|c: char| c.is_whitespace() || c == '\0'))
     }
 
-    /// The value of a field in a file of `name: value` lines; absent, with a note, as [`Files::value`].
+    /// The value of a field in a file of `name: value` lines; absent, with a note, like [`Files::value`].
     pub(super) fn field(&self, path: &str, name: &str) -> Option<String> {
         let text = self.text(path)?;
         self.checked(path, &field(&text, name)?)
@@ -100,13 +96,13 @@ impl Files {
         number
     }
 
-    /// The frequency in a file that gives it in units of `unit_hz`, Hz. Devfreq gives Hz, cpufreq kHz.
+    /// The frequency in a file in units of `unit_hz`, Hz. Devfreq uses Hz, cpufreq kHz.
     pub(super) fn hz(&self, path: &str, unit_hz: u64) -> Option<u64> {
         let hz = self.number::<u64>(path).map(|number| number.checked_mul(unit_hz));
         self.plausible(path, hz?)
     }
 
-    /// The frequencies in a file, as [`Files::hz`], in rising order; empty where there are none.
+    /// The frequencies in a file, like [`Files::hz`], ascending; empty if there are none.
     pub(super) fn all_hz(&self, path: &str, unit_hz: u64) -> Vec<u64> {
         let text = self.text(path).unwrap_or_default();
         let words = text.split_whitespace().take(MOST_CHARACTERS);
@@ -124,12 +120,12 @@ impl Files {
     fn plausible(&self, path: &str, hz: Option<u64>) -> Option<u64> {
         let hz = hz.and_then(plausible_hz);
         if hz.is_none() {
-            self.note(path, "no frequency that a clock can have");
+            self.note(path, "not a possible frequency of a clock");
         }
         hz
     }
 
-    /// The names in a folder, in order; empty when there is no such folder.
+    /// The sorted names in a folder; empty if there is no such folder.
     pub(crate) fn names(&self, path: &str) -> Vec<String> {
         self.try_names(path).unwrap_or_else(|error| {
             self.note_error(path, &error);
@@ -137,7 +133,7 @@ impl Files {
         })
     }
 
-    /// The names in a folder, in order.
+    /// The sorted names in a folder.
     pub(super) fn try_names(&self, path: &str) -> io::Result<Vec<String>> {
         let entries = fs::read_dir(self.root.join(path))?.take(MOST_ENTRIES);
         let mut names: Vec<String> = entries
@@ -147,12 +143,12 @@ impl Files {
         Ok(names)
     }
 
-    /// Whether there is something at `path`.
+    /// Whether something exists at `path`.
     pub(super) fn exists(&self, path: &str) -> bool {
         self.root.join(path).exists()
     }
 
-    /// Where a link points to.
+    /// The target of a link.
     pub(super) fn link(&self, path: &str) -> Option<PathBuf> {
         fs::read_link(self.root.join(path)).ok()
     }
@@ -164,50 +160,6 @@ impl Files {
             _ => self.note(path, error),
         }
     }
-}
-
-/// A path from a file, as one below the root: neither absolute nor upwards.
-pub(super) fn relative(path: &str) -> PathBuf {
-    Path::new(path)
-        .components()
-        .filter(|component| matches!(component, Component::Normal(_)))
-        .collect()
-}
-
-/// The CPUs in a list such as `0-3,6` or `0 1 2 3`, in rising order; absent for anything else.
-pub(super) fn cpu_list(text: &str) -> Option<Vec<u16>> {
-    let mut is_listed = vec![false; MOST_CPUS];
-    for part in text.split([',', ' ', '\n']).filter(|part| !part.is_empty()) {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last) = (first.parse::<usize>().ok()?, last.parse::<usize>().ok()?);
-        is_listed.get_mut(first..=last)?.fill(true);
-    }
-    let cpus: Vec<u16> = (0..)
-        .zip(is_listed)
-        .filter_map(|(cpu, is_listed)| is_listed.then_some(cpu))
-        .collect();
-    (!cpus.is_empty()).then_some(cpus)
-}
-
-/// CPUs as the kernel lists them, `0-3,6`.
-pub(crate) fn ranges(cpus: &[u16]) -> String {
-    let mut text = String::new();
-    let mut rest = cpus;
-    while let Some(first) = rest.first() {
-        let run = rest
-            .iter()
-            .zip(*first..)
-            .take_while(|(cpu, next)| **cpu == *next)
-            .count();
-        let last = rest[run - 1];
-        let comma = if text.is_empty() { "" } else { "," };
-        let _ = match run {
-            1 => write!(text, "{comma}{first}"),
-            _ => write!(text, "{comma}{first}-{last}"),
-        };
-        rest = &rest[run..];
-    }
-    text
 }
 
 fn beginning(path: &Path) -> io::Result<Vec<u8>> {
@@ -267,34 +219,11 @@ mod tests {
     }
 
     #[test]
-    fn lists_of_cpus() {
-        assert_eq!(cpu_list("0-2,5\n"), Some(vec![0, 1, 2, 5]));
-        assert_eq!(cpu_list("4 5 4"), Some(vec![4, 5]));
-        for garbage in ["", "x", "0-99999999999", "0-8192", "3-", "3-1", "-", "1;2"] {
-            assert_eq!(cpu_list(garbage), None, "{garbage:?}");
-        }
-    }
-
-    #[test]
-    fn a_range_that_is_listed_again_and_again_takes_no_more_memory() {
-        let text = "0-8191,".repeat(9000);
-        let mut cpus = None;
-        let seen = allocation_counter::measure(|| cpus = cpu_list(&text));
-        assert_eq!(cpus.map(|cpus| cpus.len()), Some(8192));
-        assert!(seen.bytes_max < 100_000, "{} bytes", seen.bytes_max);
-    }
-
-    #[test]
     fn a_field_is_no_longer_than_a_value_and_has_no_control_characters() {
         for value in ["x".repeat(300), "a\u{1b}[31m".into(), String::new()] {
             let (_dir, files) = with("f", format!("a: b\nmodel name\t: {value}\n").as_bytes());
             assert_eq!(files.field("f", "model name"), None);
             assert_eq!(files.into_notes().len(), 1, "{value:?}");
         }
-    }
-
-    #[test]
-    fn a_path_from_a_file_stays_below_the_root() {
-        assert_eq!(relative("/a/../../etc/./b"), Path::new("a/etc/b"));
     }
 }

@@ -1,7 +1,7 @@
-//! What machine this is, and in what state: read from the system, nothing measured.
+//! Reads what machine this is and its state from the system, without measuring anything.
 //!
-//! Everything is read below a root folder, which is `/` or a copy of a machine's files. No file can stop or hang the
-//! reading: of each a bounded part is taken, and what is missing or of no use leaves its field absent.
+//! Everything is read below a root folder: `/`, or a copy of a machine's files. No file can stop or hang the reader: a
+//! bounded part of each is read, and a missing or unusable value leaves its field absent.
 
 pub(crate) mod clock;
 #[cfg(test)]
@@ -11,14 +11,15 @@ pub(crate) mod npu;
 mod soc;
 mod system;
 mod target;
+pub(in crate::machine) mod text;
 pub(crate) mod thermal;
 
 use crate::base::number::Size as _;
-use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::machine::memory::peak_rss_bytes;
 pub use clock::{Clock, CpuCluster};
 pub(crate) use clock::{NPU_GOVERNOR, is_lower, is_near, mhz};
 pub use npu::{Npu, NpuUser};
@@ -26,23 +27,24 @@ pub use soc::{SOCS, Soc};
 pub use system::{Memory, Share};
 pub use thermal::{CoolingDevice, ThermalZone, Trip};
 
-pub(crate) use files::{Files, ranges};
+pub(crate) use files::Files;
+pub(crate) use text::ranges;
 
-/// Where the device tree is; the first is a link to the second.
+/// Paths of the device tree; the first is a link to the second.
 const DEVICE_TREES: [&str; 2] = ["proc/device-tree", "sys/firmware/devicetree/base"];
 
-/// The machine that made the figures. Fields that cannot be read are absent.
+/// The machine that produced the figures. Fields that cannot be read are absent.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Board {
-    /// Name by the device tree; absent on machines without one.
+    /// Name from the device tree; absent without a device tree.
     pub name: Option<String>,
-    /// What the device tree says that it is compatible with, the most special first.
+    /// The `compatible` entries of the device tree, the most specific first.
     pub compatible: Vec<String>,
-    /// Its SoC, where that is one of [`SOCS`].
+    /// Its SoC, if it is one of [`SOCS`].
     pub soc: Option<String>,
     /// Model name of the first CPU.
     pub cpu: Option<String>,
-    /// CPUs this process may use, by its affinity and its control group.
+    /// CPUs that this process may use, by its affinity and its control group.
     pub cores: Option<usize>,
     /// Release of the kernel.
     pub kernel: Option<String>,
@@ -50,25 +52,25 @@ pub struct Board {
     pub architecture: Option<String>,
     /// Memory and swap.
     pub memory: Memory,
-    /// CPUs and their clocks, by their first CPU; empty where the kernel shows no frequencies.
+    /// CPUs and their clocks, ordered by their first CPU; empty if the kernel shows no frequencies.
     pub cpu_clusters: Vec<CpuCluster>,
-    /// Fast CPUs, rising, by the kernel's capacities or else by the SoC; empty where all are alike or it is not known.
+    /// Fast CPUs, ascending, from the kernel's capacities or else the SoC; empty if all are alike or it is unknown.
     pub big_cpus: Vec<u16>,
     /// The NPU.
     pub npu: Npu,
-    /// Clock of the DDR memory, which decode depends on most; absent where firmware or kernel do not scale it.
+    /// Clock of the DDR memory, which decode depends on most; absent if firmware or kernel do not scale it.
     pub ddr: Option<Clock>,
     /// Clock of the GPU, which shares the memory.
     pub gpu: Option<Clock>,
     /// Temperatures.
     pub thermal_zones: Vec<ThermalZone>,
-    /// What cools.
+    /// Cooling devices.
     pub cooling: Vec<CoolingDevice>,
-    /// How often CPUs throttled since boot; absent where they do not count that (it is for x86).
+    /// How often CPUs throttled since boot; absent if they do not count it (x86 does).
     pub throttle_count: Option<u64>,
-    /// What others do on the machine, and what is left of it.
+    /// The work of others on the machine, and what they leave.
     pub share: Share,
-    /// What was there but could not be read or made no sense, each with its path.
+    /// What exists but could not be read or made no sense, each with its path.
     pub notes: Vec<String>,
 }
 
@@ -85,7 +87,7 @@ impl Board {
         }
     }
 
-    /// Reads the files below `root`: a copy of those of a machine, at the same paths.
+    /// Reads the files below `root`, a copy of a machine's files at the same paths.
     pub fn read_below(root: &Path) -> Self {
         let files = Files::below(root);
         let of_tree = |name: &str| DEVICE_TREES.map(|tree| format!("{tree}/{name}"));
@@ -119,12 +121,12 @@ impl Board {
         }
     }
 
-    /// What is known of its SoC.
+    /// The facts known about its SoC.
     pub fn soc(&self) -> Option<&'static Soc> {
         Soc::named(self.soc.as_deref()?)
     }
 
-    /// Whether it is known to be none of Rockchip's: it has another maker's device tree, or another architecture. A
+    /// Whether it is certainly not a Rockchip machine: it has another vendor's device tree, or another architecture. A
     /// container may hide the device tree.
     pub fn is_of_another_kind(&self) -> bool {
         let is_arm = |name: &String| name.starts_with("aarch64") || name.starts_with("arm");
@@ -132,13 +134,13 @@ impl Board {
         !self.is_rockchip() && (is_other || !self.compatible.is_empty())
     }
 
-    /// Whether its SoC is one of Rockchip's, known or not.
+    /// Whether its SoC is from Rockchip, known or not.
     pub fn is_rockchip(&self) -> bool {
         self.compatible.iter().any(|entry| entry.starts_with("rockchip,"))
     }
 }
 
-/// The entries of a device tree's `compatible`, which NUL ends.
+/// The NUL-terminated entries of `compatible` in a device tree.
 fn compatible(text: &str) -> Vec<String> {
     let entries = text.split('\0').map(str::trim);
     entries
@@ -148,7 +150,7 @@ fn compatible(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The CPUs that are faster than the middle between the slowest and the fastest.
+/// The CPUs that are faster than the midpoint between the slowest and the fastest.
 fn big_cpus(clusters: &[CpuCluster], soc: Option<&Soc>) -> Vec<u16> {
     let capacities = || clusters.iter().map(|cluster| cluster.capacity);
     let known: Option<Vec<u32>> = capacities().collect();
@@ -178,16 +180,11 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// Those of the first 32 CPUs that this thread may run on, as bits; absent where the kernel does not say.
+/// The CPUs among the first 32 that this thread may run on, as bits; absent if the kernel does not report them.
 pub fn allowed_cpus() -> Option<u32> {
     let set = rustix::thread::sched_getaffinity(None).ok()?;
     let bits = (0..u32::BITS).filter(|cpu| set.is_set(cpu.size()));
     Some(bits.fold(0, |mask, cpu| mask | 1 << cpu))
-}
-
-/// Peak resident set of this process since it began, bytes (`VmHWM`).
-pub fn peak_rss_bytes() -> Option<u64> {
-    system::kilobytes(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM")
 }
 
 #[cfg(test)]
@@ -255,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn without_capacities_the_soc_tells_the_fast_cpus() {
+    fn without_capacities_the_soc_gives_the_fast_cpus() {
         let mut fake = Fake::rk3588();
         for cpu in 0..8 {
             fake.remove(&format!("sys/devices/system/cpu/cpu{cpu}/"));
@@ -290,7 +287,7 @@ mod tests {
         fake.put("sys/fs/cgroup/user.slice/cpu.max", "250000 100000\n");
         let board = read(&fake);
         assert_eq!((board.share.quota_cpus, board.cores), (Some(2.5), Some(2)));
-        // The tightest of those above counts too.
+        // The tightest quota of the parents counts too.
         fake.put("proc/self/cgroup", "0::/user.slice/inner\n");
         assert_eq!(read(&fake).share.quota_cpus, Some(2.5));
         for (inner, tightest) in [("400000 100000\n", 2.5), ("100000 100000\n", 1.0)] {
@@ -308,7 +305,7 @@ mod tests {
         assert_eq!(read(&fake).share.quota_cpus, None);
     }
 
-    /// Puts garbage of one kind in a file's place.
+    /// Replaces a file with garbage of one kind.
     fn spoil(path: &Path, kind: &str) {
         remove_file(path).expect("removed");
         match kind {
@@ -318,7 +315,7 @@ mod tests {
             "largest number" => write(path, u64::MAX.to_string()),
             "1 MB" => write(path, vec![b'9'; 1 << 20]),
             "not UTF-8" => write(path, [0xff, 0, 0xfe]),
-            // Unreadable for root too, whom no permission stops.
+            // Unreadable even for root, who ignores permissions.
             "unreadable" => symlink(path, path),
             "folder" => create_dir(path),
             "fifo" => rustix::fs::mknodat(
@@ -334,7 +331,7 @@ mod tests {
         .expect("spoilt");
     }
 
-    fn mend(path: &Path, bytes: &[u8]) {
+    fn restore(path: &Path, bytes: &[u8]) {
         remove_file(path)
             .or_else(|_| std::fs::remove_dir(path))
             .expect("removed");
@@ -367,7 +364,7 @@ mod tests {
                 assert!(json.len() < 40_000, "{path}, {kind}: {} bytes", json.len());
                 let again: Board = serde_json::from_str(&json).expect("reads");
                 assert_eq!(again, board, "{path}, {kind}");
-                // What the other files say stands.
+                // The other files are still used.
                 if !path.starts_with("proc/device-tree") {
                     assert_eq!(
                         (&board.soc, &board.name),
@@ -375,7 +372,7 @@ mod tests {
                         "{path}, {kind}"
                     );
                 }
-                mend(&spoilt, &before);
+                restore(&spoilt, &before);
             }
         }
     }
@@ -405,13 +402,8 @@ mod tests {
                 board.notes
             );
             let spoilt = root.path().join(path);
-            mend(&spoilt, b"1");
+            restore(&spoilt, b"1");
         }
-    }
-
-    #[test]
-    fn this_process_has_a_peak() {
-        assert!(peak_rss_bytes().is_some_and(|bytes| bytes > 100 * 1024));
     }
 
     #[test]

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::clock::{self, Clock};
 use super::files::Files;
 
-/// Where the driver says its version. The first is for everybody, the second for root, the third for kernels with the
-/// driver's proc option.
+/// Files with the driver's version. Everybody can read the first, root the second; the third exists if the driver was
+/// built with its proc option.
 const VERSIONS: [&str; 3] = [
     "sys/module/rknpu/version",
     "sys/kernel/debug/rknpu/version",
@@ -17,24 +17,24 @@ const VERSIONS: [&str; 3] = [
 pub(crate) const LOADS: [&str; 2] = ["sys/kernel/debug/rknpu/load", "proc/rknpu/load"];
 /// Device of a driver that was built without DRM.
 const DEVICE: &str = "dev/rknpu";
-/// Most users that are named.
+/// Most users that are listed.
 const MOST_USERS: usize = 20;
 
-/// The NPU, as Rockchip's driver `rknpu` shows it.
+/// The NPU as Rockchip's driver `rknpu` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Npu {
-    /// Version of the driver, such as `0.9.8`; absent without the driver, or without the right to see it.
+    /// Version of the driver, such as `0.9.8`; absent without the driver, or without permission to read it.
     pub driver: Option<String>,
     /// Its clock; absent without a devfreq node.
     pub clock: Option<Clock>,
-    /// Busy share of each core in the last full second, percent; empty where it cannot be read (root alone can). Old
-    /// drivers can show more than 100.
+    /// Load of each core in the last full second, percent; empty if unreadable (only root can). Old drivers can report
+    /// more than 100.
     pub load_percent: Vec<u32>,
-    /// Its devices below `/dev`; empty where none is known.
+    /// Its devices below `/dev`; empty if none is known.
     pub devices: Vec<String>,
     /// Other processes that have one of the devices open.
     pub users: Vec<NpuUser>,
-    /// Processes whose open files could not be seen: who uses the NPU is then not known.
+    /// Processes whose open files could not be listed: the users of the NPU are then unknown.
     pub hidden_processes: usize,
 }
 
@@ -43,7 +43,7 @@ pub struct Npu {
 pub struct NpuUser {
     /// Its process id.
     pub pid: u32,
-    /// Its name, as the kernel has it.
+    /// Its name in the kernel.
     pub name: Option<String>,
 }
 
@@ -64,7 +64,7 @@ impl Npu {
         }
     }
 
-    /// Whether there is any sign of an NPU with Rockchip's driver.
+    /// Whether anything shows an NPU with Rockchip's driver.
     pub fn is_there(&self) -> bool {
         self.driver.is_some() || self.clock.is_some() || !self.devices.is_empty()
     }
@@ -90,7 +90,7 @@ fn load(files: &Files, path: &str) -> Option<Vec<u32>> {
     (!found.is_empty()).then_some(found)
 }
 
-/// The shares of `NPU load:  Core0: 12%, Core1: 0%,` or of `NPU load: 12%`.
+/// The loads in `NPU load:  Core0: 12%, Core1: 0%,` or `NPU load: 12%`.
 pub(crate) fn loads(text: &str) -> Vec<u32> {
     let words = text.split([' ', ',', ':', '\n']);
     words
@@ -99,8 +99,8 @@ pub(crate) fn loads(text: &str) -> Vec<u32> {
         .collect()
 }
 
-/// With DRM, as vendor kernels are built, the NPU is a card of its own beside the GPU's and the display's: told apart by
-/// its driver's name (unconfirmed on a board).
+/// With DRM, as in vendor kernels, the NPU is a separate card beside the GPU and the display. The name of its driver
+/// identifies it (unconfirmed on a board).
 fn devices(files: &Files) -> Vec<String> {
     let mut devices = Vec::new();
     for node in files.names("sys/class/drm") {
@@ -119,7 +119,7 @@ fn devices(files: &Files) -> Vec<String> {
     devices
 }
 
-/// Other processes with one of `devices` open, by their ids, and how many could not be looked into.
+/// Other processes with one of `devices` open, ordered by id, and the number of processes that could not be inspected.
 fn users(files: &Files, devices: &[String]) -> (Vec<NpuUser>, usize) {
     let (mut users, mut hidden) = (Vec::new(), 0);
     if devices.is_empty() {
@@ -146,7 +146,7 @@ fn users(files: &Files, devices: &[String]) -> (Vec<NpuUser>, usize) {
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => hidden += 1,
-            // It ended meanwhile.
+            // The process has ended.
             Err(_) => {}
         }
     }

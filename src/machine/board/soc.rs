@@ -1,33 +1,34 @@
-//! What is known of the SoCs that RKLLM runs on, as data.
+//! The SoCs that RKLLM supports, as data.
 
 /// A SoC with an NPU that RKLLM drives.
 ///
-/// The frequencies are those that the script `fix_freq_<soc>.sh` of Rockchip's SDK (`airockchip/rknn-llm`, release 1.3.0)
-/// sets, for which its published figures stand. Nothing here was seen on a board.
+/// The frequencies are those of the script `fix_freq_<soc>.sh` in Rockchip's SDK (`airockchip/rknn-llm`, release
+/// 1.3.0), which its published figures use. None of it was verified on a board.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Soc {
-    /// Its name as the SDK writes it.
+    /// Its name in the SDK.
     pub name: &'static str,
-    /// Cores of its NPU: the most that a model can be converted for (`num_npu_core`, SDK 1.3.0 section 3.1.3).
+    /// Cores of its NPU, the maximum for converting a model (`num_npu_core`, SDK 1.3.0 section 3.1.3).
     pub npu_cores: u8,
-    /// Its fast CPUs, bit n is CPU n, by the policies of the same script; 0: all CPUs are alike.
+    /// Its fast CPUs, bit n for CPU n, from the policies of the same script; 0: all CPUs are alike.
     pub big_cores: u32,
     /// First CPU and frequency, Hz, of each cluster.
     pub cpu_hz: &'static [(u16, u64)],
     /// Frequency of the NPU, Hz.
     pub npu_hz: u64,
-    /// File that the script writes the NPU's frequency into; absent: `userspace/set_freq` of the devfreq node.
+    /// File where the script writes the frequency of the NPU; absent: `userspace/set_freq` of the devfreq node.
     pub npu_file: Option<&'static str>,
-    /// Frequency of the DDR memory, Hz. For RK3576 it is no step of the vendor's device tree, which has 528, 1068, 1560 and
-    /// 2736 MHz: the node's own steps decide.
+    /// Frequency of the DDR memory, Hz. On RK3576 the device tree of the vendor has no such step, but 528, 1068, 1560
+    /// and 2736 MHz. The steps of the node decide.
     pub ddr_hz: u64,
-    /// Frequency of the GPU, which shares the memory, Hz; absent: the script leaves it alone.
+    /// Frequency of the GPU, which shares the memory, Hz; absent: the script does not set it.
     pub gpu_hz: Option<u64>,
-    /// Lowest passive trip of its thermal zones, °C, by the device trees of `armbian/linux-rockchip`; absent: not known.
+    /// Lowest passive trip of its thermal zones, °C, from the device trees of `armbian/linux-rockchip`; absent:
+    /// unknown.
     pub passive_trip_c: Option<f64>,
 }
 
-/// The SoCs that the SDK names. The thermal trips of RK3562 and RV1126B are not known.
+/// The SoCs that the SDK names. The thermal trips of RK3562 and RV1126B are unknown.
 pub const SOCS: [Soc; 4] = [
     Soc {
         name: "RK3588",
@@ -76,12 +77,12 @@ pub const SOCS: [Soc; 4] = [
 ];
 
 impl Soc {
-    /// The SoC of that name, in any case.
+    /// The SoC with that name, ignoring case.
     pub fn named(name: &str) -> Option<&'static Self> {
         SOCS.iter().find(|soc| soc.name.eq_ignore_ascii_case(name))
     }
 
-    /// The SoC that a device tree's `compatible` names; `rockchip,rk3588s` is an RK3588 with fewer pins.
+    /// The SoC that `compatible` of a device tree names; `rockchip,rk3588s` is an RK3588 with fewer pins.
     pub(super) fn compatible_with(compatible: &[String]) -> Option<&'static Self> {
         compatible.iter().find_map(|entry| {
             let chip = entry.strip_prefix("rockchip,")?.to_ascii_uppercase();

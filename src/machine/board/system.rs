@@ -1,57 +1,39 @@
-//! The rest of the machine: memory, CPUs, what others do on it, and what a control group leaves of it.
+//! The rest of the machine: memory, CPUs, the work of others, and the limits of control groups.
 
 use crate::base::number;
 use serde::{Deserialize, Serialize};
 
-use super::files::{Files, cpu_list, relative};
+use super::files::Files;
+use super::text::{cpu_list, field, kilobytes, relative};
 
-/// Memory and swap when they were read, bytes.
+/// Memory and swap at the time of reading, bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Memory {
-    /// All.
+    /// Total memory.
     pub total_bytes: Option<u64>,
-    /// What programs can have without swapping, by the kernel's estimate.
+    /// Memory available without swapping, as the kernel estimates.
     pub available_bytes: Option<u64>,
-    /// Swap in all, zram among it.
+    /// Total swap, including zram.
     pub swap_total_bytes: Option<u64>,
     /// Swap in use.
     pub swap_used_bytes: Option<u64>,
 }
 
-/// What others do on the machine, and what is left of it.
+/// The work of others on the machine, and what they leave.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Share {
-    /// CPUs that are online, rising; empty where unknown.
+    /// CPUs that are online, ascending; empty if unknown.
     pub online_cpus: Vec<u16>,
-    /// CPUs that this process may use, rising; empty where unknown.
+    /// CPUs that this process may use, ascending; empty if unknown.
     pub allowed_cpus: Vec<u16>,
-    /// CPUs' worth of time that its control group may use; absent: no limit, or unknown.
+    /// CPU time that its control group may use, in CPUs; absent: no limit, or unknown.
     pub quota_cpus: Option<f64>,
-    /// Whether all limits of its control groups could be read, so that an absent quota is none.
+    /// Whether all limits of its control groups could be read, so that an absent quota means none.
     pub quota_is_known: bool,
     /// Mean number of runnable tasks over the last minute.
     pub load_1min: Option<f64>,
-    /// Share of CPU time since boot that the hypervisor gave to others, percent.
+    /// Share of the CPU time since boot that the hypervisor gave to others, percent.
     pub steal_percent: Option<f64>,
-}
-
-/// The value of a field in a file of `name: value` lines.
-pub(super) fn field(text: &str, name: &str) -> Option<String> {
-    text.lines().find_map(|line| {
-        let (key, value) = line.split_once(':')?;
-        (key.trim() == name).then(|| value.trim().to_owned())
-    })
-}
-
-/// Such a field in kB, bytes.
-pub(super) fn kilobytes(text: &str, name: &str) -> Option<u64> {
-    let value = field(text, name)?;
-    value
-        .strip_suffix("kB")?
-        .trim()
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(1024)
 }
 
 impl Memory {
@@ -120,8 +102,8 @@ fn steal_percent(line: &str) -> Option<f64> {
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Unreadable;
 
-/// The tightest CPU limit of this process's control group and of those above it, in either version of cgroups; absent
-/// where none of them has one.
+/// The tightest CPU limit of this process's control group and its parents, in either version of cgroups; absent if none
+/// has one.
 fn quota_cpus(files: &Files) -> Result<Option<f64>, Unreadable> {
     let text = files.text("proc/self/cgroup").ok_or(Unreadable)?;
     if !files.exists("sys/fs/cgroup") {
@@ -141,7 +123,7 @@ fn quota_cpus(files: &Files) -> Result<Option<f64>, Unreadable> {
             _ => &[],
         };
         for folder in folders {
-            // In a container the path can be that of the machine outside: its last ancestor is the container's own root.
+            // In a container the path can be that of the host: its last ancestor is the root of the container.
             for group in relative(path).ancestors().take(64) {
                 match quota_of(files, &format!("{folder}/{}", group.to_string_lossy())) {
                     Ok(quota) => tightest = tightest.into_iter().chain(quota).reduce(f64::min),
@@ -150,15 +132,16 @@ fn quota_cpus(files: &Files) -> Result<Option<f64>, Unreadable> {
             }
         }
     }
-    // A limit that was read stands, whatever else was not.
+    // A limit that was read counts, whatever else is unreadable.
     if unreadable && tightest.is_none() {
         return Err(Unreadable);
     }
     Ok(tightest)
 }
 
-/// The limit in a control group's folder: `cpu.max` of version 2 (`<quota> <period>` or `max <period>`), or the two files of
-/// version 1, where a quota of -1 is none. Both are in microseconds. Without either file there is none.
+/// The limit in the folder of a control group: `cpu.max` of version 2 (`<quota> <period>` or `max <period>`), or the
+/// two files of version 1, where a quota of -1 means none. Both are in microseconds. Without either file there is no
+/// limit.
 fn quota_of(files: &Files, folder: &str) -> Result<Option<f64>, Unreadable> {
     let folder = folder.trim_end_matches('/');
     let v2 = format!("{folder}/cpu.max");
@@ -199,18 +182,6 @@ fn quota_of(files: &Files, folder: &str) -> Result<Option<f64>, Unreadable> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn fields_of_proc_files() {
-        let text = "Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t 10 kB\nBig: 18446744073709551615 kB\n";
-        assert_eq!(kilobytes(text, "VmHWM"), Some(2048 * 1024));
-        assert_eq!(kilobytes(text, "VmSwap"), None);
-        assert_eq!(kilobytes(text, "Big"), None);
-        assert_eq!(
-            field("model name\t: A CPU: fast\n", "model name").as_deref(),
-            Some("A CPU: fast")
-        );
-    }
 
     #[test]
     fn steal_is_a_share_of_all_time() {

@@ -1,21 +1,21 @@
-//! The frequency that each clock is to be held at for figures that can be compared with Rockchip's.
+//! The frequency that each clock should be held at, so that figures are comparable with Rockchip's.
 
 use super::{Board, Clock, CpuCluster};
 
 impl Board {
-    /// Of the DDR memory, Hz: its highest step, since the one in the script is no step on every SoC.
+    /// Of the DDR memory, Hz: its highest step, since some SoCs do not have the step of the script.
     pub fn ddr_target_hz(&self) -> Option<u64> {
         let clock = self.ddr.as_ref()?;
         let highest = clock.highest_hz.or(clock.max_hz);
         highest.or(self.soc().map(|soc| soc.ddr_hz))
     }
 
-    /// Of the NPU, Hz; absent without a node, or when neither SoC nor node say how fast it can be.
+    /// Of the NPU, Hz; absent without a node, or if neither SoC nor node give its highest frequency.
     pub fn npu_target_hz(&self) -> Option<u64> {
         step(self.npu.clock.as_ref()?, self.soc().map(|soc| soc.npu_hz))
     }
 
-    /// Of a CPU cluster, Hz; absent when neither SoC nor node say how fast it can be.
+    /// Of a CPU cluster, Hz; absent if neither SoC nor node give its highest frequency.
     pub fn cpu_target_hz(&self, cluster: &CpuCluster) -> Option<u64> {
         let by_script = self
             .soc()
@@ -24,14 +24,14 @@ impl Board {
         step(&cluster.clock, by_script)
     }
 
-    /// Of the GPU, Hz; absent where Rockchip's script leaves it alone.
+    /// Of the GPU, Hz; absent if Rockchip's script does not set it.
     pub fn gpu_target_hz(&self) -> Option<u64> {
         step(self.gpu.as_ref()?, Some(self.soc()?.gpu_hz?))
     }
 }
 
-/// What the script sets, or the highest where there is no script; of the clock's steps the highest up to that, since
-/// drivers round what is no step, some up and some down.
+/// The frequency of the script, or the highest without a script, rounded down to a step of the clock. Drivers round
+/// other values, some up and some down.
 fn step(clock: &Clock, by_script: Option<u64>) -> Option<u64> {
     let by_chip = clock.highest_hz.or(clock.max_hz);
     let wanted = match (by_script, by_chip) {

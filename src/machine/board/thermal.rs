@@ -1,4 +1,4 @@
-//! Heat: thermal zones with their trips, and what throttles.
+//! Thermal zones with their trips, and throttling.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,39 +6,39 @@ use super::files::Files;
 
 pub(crate) const THERMAL: &str = "sys/class/thermal";
 pub(crate) const CPUS: &str = "sys/devices/system/cpu";
-/// A CPU's own count of how often it throttled, below its folder (x86).
+/// Counter of the throttle events of a CPU, below its folder (x86).
 pub(crate) const THROTTLE_COUNT: &str = "thermal_throttle/core_throttle_count";
-/// Temperatures that are believed, thousandths of a degree: zones that are off give the absolute zero.
+/// Plausible temperatures, thousandths of a degree: disabled zones report absolute zero.
 const PLAUSIBLE_MILLI_C: std::ops::RangeInclusive<i64> = -60_000..=250_000;
-/// Trips of a zone that are read.
+/// Most trips read from a zone.
 const MOST_TRIPS: usize = 16;
 
-/// A place whose temperature the kernel watches.
+/// A place whose temperature the kernel monitors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ThermalZone {
     /// Its name, such as `soc-thermal`.
     pub name: String,
-    /// Temperature when it was read, °C; absent where the sensor gives none.
+    /// Temperature at the time of reading, °C; absent if the sensor reports none.
     pub temperature_c: Option<f64>,
-    /// Temperatures at which something happens, rising.
+    /// Its trips, ascending.
     pub trips: Vec<Trip>,
 }
 
 /// A temperature at which the kernel acts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trip {
-    /// How: `passive` lowers clocks, `active` starts a fan, `hot` warns, `critical` switches off.
+    /// The action: `passive` lowers clocks, `active` starts a fan, `hot` warns, `critical` shuts down.
     pub kind: String,
-    /// From where on, °C.
+    /// Its temperature, °C.
     pub temperature_c: f64,
 }
 
-/// What the kernel cools with.
+/// A cooling device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CoolingDevice {
     /// Its kind, such as `cpufreq-cpu0` or `pwm-fan`.
     pub kind: String,
-    /// How far it is at work; 0: not at all.
+    /// Its current step; 0 is off.
     pub state: u32,
 }
 
@@ -51,7 +51,7 @@ impl ThermalZone {
 }
 
 impl CoolingDevice {
-    /// Whether it cools by lowering clocks, and does so. A fan at work costs no speed.
+    /// Whether it currently lowers clocks. A running fan costs no speed.
     pub fn throttles(&self) -> bool {
         slows(&self.kind) && self.state > 0
     }
@@ -64,7 +64,7 @@ pub(crate) fn slows(kind: &str) -> bool {
         .any(|slowing| kind.contains(slowing))
 }
 
-/// The zones, by name: their numbers change from boot to boot.
+/// The zones, sorted by name: their numbers change between boots.
 pub(super) fn zones(files: &Files) -> Vec<ThermalZone> {
     let nodes = files.names(THERMAL).into_iter();
     let mut zones: Vec<ThermalZone> = nodes
@@ -101,12 +101,12 @@ fn celsius(files: &Files, path: &str) -> Option<f64> {
     let milli_c = files.number::<i64>(path)?;
     let found = plausible_c(milli_c);
     if found.is_none() {
-        files.note(path, "no temperature that a board can have");
+        files.note(path, "not a possible temperature of a board");
     }
     found
 }
 
-/// Thousandths of a degree as °C, where a board can have that temperature.
+/// Thousandths of a degree as °C, if a board can have that temperature.
 pub(crate) fn plausible_c(milli_c: i64) -> Option<f64> {
     let plausible = Some(milli_c).filter(|milli_c| PLAUSIBLE_MILLI_C.contains(milli_c))?;
     // Exact: at most six digits.
@@ -115,7 +115,7 @@ pub(crate) fn plausible_c(milli_c: i64) -> Option<f64> {
         .map(|milli_c| f64::from(milli_c) / 1000.0)
 }
 
-/// The cooling devices, by kind.
+/// The cooling devices, sorted by kind.
 pub(super) fn cooling(files: &Files) -> Vec<CoolingDevice> {
     let nodes = files.names(THERMAL).into_iter();
     let mut devices: Vec<CoolingDevice> = nodes
@@ -132,7 +132,7 @@ pub(super) fn cooling(files: &Files) -> Vec<CoolingDevice> {
     devices
 }
 
-/// How often the CPUs throttled since boot, by their own counters (x86).
+/// How often the CPUs throttled since boot, from their counters (x86).
 pub(super) fn throttle_count(files: &Files) -> Option<u64> {
     let cpus = files.names(CPUS).into_iter();
     let counts = cpus

@@ -1,13 +1,14 @@
-//! Frequencies: held, and as high as they go.
+//! Checks that clocks are held at their highest frequency.
 
+use super::facts::RuntimeFacts;
+use super::item::{Item, Verdict};
 use super::npu::NO_NPU;
-use super::{Item, RuntimeFacts, Verdict};
 use crate::inputs::hint;
 use crate::machine::board::{Board, Clock, CpuCluster, NPU_GOVERNOR, is_lower, mhz, ranges};
 
 const DEVFREQ: &str = "/sys/class/devfreq";
 const CPUFREQ: &str = "/sys/devices/system/cpu/cpufreq";
-/// What sets all clocks at once, beside the command for one of them.
+/// A hint to the command that sets all clocks at once.
 fn by_pin() -> String {
     format!(
         " (all clocks at once: `{}`, experimental)",
@@ -15,7 +16,7 @@ fn by_pin() -> String {
     )
 }
 
-/// What keeps a clock from being held as it should be, or from being seen to be.
+/// The reason why a clock is not held correctly, or why that is unknown.
 struct Fault {
     verdict: Verdict,
     found: String,
@@ -37,7 +38,7 @@ impl Fault {
     }
 }
 
-/// What keeps a clock from being held at `target_hz`.
+/// The reason why a clock is not held at `target_hz`.
 fn fault(clock: &Clock, target_hz: Option<u64>, check_current: bool) -> Option<Fault> {
     let Some(fixed) = clock.fixed_hz() else {
         return Some(match clock.governor.as_deref() {
@@ -70,8 +71,8 @@ fn fault(clock: &Clock, target_hz: Option<u64>, check_current: bool) -> Option<F
     }
 }
 
-/// The DDR clock. Its lack is the gravest finding: decode is bound by memory, and on a board without the node the vendor's
-/// script writes into nothing.
+/// The DDR clock. A missing node is the most serious finding: decode is bound by memory, and the script of the vendor
+/// silently does nothing on such a board.
 pub(super) fn ddr(board: &Board) -> Item {
     const NAME: &str = "ddr_frequency";
     if let Some(clock) = &board.ddr {
@@ -84,11 +85,11 @@ pub(super) fn ddr(board: &Board) -> Item {
     let item = |verdict| Item::new(NAME, verdict, "DDR frequency unknown");
     if board.is_rockchip() && shows_others {
         item(Verdict::Bad).recommending(format!(
-            "a firmware and kernel that scale DDR ({DEVFREQ}/dmc is missing): decode depends on this clock most, nothing \
-             can set it here, and scripts that try fail in silence"
+            "a firmware and kernel that scale DDR ({DEVFREQ}/dmc is missing): decode depends on this clock \
+             most, nothing can set it here, and scripts that try fail silently"
         ))
     } else {
-        item(Verdict::Unknown).recommending(format!("{DEVFREQ} readable: there is no clock in it"))
+        item(Verdict::Unknown).recommending(format!("a readable {DEVFREQ}: it shows no clock"))
     }
 }
 
@@ -151,7 +152,7 @@ fn devfreq(
         .by(command)
 }
 
-/// The beginning of a command, where the upper limit stands in the way of `target_hz`.
+/// The start of a command that raises an upper limit below `target_hz`.
 fn raise_limit(clock: &Clock, target_hz: u64, file: &str, value: u64) -> String {
     if clock.max_hz.is_some_and(|max| max < target_hz) {
         format!("echo {value} | sudo tee {file} && ")
@@ -160,14 +161,14 @@ fn raise_limit(clock: &Clock, target_hz: u64, file: &str, value: u64) -> String 
     }
 }
 
-/// A cluster at fault, and the frequency that it should have, Hz.
+/// A faulty cluster, and its target frequency, Hz.
 struct AtFault<'a> {
     cluster: &'a CpuCluster,
     target_hz: Option<u64>,
     fault: Fault,
 }
 
-/// The clocks of all CPU clusters as one finding: those that are at fault, with what is wrong with each.
+/// The clocks of all CPU clusters as one finding: the faulty ones, with their faults.
 pub(super) fn cpu(board: &Board) -> Item {
     const NAME: &str = "cpu_frequency";
     if board.cpu_clusters.is_empty() {
@@ -180,7 +181,7 @@ pub(super) fn cpu(board: &Board) -> Item {
         .iter()
         .filter_map(|cluster| {
             let target_hz = board.cpu_target_hz(cluster);
-            // Processors that set their clocks by themselves show what they are at, whatever holds them.
+            // Processors that choose their own clocks show the current one, whatever holds them.
             let fault = fault(&cluster.clock, target_hz, board.soc().is_some())?;
             Some(AtFault {
                 cluster,
@@ -215,7 +216,7 @@ pub(super) fn cpu(board: &Board) -> Item {
     Item::new(NAME, Verdict::Unknown, found).recommending(format!("all files in {CPUFREQ}/policy* readable"))
 }
 
-/// CPUs that are online and belong to no cluster.
+/// CPUs that are online but belong to no cluster.
 fn without_cluster(board: &Board) -> Vec<u16> {
     let online = board.share.online_cpus.iter().copied();
     let is_seen = |cpu: &u16| {
@@ -240,7 +241,7 @@ fn hold_highest(faults: &[AtFault]) -> String {
     )
 }
 
-/// `CPU 0-3 governor ondemand, CPU 4-7 at 1200 MHz of 2352 MHz`: neighbours with one fault together.
+/// `CPU 0-3 governor ondemand, CPU 4-7 at 1200 MHz of 2352 MHz`: adjacent clusters with the same fault are merged.
 fn in_words(faults: &[AtFault]) -> String {
     let alike = faults.chunk_by(|one, other| one.fault.found == other.fault.found);
     let words: Vec<String> = alike

@@ -1,16 +1,17 @@
-//! Memory, heat, CPUs, and what others do on the machine.
+//! Checks memory, temperature, CPUs, and the work of others on the machine.
 
-use super::{Item, ModelFacts, RuntimeFacts, Verdict};
+use super::facts::{ModelFacts, RuntimeFacts};
+use super::item::{Item, Verdict};
 use crate::machine::board::thermal::slows;
 use crate::machine::board::{Board, ranges};
 
-/// Distance to the first trip below which a run is likely to reach it, °C: a choice of our own.
+/// Distance to the first trip below which a run is likely to reach it, °C: our own choice.
 const HEADROOM_C: f64 = 10.0;
-/// Swap in use that is let pass, bytes: pages of programs that have slept since boot. A choice of our own.
+/// Tolerated swap in use, bytes: pages of programs that have slept since boot. Our own choice.
 const SWAP_BYTES: u64 = 64 << 20;
-/// Share of CPU time for others that is let pass, percent: a choice of our own.
+/// Tolerated share of CPU time for others, percent: our own choice.
 const STEAL_PERCENT: f64 = 1.0;
-/// Runnable tasks for each CPU beyond which others are at work: a choice of our own.
+/// Runnable tasks for each CPU above which others are working: our own choice.
 const LOAD_PER_CPU: f64 = 0.5;
 
 pub(super) fn items(board: &Board, models: &[ModelFacts], runtime: RuntimeFacts) -> Vec<Item> {
@@ -37,11 +38,14 @@ fn memory(board: &Board, models: &[ModelFacts]) -> Item {
     let free = format!("{} MB of memory free", available / 1_000_000);
     let of_unknown_size = models.iter().find(|model| model.bytes.is_none());
     match too_large {
-        // What is not known of a model is not known of the machine either, as with its conversion.
+        // An unknown size is a note, like an unknown conversion.
         None if let Some(model) = of_unknown_size => Item::new(
             NAME,
             Verdict::Note,
-            format!("{free}; whether {} fits is unknown, as its size is", model.name),
+            format!(
+                "{free}; whether {} fits is unknown, since its size is",
+                model.name
+            ),
         ),
         None => Item::new(NAME, Verdict::Ok, free),
         Some(model) => Item::new(
@@ -90,14 +94,14 @@ fn thermal(board: &Board) -> Item {
             Some(hottest) => Item::new(
                 NAME,
                 Verdict::Note,
-                format!("{hottest:.0} °C at most; no zone says from where on clocks fall"),
+                format!("{hottest:.0} °C at most; no zone reports the temperature at which clocks fall"),
             ),
             None => Item::new(NAME, Verdict::Unknown, "temperatures unknown").recommending(
-                "/sys/class/thermal with readable zones; of a virtual machine its host has them",
+                "/sys/class/thermal with readable zones; in a virtual machine, only the host has them",
             ),
         };
     };
-    let found = format!("{} at {now:.0} °C, clocks fall from {trip:.0} °C on", zone.name);
+    let found = format!("{} at {now:.0} °C, clocks fall at {trip:.0} °C", zone.name);
     if trip - now >= HEADROOM_C {
         return Item::new(NAME, Verdict::Ok, found);
     }
@@ -114,11 +118,12 @@ fn throttling(board: &Board) -> Item {
         )
         .recommending("a fan, or time to cool down");
     }
-    // A fan is no sign that clocks are not lowered.
+    // A fan does not show whether clocks are lowered.
     let shows_it = board.cooling.iter().any(|device| slows(&device.kind));
     match board.throttle_count {
         None if !shows_it => Item::new(NAME, Verdict::Unknown, "throttling unknown").recommending(
-            "cooling devices in /sys/class/thermal, or counters of the CPUs; of a virtual machine its host has them",
+            "cooling devices in /sys/class/thermal, or counters of the CPUs; in a virtual machine, only the host \
+             has them",
         ),
         Some(count) if count > 0 => Item::new(
             NAME,
@@ -137,7 +142,8 @@ fn big_cores(board: &Board, runtime: RuntimeFacts) -> Item {
             Item::new(NAME, Verdict::Note, "no CPUs that are faster than others")
         } else {
             Item::new(NAME, Verdict::Unknown, "fast CPUs unknown").recommending(
-                "cpu_capacity and cpufreq of each CPU in /sys/devices/system/cpu; of a virtual machine its host has them",
+                "cpu_capacity and cpufreq of each CPU in /sys/devices/system/cpu; in a virtual machine, only the host \
+                 has them",
             )
         };
     }
@@ -187,7 +193,7 @@ fn big_cores(board: &Board, runtime: RuntimeFacts) -> Item {
     )
 }
 
-/// Whether all CPUs are seen to be of one speed.
+/// Whether all CPUs are known to have one speed.
 fn are_alike(board: &Board) -> bool {
     let mut speeds = board
         .cpu_clusters
@@ -235,7 +241,7 @@ fn load(board: &Board) -> Item {
         return Item::new(NAME, Verdict::Ok, found);
     }
     Item::new(NAME, Verdict::Bad, found)
-        .recommending("nothing else at work; a minute after a build it has calmed down")
+        .recommending("no other work; after a build, wait a minute")
         .by("top -b -n 1 | head -n 15")
 }
 
@@ -248,7 +254,7 @@ fn steal(board: &Board) -> Item {
             Verdict::Bad,
             format!("{percent:.1} % of CPU time stolen since boot"),
         )
-        .recommending("a machine of its own: a hypervisor gives these CPUs to others"),
+        .recommending("a dedicated machine: the hypervisor gives these CPUs to others"),
         Some(percent) => Item::new(
             NAME,
             Verdict::Ok,

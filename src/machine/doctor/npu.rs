@@ -1,17 +1,18 @@
-//! The NPU, its driver, its users, and whether the models were converted for it.
+//! Checks the NPU, its driver, its users, and whether the models were converted for it.
 
-use super::{Item, ModelFacts, RuntimeFacts, Verdict};
+use super::facts::{ModelFacts, RuntimeFacts};
+use super::item::{Item, Verdict};
 use crate::inputs::hint;
 use crate::machine::board::{Board, Soc};
 
-/// Oldest driver that the runtime takes without a warning (issues 232 and 335 of `airockchip/rknn-llm`).
+/// Oldest driver that the runtime accepts without a warning (issues 232 and 335 of `airockchip/rknn-llm`).
 const OLDEST_DRIVER: [u16; 3] = [0, 9, 7];
 /// Driver that the SDK asks for (its document of release 1.3.0, section 2.4).
 const ADVISED_DRIVER: [u16; 3] = [0, 9, 8];
-/// Load that an NPU without work may show, percent: its second is not over when a run has just ended.
+/// Load that an idle NPU may show, percent: its one-second window still contains a run that has just ended.
 const IDLE_PERCENT: u32 = 5;
 
-/// Why nothing of the NPU matters here.
+/// The reason why the NPU does not matter here.
 pub(super) fn not_applicable(board: &Board, runtime: RuntimeFacts) -> Option<&'static str> {
     if runtime.is_host {
         let why = "not applicable: the host runtime computes on the CPU";
@@ -24,8 +25,8 @@ pub(super) fn not_applicable(board: &Board, runtime: RuntimeFacts) -> Option<&'s
     (!has_npu(board)).then_some(NO_NPU)
 }
 
-/// What is said of the NPU where an NPU runtime is to be judged and there is no sign of one.
-pub(super) const NO_NPU: &str = "no NPU is seen";
+/// The finding for an NPU runtime without any sign of an NPU.
+pub(super) const NO_NPU: &str = "no NPU found";
 
 fn has_npu(board: &Board) -> bool {
     board.soc.is_some() || board.npu.is_there()
@@ -67,13 +68,13 @@ fn driver(board: &Board) -> Item {
     let found = format!("driver {version}");
     let parts: Result<Vec<u16>, _> = version.split('.').map(str::parse).collect();
     let Ok(parts) = parts else {
-        return Item::new(NAME, Verdict::Unknown, format!("{found}, which is no version"))
+        return Item::new(NAME, Verdict::Unknown, format!("{found}, which is not a version"))
             .recommending("a kernel with Rockchip's driver rknpu");
     };
     let number: [u16; 3] = std::array::from_fn(|index| parts.get(index).copied().unwrap_or(0));
     if number < OLDEST_DRIVER {
         Item::new(NAME, Verdict::Bad, found)
-            .recommending("0.9.8, at least 0.9.7: it comes with a newer image of the board's kernel")
+            .recommending("0.9.8, at least 0.9.7: a newer kernel image of the board has it")
     } else if number < ADVISED_DRIVER {
         Item::new(NAME, Verdict::Note, found).recommending("0.9.8, which the SDK asks for")
     } else {
@@ -97,7 +98,7 @@ fn users(board: &Board) -> Item {
     }
     if let Some(load) = npu.load_percent.iter().max().filter(|load| **load > IDLE_PERCENT) {
         return Item::new(NAME, Verdict::Bad, format!("NPU busy, {load} %"))
-            .recommending("nothing else on the NPU; root sees who it is")
+            .recommending("nothing else on the NPU; root can see which process it is")
             .by(hint::tool_as_root(&["doctor"]));
     }
     if npu.devices.is_empty() || npu.hidden_processes > 0 {
@@ -108,8 +109,8 @@ fn users(board: &Board) -> Item {
     Item::new(NAME, Verdict::Ok, "nothing else has the NPU open")
 }
 
-/// The finding on what the models' names say: the first fault, or whether any says it at all; `is_known`: whether
-/// there is something to hold it against.
+/// The finding about the names of the models: the first fault, or whether any name has the information. `is_known`:
+/// whether there is something to compare it with.
 fn of_models<'a, T>(
     name: &'static str,
     models: &'a [ModelFacts],
@@ -126,15 +127,15 @@ fn of_models<'a, T>(
         (all, silent) if silent < all && !is_known => Item::new(
             name,
             Verdict::Unknown,
-            "the SoC is unknown that a model was converted for",
+            "the SoC of this board is unknown, so models cannot be checked against it",
         )
         .recommending("/proc/device-tree readable: a container may hide it"),
         (0, _) => Item::new(name, Verdict::Note, "no model to look at"),
-        (_, 0) => Item::new(name, Verdict::Ok, "as it should be for each model"),
+        (_, 0) => Item::new(name, Verdict::Ok, "correct for each model"),
         (all, silent) => Item::new(
             name,
             Verdict::Note,
-            format!("{silent} of {all} models do not say in their names"),
+            format!("{silent} of {all} model names do not say"),
         ),
     }
 }
@@ -192,7 +193,9 @@ fn optimization_level(models: &[ModelFacts]) -> Item {
                     Verdict::Bad,
                     format!("{} has optimization_level {level}", model.name),
                 )
-                .recommending("optimization_level 0, as in Rockchip's published figures: others cost speed")
+                .recommending(
+                    "optimization_level 0, as in Rockchip's published figures: other levels are slower",
+                )
             })
         },
     )

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use super::*;
 use crate::machine::board::fake::Fake;
 
@@ -33,7 +35,7 @@ fn named(items: &[Item], verdict: Verdict) -> Vec<&str> {
         .collect()
 }
 
-/// The findings on an RK3588 that was changed, with a model that was converted for it.
+/// The findings for a changed RK3588, with a model that was converted for it.
 fn of_changed(change: impl Fn(&mut Fake) -> &mut Fake) -> Vec<Item> {
     let mut fake = Fake::rk3588();
     change(&mut fake);
@@ -64,7 +66,7 @@ fn healthy_machines_have_no_fault() {
     assert_eq!(npu.count(), 6, "the NPU is no fault of a machine without one");
 }
 
-/// A change to an RK3588, the one finding that it must give, what is found, and the start of the remedy's command.
+/// A change to an RK3588, the only finding that it must cause, what is found, and the start of the remedy's command.
 type Row = (
     fn(&mut Fake) -> &mut Fake,
     &'static str,
@@ -179,7 +181,7 @@ const FAULTS: [Row; 21] = [
     (
         |fake| fake.zone(0, "soc-thermal", 71_000, &[("passive", 75_000)]),
         "thermal",
-        "soc-thermal at 71 °C, clocks fall from 75 °C on",
+        "soc-thermal at 71 °C, clocks fall at 75 °C",
         None,
     ),
     (
@@ -244,7 +246,7 @@ fn each_fault_is_found_by_its_name_and_no_other() {
 }
 
 #[test]
-fn clusters_with_different_faults_are_told_apart() {
+fn clusters_with_different_faults_are_listed_separately() {
     const POLICIES: &str = "sys/devices/system/cpu/cpufreq";
     let items = of_changed(|fake| {
         fake.put(&format!("{POLICIES}/policy0/scaling_governor"), "ondemand")
@@ -281,7 +283,7 @@ fn a_quota_of_all_cpus_is_none() {
 }
 
 #[test]
-fn where_nothing_tells_of_throttling_it_is_not_said_that_there_is_none() {
+fn unseen_throttling_is_unknown_and_not_absent() {
     let verdict = |fake: &Fake| {
         let items = examine(&board(fake), &[], NPU);
         let item = items.into_iter().find(|item| item.name == "throttling");
@@ -416,7 +418,7 @@ fn the_host_runtime_on_a_board_needs_its_memory_and_not_its_npu() {
 }
 
 #[test]
-fn of_a_virtual_machine_without_frequencies_it_cannot_be_told() {
+fn a_virtual_machine_without_frequencies_is_undetermined() {
     let mut fake = Fake::x86();
     fake.remove("sys/devices/system/cpu/cpufreq");
     let items = examine(&board(&fake), &[], HOST);
@@ -424,7 +426,7 @@ fn of_a_virtual_machine_without_frequencies_it_cannot_be_told() {
     assert_eq!(Fitness::of(&items), Fitness::CannotTell);
 }
 
-/// What is taken away from a fit RK3588, and the findings that are then unknown.
+/// What is removed from a fit RK3588, and the findings that are then unknown.
 const UNSEEN: [(&[&str], &[&str]); 15] = [
     (&["sys/class/devfreq"], &["ddr_frequency", "npu_frequency"]),
     (&["sys/class/devfreq/dmc/governor"], &["ddr_frequency"]),
@@ -453,8 +455,8 @@ fn what_cannot_be_seen_is_unknown_and_never_good() {
         assert_eq!(named(&items, Verdict::Unknown), unknown, "{gone:?}: {items:#?}");
         assert_eq!(named(&items, Verdict::Bad), [""; 0], "{gone:?}: {items:#?}");
         assert_eq!(Fitness::of(&items), Fitness::CannotTell);
-        let is_told_how = |item: &Item| item.verdict != Verdict::Unknown || item.recommended.is_some();
-        assert!(items.iter().all(is_told_how), "{gone:?}: {items:#?}");
+        let has_a_remedy = |item: &Item| item.verdict != Verdict::Unknown || item.recommended.is_some();
+        assert!(items.iter().all(has_a_remedy), "{gone:?}: {items:#?}");
     }
 }
 
@@ -472,7 +474,7 @@ fn a_machine_of_which_little_is_known_is_not_called_fit() {
         for models in [&[][..], &[model("rk3588", 3)]] {
             let items = examine(&board(fake), models, runtime);
             assert_eq!(Fitness::of(&items), Fitness::CannotTell, "{items:#?}");
-            // What a model's name says of a known SoC is seen.
+            // The name of a model is compared with a known SoC.
             let by_name = ["model_platform", "npu_cores", "optimization_level"];
             let good = named(&items, Verdict::Ok).into_iter();
             assert_eq!(

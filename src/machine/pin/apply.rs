@@ -1,4 +1,4 @@
-//! Carries a plan out, and reads every value again.
+//! Carries out a plan, and reads every value back.
 
 use super::knob::{Knob, Knobs};
 use super::plan::{Plan, Target, Write};
@@ -6,21 +6,21 @@ use super::state::StateFile;
 use crate::base::error::Result;
 use crate::machine::board::{is_near, mhz};
 
-/// What became of a clock.
+/// The outcome for a clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Held {
     /// The clock.
     pub(crate) what: String,
-    /// Frequency that it was to be held at, Hz.
+    /// Frequency that it should be held at, Hz.
     pub(crate) hz: u64,
-    /// What did not take, each with its path; empty where all did.
+    /// The values that did not stick, each with its path; empty if all did.
     pub(crate) faults: Vec<String>,
 }
 
-/// Writes what `plan` says. The state file learns of each write before it is made.
+/// Writes the values of `plan`. Each write is recorded in the state file first.
 ///
 /// # Errors
-/// When the state file cannot be written; what was changed until then is in it.
+/// If the state file cannot be written; it holds the changes so far.
 pub(crate) fn apply(plan: &Plan, knobs: &dyn Knobs, state: &mut StateFile) -> Result<Vec<Held>> {
     let mut all_faults = Vec::new();
     for target in &plan.targets {
@@ -40,7 +40,7 @@ pub(crate) fn apply(plan: &Plan, knobs: &dyn Knobs, state: &mut StateFile) -> Re
         }
         all_faults.push(faults);
     }
-    // After all writes: one clock's may change another's.
+    // After all writes: a write for one clock may change another.
     let held = plan.targets.iter().zip(all_faults);
     Ok(held
         .map(|(target, mut faults)| {
@@ -57,11 +57,11 @@ pub(crate) fn apply(plan: &Plan, knobs: &dyn Knobs, state: &mut StateFile) -> Re
         .collect())
 }
 
-/// What is in a file instead of what was written into it.
+/// The fault if a file does not hold the written value.
 fn fault_of(write: &Write, knobs: &dyn Knobs) -> Option<String> {
     let path = write.node.path(write.knob);
     let Some(got) = knobs.read(&path) else {
-        return Some(format!("/{path}: cannot be read again"));
+        return Some(format!("/{path}: cannot be read back"));
     };
     let same = got == write.to
         || write.knob != Knob::Governor
@@ -70,10 +70,10 @@ fn fault_of(write: &Write, knobs: &dyn Knobs) -> Option<String> {
                 .ok()
                 .zip(write.to.parse().ok())
                 .is_some_and(|(got, wanted)| is_near(got, wanted));
-    (!same).then(|| format!("/{path}: {} was written, and {got} is there", write.to))
+    (!same).then(|| format!("/{path}: {} was written, but {got} was read back", write.to))
 }
 
-/// The frequency that a clock is at instead of its own, whatever its files say.
+/// The fault if a clock runs at another frequency, whatever its files say.
 fn current_fault(target: &Target, knobs: &dyn Knobs) -> Option<String> {
     let path = target.node.current();
     let got_hz = knobs

@@ -1,4 +1,4 @@
-//! A command that is run while the clocks are held.
+//! Runs a command while the clocks are held.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -13,14 +13,14 @@ use crate::base::error::{Error, Result};
 use crate::base::foreign::Shown as _;
 use crate::base::signals::Caught;
 
-/// How often a wait looks for an end and for a signal.
+/// Interval between two checks for an end and for a signal.
 const TICK: Duration = Duration::from_millis(20);
 
-/// Runs `words` to their end. The first signal that was caught is passed on, and the command may end as it likes; a second one
-/// kills it. Without a deadline: it is the user's command, which shows what it does.
+/// Runs `words` until it ends. The first caught signal is passed on, and the command may end in its own way. A second
+/// signal kills it. Without a deadline: it is the command of the user.
 ///
 /// # Errors
-/// [`Error::BadParameter`] when it cannot be started, [`Error::Io`] when it stays when it is killed.
+/// [`Error::BadParameter`] if it cannot be started, [`Error::Io`] if it does not exit after being killed.
 pub(crate) fn run(words: &[OsString], caught: &Caught) -> Result<ExitStatus> {
     let program = words.first().map_or_else(Default::default, Clone::clone);
     let mut child = Command::new(&program)
@@ -45,7 +45,7 @@ pub(crate) fn run(words: &[OsString], caught: &Caught) -> Result<ExitStatus> {
     }
 }
 
-/// Ctrl-C on a terminal reaches the command by itself; a second one would end a bench before it has saved.
+/// Ctrl-C on a terminal reaches the command directly. A second one would end a bench before it has saved.
 fn pass_on(signal: i32, child: &Child) {
     if signal == SIGINT && is_in_foreground() {
         return;
@@ -54,7 +54,7 @@ fn pass_on(signal: i32, child: &Child) {
         Signal::from_named_raw(signal),
         i32::try_from(child.id()).ok().and_then(Pid::from_raw),
     ) {
-        // It has ended in the meantime, or will be waited for as before.
+        // It has ended, or is waited for as before.
         let _ = kill_process(pid, signal);
     }
 }

@@ -1,4 +1,4 @@
-//! The files that hold a clock: where they are, what they can hold, and how they are written.
+//! The files that control a clock: their paths, their valid values, and how they are written.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
@@ -10,16 +10,16 @@ use serde::{Deserialize, Serialize};
 use crate::base::foreign::Shown as _;
 use crate::machine::board::Files;
 
-/// A folder of sysfs with the files of one clock. It is stored as what it is and not as a path: whatever a state file has
-/// in it, nothing but these files is ever written.
+/// A folder of sysfs with the files of one clock. It is stored by kind, not as a path. So nothing but these files is
+/// ever written, whatever a state file contains.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Node {
-    /// The CPUs of a policy, by its number.
+    /// The cpufreq policy with this number.
     Cpufreq(u16),
-    /// A node of devfreq, by its name.
+    /// The devfreq node with this name.
     Devfreq(String),
-    /// The file of the NPU's driver that takes a frequency.
+    /// The frequency file of the NPU driver.
     RknpuDebug,
 }
 
@@ -27,25 +27,25 @@ pub(crate) enum Node {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Knob {
-    /// What chooses the frequency.
+    /// The governor.
     Governor,
     /// Lower limit.
     Min,
     /// Upper limit.
     Max,
-    /// Frequency that the governor `userspace` holds, or the driver's own file.
+    /// The frequency for the governor `userspace`, or of the driver's own file.
     Set,
 }
 
 impl Node {
-    /// The policy or devfreq node of that name; absent for a name that the kernel does not give.
+    /// The cpufreq policy with that name; absent for a name that the kernel does not use.
     pub(crate) fn of_policy(name: &str) -> Option<Self> {
         let digits = name.strip_prefix("policy")?;
         let number = digits.parse().ok().map(Self::Cpufreq)?;
         (number.folder() == format!("sys/devices/system/cpu/cpufreq/{name}")).then_some(number)
     }
 
-    /// Whether its name is one that the kernel gives: no other folder can be meant by it.
+    /// Whether the kernel could have given its name, so that no other folder is meant.
     pub(crate) fn is_plain(&self) -> bool {
         let Self::Devfreq(name) = self else { return true };
         let plain = |c: char| c.is_ascii_alphanumeric() || ".-_@:".contains(c);
@@ -60,7 +60,7 @@ impl Node {
         }
     }
 
-    /// Where a file of it is, below the root.
+    /// The path of one of its files, below the root.
     pub(crate) fn path(&self, knob: Knob) -> String {
         let name = match (self, knob) {
             (Self::Cpufreq(_), Knob::Governor) => "scaling_governor",
@@ -76,7 +76,7 @@ impl Node {
         format!("{}/{name}", self.folder())
     }
 
-    /// The file that shows the frequency it is at.
+    /// The file with the current frequency.
     pub(super) fn current(&self) -> String {
         let name = match self {
             Self::Cpufreq(_) => "scaling_cur_freq",
@@ -86,7 +86,7 @@ impl Node {
         format!("{}/{name}", self.folder())
     }
 
-    /// The file with the governors that can be chosen.
+    /// The file with the available governors.
     pub(super) fn governors(&self) -> String {
         let name = match self {
             Self::Cpufreq(_) => "scaling_available_governors",
@@ -95,7 +95,7 @@ impl Node {
         format!("{}/{name}", self.folder())
     }
 
-    /// What one of its numbers is worth, Hz: cpufreq writes kHz.
+    /// The unit of its numbers, Hz: cpufreq uses kHz.
     pub(super) fn unit_hz(&self) -> u64 {
         match self {
             Self::Cpufreq(_) => 1000,
@@ -115,15 +115,15 @@ impl Knob {
     }
 }
 
-/// Reads and writes the files of clocks, by their paths below the root.
+/// Reads and writes the files of clocks by their paths below the root.
 pub(crate) trait Knobs {
-    /// The value in a file; absent where there is none, or none of use.
+    /// The value in a file; absent if there is none or it is unusable.
     fn read(&self, path: &str) -> Option<String>;
 
-    /// Writes a value into a file that is there.
+    /// Writes a value to an existing file.
     ///
     /// # Errors
-    /// What the kernel says against it.
+    /// The error of the kernel.
     fn write(&self, path: &str, value: &str) -> io::Result<()>;
 }
 
@@ -149,7 +149,7 @@ impl Knobs for Tree {
 
     fn write(&self, path: &str, value: &str) -> io::Result<()> {
         let place = self.root.join(path).canonicalize()?;
-        // Links in a copy may lead to the files of the machine that it is on.
+        // Links in a copy may lead to files of the machine itself.
         if !place.starts_with(self.root.join("sys").canonicalize()?) {
             let where_to = place.shown();
             return Err(io::Error::other(format!(
@@ -166,7 +166,7 @@ impl Knobs for Tree {
             .truncate(true)
             .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_NOFOLLOW)
             .open(place)?;
-        // In one piece: sysfs takes each write for a value of its own.
+        // In one call: sysfs takes each write as a whole value.
         file.write_all(format!("{value}\n").as_bytes())
     }
 }

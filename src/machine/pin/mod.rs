@@ -1,8 +1,8 @@
-//! Holds the clocks of a board at the frequencies that Rockchip's figures stand for, and gives back what it found.
+//! Holds the clocks of a board at the frequencies of Rockchip's published figures, and restores what it found.
 //!
-//! What is to be written is a [`plan`](plan::plan), a pure function of what the files show. Before each write the state file
-//! learns what is there, so that a crash at any moment can be undone by whoever finds it; after all of them every value is
-//! read again, since the kernel rounds, and refuses in silence.
+//! The values to write are a [`plan`](plan::plan), a pure function of the files. Before each write, the state file
+//! records the current value, so that a crash at any moment can be undone. After all writes every value is read back,
+//! since the kernel rounds values and refuses some silently.
 
 pub(crate) mod apply;
 pub(crate) mod command;

@@ -1,4 +1,4 @@
-//! What is to be written so that every clock is held.
+//! Plans the writes that hold every clock.
 
 use super::knob::{Knob, Knobs, Node};
 use crate::machine::board::{Board, Clock, NPU_GOVERNOR, ranges};
@@ -6,29 +6,29 @@ use crate::machine::board::{Board, Clock, NPU_GOVERNOR, ranges};
 /// A value to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Write {
-    /// Into which folder.
+    /// The folder.
     pub(crate) node: Node,
-    /// Into which file of it.
+    /// The file in it.
     pub(crate) knob: Knob,
-    /// What is there now; absent where there is nothing that could be given back.
+    /// The current value; absent if there is nothing to restore.
     pub(crate) from: Option<String>,
-    /// What is to be there.
+    /// The new value.
     pub(crate) to: String,
 }
 
-/// A clock that is to be held.
+/// A clock to hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
-    /// The clock for people: `CPU 4-5`, `DDR`.
+    /// Its display name: `CPU 4-5`, `DDR`.
     pub(crate) what: String,
     /// Its folder.
     pub(crate) node: Node,
     /// Its frequency, Hz.
     pub(crate) hz: u64,
-    /// Whether the frequency that it shows is the one it is held at. Processors that set their clocks by themselves show
-    /// what they are at, whatever holds them.
+    /// Whether it shows the frequency that it is held at. Processors that choose their own clocks show the current one,
+    /// whatever holds them.
     pub(crate) shows_current: bool,
-    /// What does it, in this order; empty where it is held already.
+    /// The writes in their order; empty if it is already held.
     pub(crate) writes: Vec<Write>,
 }
 
@@ -37,16 +37,16 @@ pub(crate) struct Target {
 pub(crate) struct Missing {
     /// The clock.
     pub(crate) what: String,
-    /// What is missing, and what that means.
+    /// What is missing, and the consequence.
     pub(crate) why: String,
 }
 
-/// What is to be done, and what cannot.
+/// The clocks that can be held, and those that cannot.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Plan {
     /// The clocks to hold.
     pub(crate) targets: Vec<Target>,
-    /// Those that cannot be held.
+    /// The clocks that cannot be held.
     pub(crate) missing: Vec<Missing>,
 }
 
@@ -64,7 +64,7 @@ pub(crate) fn plan(board: &Board, knobs: &dyn Knobs) -> Plan {
     let mut plan = Plan::default();
     let shows_current = board.soc().is_some();
     let hold = |what: &str, node: Option<Node>, hz: Option<u64>| {
-        let node = node.ok_or("its folder in sysfs has a name that the kernel does not give")?;
+        let node = node.ok_or("its folder in sysfs has a name that the kernel does not use")?;
         let hz = hz.ok_or("its highest frequency is unknown")?;
         hold(what, &node, hz, shows_current, knobs)
     };
@@ -102,9 +102,11 @@ pub(crate) fn plan(board: &Board, knobs: &dyn Knobs) -> Plan {
     if board.ddr.is_some() || is_rockchip {
         let found = board.ddr.as_ref().map_or_else(
             || {
-                Err("there is no /sys/class/devfreq/dmc: firmware or kernel do not scale it, so nothing can hold it, and \
-                     decode depends on this clock most"
-                    .to_owned())
+                Err(
+                    "there is no /sys/class/devfreq/dmc: firmware or kernel do not scale it, so nothing can \
+                     hold it, and decode depends on this clock most"
+                        .to_owned(),
+                )
             },
             |clock| hold("DDR", devfreq(clock), board.ddr_target_hz()),
         );
@@ -116,7 +118,7 @@ pub(crate) fn plan(board: &Board, knobs: &dyn Knobs) -> Plan {
     plan
 }
 
-/// The driver's own file, where Rockchip's script writes into that, it is there, and the governor leaves it alone.
+/// The driver's own file, if Rockchip's script writes to it, it exists, and the governor leaves it alone.
 fn npu_node(board: &Board, knobs: &dyn Knobs) -> Option<Node> {
     let own_file = board.soc()?.npu_file?;
     let governor = board.npu.clock.as_ref()?.governor.as_deref();
@@ -168,7 +170,7 @@ fn hold(what: &str, node: &Node, hz: u64, shows_current: bool, knobs: &dyn Knobs
     })
 }
 
-/// By the governor `userspace`, as Rockchip's scripts do. The limits stay, but where they stand in the way.
+/// Holds a clock with the governor `userspace`, as Rockchip's scripts do. Limits change only if they are in the way.
 fn by_userspace(to: u64, min: Option<u64>, max: Option<u64>) -> Vec<(Knob, String)> {
     let mut wanted = Vec::new();
     if max.is_some_and(|max| max < to) {
@@ -182,7 +184,7 @@ fn by_userspace(to: u64, min: Option<u64>, max: Option<u64>) -> Vec<(Knob, Strin
     wanted
 }
 
-/// By equal limits, between which no governor has a choice.
+/// Holds a clock with equal limits, which leave the governor no choice.
 fn by_limits(to: u64, max_now: u64, performance: bool) -> Vec<(Knob, String)> {
     let mut wanted = Vec::new();
     if performance {
@@ -194,7 +196,7 @@ fn by_limits(to: u64, max_now: u64, performance: bool) -> Vec<(Knob, String)> {
     wanted
 }
 
-/// The writes of both limits, so that the lower one is never above the upper one: the kernel refuses that.
+/// The writes of both limits, ordered so that the lower one is never above the upper one: the kernel refuses that.
 pub(super) fn limits_in_order<T>(new_min: u64, max_now: u64, min: T, max: T) -> [T; 2] {
     if new_min > max_now { [max, min] } else { [min, max] }
 }

@@ -1,4 +1,4 @@
-//! Gives back what a pin found.
+//! Restores what a pin found.
 
 use super::knob::{Knob, Knobs, Node};
 use super::plan::limits_in_order;
@@ -6,10 +6,10 @@ use super::state::{Saved, StateFile};
 use crate::base::error::Result;
 use crate::machine::board::is_near;
 
-/// Writes back what `state` remembers, and removes its file when all of it took; else what is left stays in the file.
+/// Writes back the values in `state` and removes its file if all of them stick. Otherwise the rest stays in the file.
 ///
 /// # Errors
-/// When the state file can be neither removed nor written.
+/// If the state file can be neither removed nor written.
 pub(crate) fn restore(mut state: StateFile, knobs: &dyn Knobs) -> Result<Vec<String>> {
     let saved = state.saved().to_vec();
     let (mut faults, mut left) = (Vec::new(), Vec::new());
@@ -33,12 +33,12 @@ pub(crate) fn restore(mut state: StateFile, knobs: &dyn Knobs) -> Result<Vec<Str
     Ok(faults)
 }
 
-/// Restores the files of one folder, and gives those that did not take.
+/// Restores the files of one folder, and returns those that did not stick.
 fn restore_node<'a>(node: &Node, saved: &[&'a Saved], knobs: &dyn Knobs) -> Vec<(&'a Saved, String)> {
     let number = |value: &str| value.parse::<u64>().ok();
     let of = |knob: Knob| saved.iter().find(|entry| entry.knob == knob).copied();
-    // The set frequency first: it can be written under the governor `userspace` alone, and within the limits of the pin,
-    // which contain those that were found.
+    // The set frequency first: it can be written only under the governor `userspace`, and within the limits of the pin,
+    // which include the old ones.
     let mut order: Vec<&Saved> = [Knob::Set, Knob::Governor].into_iter().filter_map(of).collect();
     match (of(Knob::Min), of(Knob::Max)) {
         (Some(min), Some(max)) => {
@@ -52,7 +52,7 @@ fn restore_node<'a>(node: &Node, saved: &[&'a Saved], knobs: &dyn Knobs) -> Vec<
     let mut faults: Vec<(&Saved, String)> = Vec::new();
     let mut written = Vec::new();
     for entry in order {
-        // What had no value before is given back by the governor.
+        // The governor restores what had no value before.
         let Some(from) = entry.from.as_ref() else { continue };
         let path = node.path(entry.knob);
         if knobs.read(&path).as_ref() == Some(from) {
@@ -76,14 +76,14 @@ fn restore_node<'a>(node: &Node, saved: &[&'a Saved], knobs: &dyn Knobs) -> Vec<
             let got = got.as_deref().unwrap_or("nothing");
             faults.push((
                 entry,
-                format!("/{path}: {from} was written back, and {got} is there"),
+                format!("/{path}: {from} was restored, but {got} was read back"),
             ));
         }
     }
     faults
 }
 
-/// Whether the set frequency of a node is gone, as it is without the governor `userspace`.
+/// Whether a node has no set frequency, as without the governor `userspace`.
 fn is_without_effect(node: &Node, knobs: &dyn Knobs) -> bool {
     let governor = knobs.read(&node.path(Knob::Governor));
     *node != Node::RknpuDebug && governor.as_deref() != Some("userspace")

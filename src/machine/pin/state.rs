@@ -1,4 +1,4 @@
-//! The file that remembers what a pin found, for whoever has to give it back.
+//! The file that records what a pin found, so that it can be restored.
 
 use std::fs::{self, DirBuilder, Metadata, OpenOptions, Permissions};
 use std::io::Read as _;
@@ -15,30 +15,30 @@ use crate::base::foreign::Shown as _;
 use crate::base::json::{Object, clip};
 use crate::machine::board::{Board, Files};
 
-/// Below the root. It goes with the machine's memory, as what it remembers does.
+/// Its path below the root, in a folder that a reboot empties: a reboot also undoes the pin.
 const FOLDER: &str = "run/rkllm-bench";
-/// Version of the file's shape.
+/// Version of the file format.
 const SCHEMA_VERSION: u32 = 1;
-/// Bytes of a file that is read: a board has some twenty entries.
+/// Most bytes that are read: a board has about twenty entries.
 const MOST_BYTES: u64 = 256 * 1024;
 
-/// Where the state file of the machine below `root` is.
+/// Path of the state file of the machine below `root`.
 pub(crate) fn path(root: &Path) -> PathBuf {
     root.join(FOLDER).join("pin.json")
 }
 
-/// Where the lock is that a process holds while it changes clocks or runs a command.
+/// Path of the lock that a process holds while it changes clocks or runs a command.
 pub(crate) fn lock_path(root: &Path) -> PathBuf {
     root.join(FOLDER).join("pin.lock")
 }
 
-/// A file that was changed, or was about to be.
+/// A file that was changed or was about to be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Saved {
     pub(crate) node: Node,
     pub(crate) knob: Knob,
-    /// What was in it; absent where there was nothing that could be given back.
+    /// Its old value; absent if there was nothing to restore.
     pub(crate) from: Option<String>,
 }
 
@@ -52,26 +52,26 @@ struct Contents {
     saved: Vec<Saved>,
 }
 
-/// The state file, and what is in it.
+/// The state file and its contents.
 #[derive(Debug)]
 pub(crate) struct StateFile {
     path: PathBuf,
     contents: Contents,
 }
 
-/// What there is of an earlier pin.
+/// The state that an earlier pin left.
 #[derive(Debug)]
 pub(crate) enum Left {
     /// Nothing.
     Nothing,
     /// A pin of this boot.
     Pin(StateFile),
-    /// A pin of an earlier boot, which the boot undid: there is nothing to give back.
+    /// A pin before the last reboot, which undid it: there is nothing to restore.
     Outdated(StateFile),
 }
 
 impl StateFile {
-    /// A new one for the machine below `root`; nothing is written yet.
+    /// A new state file for the machine below `root`; nothing is written yet.
     pub(crate) fn new(root: &Path, board: &Board) -> Self {
         Self {
             path: path(root),
@@ -85,10 +85,10 @@ impl StateFile {
         }
     }
 
-    /// The one that an earlier pin left.
+    /// The state file that an earlier pin left.
     ///
     /// # Errors
-    /// [`Error::Pin`] when it is no state file, or another board's.
+    /// [`Error::Pin`] if it is not a state file, or belongs to another board.
     pub(crate) fn left(root: &Path, board: &Board) -> Result<Left> {
         let here = Self::new(root, board);
         let Some(contents) = read(&here.path)? else {
@@ -116,12 +116,12 @@ impl StateFile {
         })
     }
 
-    /// What it remembers, in the order of the writes.
+    /// Its entries, in the order of the writes.
     pub(super) fn saved(&self) -> &[Saved] {
         &self.contents.saved
     }
 
-    /// Remembers what is in a file that is about to be written.
+    /// Records the value in a file that is about to be written.
     pub(super) fn remember(&mut self, write: &Write) -> Result<()> {
         self.contents.saved.push(Saved {
             node: write.node.clone(),
@@ -131,7 +131,7 @@ impl StateFile {
         self.save()
     }
 
-    /// Remembers these alone.
+    /// Keeps only these entries.
     pub(super) fn keep(&mut self, saved: Vec<Saved>) -> Result<()> {
         self.contents.saved = saved;
         self.save()
@@ -139,11 +139,11 @@ impl StateFile {
 
     fn save(&self) -> Result<()> {
         atomic::write_json(&self.path, &self.contents, Existing::Replace)?;
-        // Whatever the umask: what others can write is not read back.
+        // Regardless of the umask: a file that others can write is not read back.
         fs::set_permissions(&self.path, Permissions::from_mode(0o644)).map_err(Error::io(&self.path))
     }
 
-    /// Removes the file, where there is one.
+    /// Removes the file, if it exists.
     pub(crate) fn remove(&self) -> Result<()> {
         match fs::remove_file(&self.path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(&self.path)(error)),
@@ -152,10 +152,10 @@ impl StateFile {
     }
 }
 
-/// Makes the folder of the state file and the lock below `root`, and refuses one that root cannot rely on.
+/// Creates the folder of the state file and the lock below `root`, and refuses one that root cannot trust.
 ///
 /// # Errors
-/// [`Error::Pin`] for another user's folder or one that others can write to, [`Error::Io`] when none can be made.
+/// [`Error::Pin`] for a folder of another user or one that others can write to, [`Error::Io`] if it cannot be created.
 pub(crate) fn make_folder(root: &Path) -> Result<()> {
     let folder = root.join(FOLDER);
     DirBuilder::new()
@@ -174,7 +174,7 @@ pub(crate) fn make_folder(root: &Path) -> Result<()> {
     }
 }
 
-/// Why root must not act on what is in a file or folder: anybody could have written it.
+/// Why root must not trust a file or folder: anybody could have written it.
 fn distrust(meta: &Metadata) -> Option<&'static str> {
     const FOR_OTHERS: u32 = 0o022;
     if !rustix::process::geteuid().is_root() {
@@ -182,7 +182,7 @@ fn distrust(meta: &Metadata) -> Option<&'static str> {
     } else if meta.uid() != 0 {
         Some("its owner is not root")
     } else if meta.mode() & FOR_OTHERS != 0 {
-        Some("others than root can write to it")
+        Some("users other than root can write to it")
     } else {
         None
     }
@@ -205,7 +205,7 @@ fn read(path: &Path) -> Result<Option<Contents>> {
         return Err(unusable(path, why));
     }
     if !meta.is_file() {
-        return Err(unusable(path, "it is no regular file"));
+        return Err(unusable(path, "it is not a regular file"));
     }
     let mut bytes = Vec::new();
     file.take(MOST_BYTES)
@@ -218,8 +218,8 @@ fn read(path: &Path) -> Result<Option<Contents>> {
 
 fn unusable(path: &Path, why: &str) -> Error {
     Error::Pin(format!(
-        "{path}: it should remember what a pin changed, and cannot be used: {why}. Nothing was changed. Remove it, and the clocks \
-         are as they were again after a reboot",
+        "{path}: this record of what a pin changed cannot be used: {why}. Nothing was changed. Remove it; a \
+         reboot restores the clocks",
         path = path.shown()
     ))
 }

@@ -13,7 +13,7 @@ use super::state::{self, Left, StateFile};
 use crate::machine::board::Board;
 use crate::machine::board::fake::Fake;
 
-/// What the kernel does instead of taking a value.
+/// What the kernel does instead of accepting a value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Fault {
     Refuses,
@@ -21,8 +21,8 @@ enum Fault {
     Dies,
 }
 
-/// Files below a root that behave as those of the kernel: a lower limit above the upper one is refused, a frequency can be
-/// set under `userspace` alone and stays within the limits, and the clock follows.
+/// Files below a root that behave like those of the kernel. A lower limit above the upper one is refused. A frequency
+/// can be set only under `userspace` and stays within the limits, and the clock follows.
 struct Kernel {
     tree: Tree,
     writes: RefCell<Vec<String>>,
@@ -123,7 +123,7 @@ impl Knobs for Kernel {
     }
 }
 
-/// A board as it comes: governors that follow the load, every clock low.
+/// A board in its default state: governors that follow the load, every clock low.
 fn shipped(mut fake: Fake) -> Fake {
     for path in fake.paths() {
         let value = match path.rsplit('/').next() {
@@ -141,12 +141,12 @@ fn shipped(mut fake: Fake) -> Fake {
     fake
 }
 
-/// All that the kernel shows of its clocks.
+/// Everything that the kernel shows of its clocks.
 fn shown(kernel: &Kernel, fake: &Fake) -> BTreeMap<String, Option<String>> {
     let paths = fake.paths().into_iter();
     paths
         .filter(|path| path.starts_with("sys/"))
-        // Where a clock happens to be under a governor that follows the load is nothing that is given back.
+        // The current frequency under a governor that follows the load is not restored.
         .filter(|path| !path.ends_with("cur_freq"))
         .map(|path| (path.clone(), kernel.read(&path)))
         .collect()
@@ -255,7 +255,7 @@ fn each_board_is_held_as_rockchips_scripts_say_and_given_back() {
         assert_eq!(unpinned(&kernel, root.path()), [""; 0]);
         assert_eq!(shown(&kernel, &fake), before);
         assert!(!state::path(root.path()).exists());
-        // As the doctor sees it.
+        // As the doctor checks it.
         pinned(&kernel, root.path());
         let board = Board::read_below(root.path());
         let items =
@@ -328,7 +328,7 @@ fn a_clock_that_was_held_elsewhere_is_held_there_again() {
     assert_eq!(kernel.number(&format!("{dmc}/userspace/set_freq")), 528_000_000);
     assert_eq!(kernel.number(&format!("{dmc}/cur_freq")), 528_000_000);
     assert_eq!(kernel.number(&format!("{dmc}/max_freq")), 1_068_000_000);
-    // What is not taken back is told too.
+    // A value that is not restored is reported too.
     pinned(&kernel, root.path());
     kernel
         .fault
@@ -336,7 +336,7 @@ fn a_clock_that_was_held_elsewhere_is_held_there_again() {
     let left = unpinned(&kernel, root.path());
     assert_eq!(
         left,
-        ["/sys/class/devfreq/dmc/userspace/set_freq: 528000000 was written back, and 2112000000 is there"]
+        ["/sys/class/devfreq/dmc/userspace/set_freq: 528000000 was restored, but 2112000000 was read back"]
     );
 }
 
@@ -363,7 +363,7 @@ fn what_does_not_take_is_named_and_the_rest_is_held() {
             assert!(text.starts_with(&format!("/{path}: ")), "{write}: {text}");
             let said = match fault {
                 Fault::Refuses => format!("{value} was refused: Read-only file system"),
-                Fault::Drops | Fault::Dies => format!("{value} was written, and "),
+                Fault::Drops | Fault::Dies => format!("{value} was written, but "),
             };
             assert!(text.contains(&said), "{write}: {text}");
         }
@@ -371,10 +371,10 @@ fn what_does_not_take_is_named_and_the_rest_is_held() {
 }
 
 #[test]
-fn a_frequency_that_is_not_reached_is_told_whatever_the_files_say() {
+fn a_frequency_that_is_not_reached_is_reported_whatever_the_files_say() {
     let fake = shipped(Fake::rk3588());
     let root = fake.written();
-    // Plain files: nothing follows what is written into them, as on a board that is too hot.
+    // Plain files: no clock follows the written values, as on a board that is too hot.
     let held = {
         let (plan, board) = plan_of(&Kernel::below(root.path()), root.path());
         apply(
@@ -552,7 +552,7 @@ fn nothing_outside_of_the_folder_sys_is_written() {
 }
 
 #[test]
-fn policies_are_told_by_the_names_that_the_kernel_gives() {
+fn only_names_that_the_kernel_uses_are_policies() {
     assert_eq!(Node::of_policy("policy4"), Some(Node::Cpufreq(4)));
     for name in [
         "policy",

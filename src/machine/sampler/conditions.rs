@@ -1,57 +1,57 @@
-//! What the machine did during one inference.
+//! The state of the machine during one inference.
 
 use serde::{Deserialize, Serialize};
 
-/// What was seen of the machine while an inference ran. Percentages of CPU time are of one core: two cores that others
-/// had for themselves are 200.
+/// What the sampler saw of the machine during an inference. Percentages of CPU time are of one core: two cores fully
+/// used by others are 200.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Conditions {
-    /// How often it was looked at, right before and right after the inference included.
+    /// Number of samples, including those right before and right after the inference.
     pub ticks: usize,
-    /// The clocks that could be read: CPU clusters by their folder (`policy4`), then `npu` and `ddr`.
+    /// The readable clocks: CPU clusters by their folder (`policy4`), then `npu` and `ddr`.
     pub clocks: Vec<ClockRange>,
     /// Highest temperature of any zone, °C; absent without a sensor.
     pub hottest_c: Option<f64>,
-    /// Mean load of each NPU core, percent, whoever used it; empty where it cannot be read (root alone can). The driver
-    /// renews it once a second.
+    /// Mean load of each NPU core by all processes, percent; empty if unreadable (only root can). The driver updates it
+    /// once a second.
     pub npu_load_percent: Vec<f64>,
-    /// Largest resident set of the process that runs the model, of those seen, bytes; absent once it is gone.
+    /// Largest sampled resident set of the process that runs the model, bytes; absent once it is gone.
     pub rss_bytes: Option<u64>,
-    /// Whether the kernel lowered clocks against heat; absent where nothing tells.
+    /// Whether the kernel lowered clocks because of heat; absent if unknown.
     pub throttled: Option<bool>,
-    /// CPUs that the times below are of: those of the mask, else those that the process may use.
+    /// The CPUs of the times below: those of the mask, else those that the process may use.
     pub cpus: Vec<u16>,
-    /// CPU time that other processes and the kernel had of these CPUs, percent of one core.
+    /// CPU time of other processes and the kernel on these CPUs, percent of one core.
     pub others_percent: Option<f64>,
-    /// CPU time that was left of them, percent of one core.
+    /// Idle time of these CPUs, percent of one core.
     pub idle_percent: Option<f64>,
-    /// CPU time of them that the hypervisor gave to other machines, percent of one core.
+    /// CPU time of these CPUs that the hypervisor gave to other machines, percent of one core.
     pub steal_percent: Option<f64>,
-    /// Time that threads of the model's process could have run and waited for a CPU, percent of one core; absent on
-    /// kernels without `schedstat`.
+    /// Time that runnable threads of the model's process waited for a CPU, percent of one core; absent on kernels
+    /// without `schedstat`.
     pub waited_percent: Option<f64>,
 }
 
 /// Frequencies of a clock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClockRange {
-    /// Which.
+    /// Its name.
     pub clock: String,
-    /// Frequency that it was held at when the run began, Hz; absent where it followed the load, or where the model does
-    /// not run on its CPUs.
+    /// Frequency that it was held at when the run began, Hz; absent if it followed the load, or if the model does not
+    /// run on its CPUs.
     pub held_hz: Option<u64>,
-    /// Lowest that was seen, Hz.
+    /// Lowest sampled frequency, Hz.
     pub min_hz: u64,
-    /// Highest that was seen, Hz.
+    /// Highest sampled frequency, Hz.
     pub max_hz: u64,
 }
 
 impl Conditions {
-    /// CPU time that the model's process lost to others, percent of one core; absent where nothing tells.
+    /// CPU time that the model's process lost to others, percent of one core; absent if unknown.
     ///
-    /// Its threads waited, and others ran: the smaller of the two, since threads of one process wait for each other too,
-    /// and who takes a core that the model leaves free takes nothing from it. Without `schedstat`: what others had beyond
-    /// the time that was left. What the hypervisor gave away is lost in any case.
+    /// It is the smaller of two times: that its threads waited, and that others ran. Threads of one process also wait
+    /// for each other, and work on a core that the model leaves free costs the model nothing. Without `schedstat` it is
+    /// the time of others beyond the idle time. Time that the hypervisor gave away is always lost.
     pub fn lost_percent(&self) -> Option<f64> {
         let contended = match (self.waited_percent, self.others_percent, self.idle_percent) {
             (Some(waited), Some(others), _) => Some(waited.min(others)),
@@ -92,7 +92,7 @@ mod tests {
             }
             .lost_percent()
         };
-        // Others ran on a core that was free; threads of one process waited for each other; both; a quarter of that stolen.
+        // Others ran on a free core; threads of one process waited for each other; both; a quarter of that stolen.
         assert_eq!(of(Some(0.5), Some(100.0), Some(0.0), Some(0.0)), Some(0.5));
         assert_eq!(of(Some(80.0), Some(1.0), Some(0.0), None), Some(1.0));
         assert_eq!(of(Some(40.0), Some(150.0), Some(0.0), Some(25.0)), Some(65.0));

@@ -1,10 +1,11 @@
-//! A thread that looks at the machine ten times a second while a run goes on, and at the process that runs the model:
-//! what it saw during an inference becomes that sample's [`Conditions`].
+//! A thread that samples the machine and the process that runs the model ten times a second during a run. What it saw
+//! during an inference becomes the [`Conditions`] of that sample.
 //!
-//! It keeps off the CPUs that measure where there are others, opens its files once and adds up what it costs.
+//! It avoids the measuring CPUs if there are others, opens its files once, and records its own cost.
 
 mod conditions;
 mod process;
+mod reread;
 mod series;
 mod sources;
 #[cfg(test)]
@@ -27,22 +28,22 @@ use crate::machine::board::Board;
 use series::Series;
 use sources::Sources;
 
-/// Time between two looks.
+/// Sampling interval.
 const INTERVAL: Duration = Duration::from_millis(100);
-/// How long the thread may take to end: a look and more.
+/// How long the thread may take to end: more than one sample.
 const ENDING: Duration = Duration::from_secs(1);
 
-/// What watches the machine while inferences are made. The recorder knows this trait and nothing behind it.
+/// Watches the machine during inferences. The recorder knows only this trait.
 pub trait Witness {
-    /// An inference is about to be made by the process `pid`; absent: by one that cannot be seen.
+    /// The process `pid` is about to make an inference; absent: an invisible process is.
     fn begins(&mut self, pid: Option<u32>);
 
-    /// What was seen between two stamps of `CLOCK_MONOTONIC`, ns, of the inference that has just ended; absent where
+    /// What was seen between two times of `CLOCK_MONOTONIC`, ns, of the inference that has just ended; absent if
     /// nothing could be read.
     fn conditions(&mut self, call_ns: u64, return_ns: u64) -> Option<Conditions>;
 }
 
-/// Nothing watches.
+/// A watch that sees nothing.
 impl Witness for () {
     fn begins(&mut self, _pid: Option<u32>) {}
 
@@ -51,39 +52,39 @@ impl Witness for () {
     }
 }
 
-/// What watching a run was, and what it cost.
+/// How a run was watched, and the cost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SamplerRecord {
-    /// Time between two looks, ms; there is one more right before and right after each inference.
+    /// Sampling interval, ms; there is one more sample right before and right after each inference.
     pub interval_ms: u64,
-    /// CPUs that the model ran on, as far as is known.
+    /// CPUs that the model ran on, as far as known.
     pub cpus: Vec<u16>,
-    /// CPUs that the sampler's thread kept to; empty where there was none beside those of the model.
+    /// CPUs of the sampler's thread; empty if there were none beside those of the model.
     pub own_cpus: Vec<u16>,
-    /// Looks that were taken.
+    /// Number of samples.
     pub ticks: u64,
-    /// CPU time of all looks, ns.
+    /// CPU time of all samples, ns.
     pub cpu_ns: u64,
-    /// From its start to this record, ns.
+    /// Time from its start to this record, ns.
     pub elapsed_ns: u64,
 }
 
 impl SamplerRecord {
-    /// What it cost, percent of one core; absent where no time has passed.
+    /// Its cost, percent of one core; absent if no time has passed.
     pub fn cost_percent(&self) -> Option<f64> {
         series::percent(self.cpu_ns, self.elapsed_ns)
     }
 }
 
-/// The sampler; its thread ends when it is dropped.
+/// The sampler. Dropping it ends its thread.
 #[derive(Debug)]
 pub struct Sampler {
     state: Arc<Mutex<State>>,
     own_cpus: Vec<u16>,
     started_ns: u64,
-    /// Taken to end the thread.
+    /// Dropped to end the thread.
     stop: Option<Sender<()>>,
-    /// Absent where no thread could be started: then there are the looks before and after each inference alone.
+    /// Absent if no thread could be started: then only the samples before and after each inference exist.
     thread: Option<JoinHandle<()>>,
 }
 
@@ -99,7 +100,7 @@ struct State {
 }
 
 impl Sampler {
-    /// Begins to watch this machine, of which `board` is known, for a model on the CPUs of `cpu_mask` (bit n is CPU n).
+    /// Starts to watch this machine, described by `board`, for a model on the CPUs of `cpu_mask` (bit n is CPU n).
     pub fn start(board: &Board, cpu_mask: Option<u32>) -> Self {
         let mut sampler = Self::below(Path::new("/"), board, cpu_mask);
         let (stop, stopped) = channel();
@@ -126,7 +127,7 @@ impl Sampler {
         };
         let of_mask = |mask: u32| (0..32).filter(|cpu| mask >> cpu & 1 == 1).collect();
         let cpus: Vec<u16> = cpu_mask.map_or_else(|| usable.clone(), of_mask);
-        // Without a mask a runtime takes the fast ones, where there are such.
+        // Without a mask a runtime uses the fast CPUs, if there are any.
         let measuring = if cpu_mask.is_none() && !board.big_cpus.is_empty() {
             &board.big_cpus
         } else {
@@ -149,7 +150,7 @@ impl Sampler {
         }
     }
 
-    /// What it was and cost until now.
+    /// How the run was watched, and the cost until now.
     pub fn record(&self) -> SamplerRecord {
         let state = lock(&self.state);
         SamplerRecord {
@@ -180,14 +181,14 @@ impl Drop for Sampler {
     fn drop(&mut self) {
         self.stop = None;
         if let Some(thread) = self.thread.take() {
-            // A panic in it costs the ticks after it, nothing else, and so does a sensor whose driver hangs.
+            // A panic in it, or a sensor whose driver hangs, costs only the later samples.
             wait::joined(thread, ENDING);
         }
     }
 }
 
 impl State {
-    /// A look right before an inference by `pid`.
+    /// Takes a sample right before an inference of `pid`.
     fn begin(&mut self, pid: Option<u32>, at_ns: u64) {
         self.series.forget_before(at_ns);
         let Self { root, sources, .. } = self;
@@ -204,12 +205,12 @@ impl State {
     }
 }
 
-/// A panic while it was held leaves numbers that are whole.
+/// The numbers stay consistent after a panic while it was locked.
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Keeps this thread to `cpus`, if any. Where the kernel refuses, it runs wherever it is put.
+/// Pins this thread to `cpus`, if any. If the kernel refuses, it runs anywhere.
 fn pin(cpus: &[u16]) {
     let mut set = CpuSet::new();
     for cpu in cpus.iter().map(|cpu| usize::from(*cpu)) {

@@ -1,25 +1,25 @@
-//! The process that runs the model, by its files in `/proc`.
+//! The process that runs the model, from its files in `/proc`.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use super::sources::{again, ns};
+use super::reread::{again, ns};
 use crate::base::file;
 
-/// Threads that are looked at.
+/// Most threads that are watched.
 const MOST_THREADS: usize = 1024;
 
-/// A process, watched until it is gone.
+/// A process that is watched until it ends.
 #[derive(Debug)]
 pub(super) struct Process {
     pid: u32,
-    /// A thread that has no part in the model's work.
+    /// A thread that does not work for the model.
     pub(super) ignored: Option<u32>,
     stat: Option<File>,
     statm: Option<File>,
     tasks: PathBuf,
-    /// By their ids; empty before the first look.
+    /// Its threads by id; empty before the first sample.
     threads: BTreeMap<u32, Thread>,
     waited_ns: Option<u64>,
 }
@@ -30,7 +30,7 @@ struct Thread {
     waited_ns: u64,
 }
 
-/// What is seen of it at a look.
+/// One sample of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Seen {
     pub(super) rss_bytes: Option<u64>,
@@ -69,7 +69,8 @@ impl Process {
         }
     }
 
-    /// Adds what each thread waited since the last look; nothing at the first one, whose threads waited before it.
+    /// Adds the waiting time of each thread since the last sample. The first sample adds nothing: its threads waited
+    /// before it.
     fn wait_more(&mut self, buffer: &mut [u8]) -> Option<u64> {
         let tids = self.tids();
         self.threads.retain(|tid, _| tids.contains(tid));
@@ -92,12 +93,12 @@ impl Process {
             };
             let before_ns = std::mem::replace(&mut thread.waited_ns, now_ns);
             let more_ns = now_ns.saturating_sub(before_ns);
-            // Before the first look, nothing is known of when it waited.
+            // It is unknown when the wait before the first sample happened.
             let counted = if self.waited_ns.is_some() { more_ns } else { 0 };
             sum = Some(sum.unwrap_or(0).saturating_add(counted));
         }
         self.waited_ns = sum;
-        // Without a thread it is gone.
+        // A process without threads is gone.
         sum.filter(|_| !self.threads.is_empty())
     }
 
@@ -116,8 +117,8 @@ fn rss_bytes(text: &str) -> Option<u64> {
     pages.checked_mul(u64::try_from(rustix::param::page_size()).ok()?)
 }
 
-/// `utime` and `stime` in `/proc/<pid>/stat`, fields 14 and 15 (proc(5)). The second is the program's name in brackets,
-/// with any characters in it.
+/// `utime` and `stime` in `/proc/<pid>/stat`, fields 14 and 15 (proc(5)). Field 2 is the program name in parentheses,
+/// which may contain any characters.
 fn cpu_ns(text: &str) -> Option<u64> {
     let (_, fields) = text.rsplit_once(')')?;
     let mut fields = fields.split_ascii_whitespace().skip(11);

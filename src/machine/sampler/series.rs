@@ -1,4 +1,4 @@
-//! Ticks in the order they came, and what they say of an inference.
+//! Samples in the order of their times, and the conditions of an inference from them.
 
 use crate::base::number::Float as _;
 use std::collections::VecDeque;
@@ -6,14 +6,14 @@ use std::collections::VecDeque;
 use super::conditions::{ClockRange, Conditions};
 use super::sources::{Sources, Tick, WatchedClock};
 
-/// Ticks that are kept: 27 minutes. Beyond that every second one goes, so that a longer inference is seen less often.
+/// Most samples that are kept: 27 minutes. Beyond that every second one is dropped, so a longer inference has fewer.
 const MOST_TICKS: usize = 16 * 1024;
-/// Shortest time over which CPU times are compared, ns: the kernel counts them in steps of 10 ms.
+/// Shortest time for a difference of CPU times, ns: the kernel counts them in steps of 10 ms.
 const SHORTEST_NS: u64 = 200_000_000;
-/// How much older than now ticks before an inference are kept, ns.
+/// Age up to which samples before an inference are kept, ns.
 const KEPT_NS: u64 = 1_000_000_000;
 
-/// Ticks, the oldest first.
+/// Samples, the oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Series(VecDeque<Tick>);
 
@@ -29,20 +29,20 @@ impl Series {
         self.0.push_back(tick);
     }
 
-    /// Forgets what no inference after `now_ns` needs.
+    /// Drops samples that no inference after `now_ns` needs.
     pub(super) fn forget_before(&mut self, now_ns: u64) {
         let needed = self.last_until(now_ns.saturating_sub(KEPT_NS));
         self.0.drain(..needed);
     }
 
-    /// Index of the last tick at or before `at_ns`, else of the first.
+    /// Index of the last sample at or before `at_ns`, else of the first.
     fn last_until(&self, at_ns: u64) -> usize {
         self.0
             .partition_point(|tick| tick.at_ns <= at_ns)
             .saturating_sub(1)
     }
 
-    /// What was seen from the last tick before the call to the first one after the return; absent where nothing was.
+    /// The conditions from the last sample before the call to the first one after the return; absent without samples.
     pub(super) fn conditions(&self, sources: &Sources, call_ns: u64, return_ns: u64) -> Option<Conditions> {
         let first = self.last_until(call_ns);
         let after = self.0.partition_point(|tick| tick.at_ns < return_ns);
@@ -84,7 +84,7 @@ fn range(ticks: &[&Tick], index: usize, clock: &WatchedClock) -> Option<ClockRan
     })
 }
 
-/// Of each core, over the ticks that have one.
+/// The mean of each core over the samples that have one.
 fn mean_loads(ticks: &[&Tick]) -> Vec<f64> {
     let cores = ticks
         .iter()

@@ -1,28 +1,29 @@
-//! What the sampler reads: files that are opened once and read from their beginning at each tick.
+//! The files that the sampler reads. They are opened once and read from their beginning for each sample.
 
 use crate::base::file;
 use crate::base::number::Float as _;
 use std::fs::File;
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use super::process::Process;
-use crate::machine::board::clock::{CPUFREQ, DEVFREQ, plausible_hz};
+use super::reread::{again, ns};
+use crate::machine::board::clock::{CPUFREQ, DEVFREQ};
 use crate::machine::board::files::Files;
 use crate::machine::board::npu::{LOADS, loads};
+use crate::machine::board::text::plausible_hz;
 use crate::machine::board::thermal::{self, THERMAL};
 use crate::machine::board::{Board, Clock};
 
-/// Bytes that are read of a file: the CPUs stand first in `/proc/stat`.
+/// Most bytes read from a file: the CPUs come first in `/proc/stat`.
 const MOST_BYTES: usize = 16 * 1024;
-/// Zones, cooling devices and CPUs with a counter that are looked at.
+/// Most zones, cooling devices, and CPUs with a counter that are read.
 const MOST_FILES: usize = 256;
-/// Shortest time between two looks at the NPU's load, ns: its driver counts for a second.
+/// Shortest time between two reads of the NPU load, ns: its driver measures over a second.
 const LOAD_NS: u64 = 1_000_000_000;
-/// How near its held frequency a clock must be to count as held, as a ratio.
+/// Tolerance within which a clock counts as held, as a ratio.
 const HELD: f64 = 0.01;
 
-/// What one look at the machine saw. What could not be read is absent.
+/// One sample of the machine. Values that could not be read are absent.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Tick {
     /// `CLOCK_MONOTONIC`, ns.
@@ -31,19 +32,19 @@ pub(super) struct Tick {
     pub(super) clocks_hz: Vec<Option<u64>>,
     pub(super) hottest_c: Option<f64>,
     pub(super) npu_load_percent: Vec<u32>,
-    /// Whether a device that lowers clocks is at work.
+    /// Whether a device that lowers clocks is active.
     pub(super) cooling: Option<bool>,
-    /// Sum of the CPUs' own counters.
+    /// Sum of the counters of the CPUs.
     pub(super) throttle_count: Option<u64>,
     pub(super) cpu: Option<CpuTimes>,
     pub(super) rss_bytes: Option<u64>,
     /// CPU time of the model's process since it began, ns.
     pub(super) process_cpu_ns: Option<u64>,
-    /// Time that its threads waited for a CPU since it was first looked at, ns.
+    /// Time that its threads waited for a CPU since its first sample, ns.
     pub(super) waited_ns: Option<u64>,
 }
 
-/// Times of the measuring CPUs since boot, added up, ns.
+/// Summed times of the measuring CPUs since boot, ns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(clippy::struct_field_names, reason = "a number has its unit in its name")]
 pub(super) struct CpuTimes {
@@ -52,7 +53,7 @@ pub(super) struct CpuTimes {
     pub(super) steal_ns: u64,
 }
 
-/// A clock that is read.
+/// A clock that is sampled.
 #[derive(Debug)]
 pub(super) struct WatchedClock {
     pub(super) name: String,
@@ -71,7 +72,7 @@ pub(super) struct Sources {
     cooling: Vec<File>,
     throttle_counts: Vec<File>,
     npu_load: Option<File>,
-    /// When that was read, ns, and what it said.
+    /// When it was last read, ns, and the values.
     last_load: Option<(u64, Vec<u32>)>,
     stat: Option<File>,
     process: Option<Process>,
@@ -79,7 +80,7 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    /// Opens what there is below `root`, for a model that runs on `cpus`.
+    /// Opens the existing files below `root` for a model that runs on `cpus`.
     pub(super) fn open(root: &Path, board: &Board, cpus: Vec<u16>) -> Self {
         let open = |path: &str| file::open(&root.join(path)).ok();
         let listing = Files::below(root);
@@ -112,7 +113,7 @@ impl Sources {
         }
     }
 
-    /// Which process runs the model from now on; `ignored` is a thread of it that does not.
+    /// Sets the process that runs the model; `ignored` is a thread of it that does not.
     pub(super) fn watch(&mut self, root: &Path, pid: Option<u32>, ignored: Option<u32>) {
         if self.process.as_ref().map(Process::pid) != pid {
             self.process = pid.map(|pid| Process::open(root, pid));
@@ -199,16 +200,10 @@ fn clocks(root: &Path, board: &Board, cpus: &[u16]) -> Vec<WatchedClock> {
         .collect()
 }
 
-/// The frequency that a clock stands at, when it is the one that it is held at.
+/// The current frequency of a clock, if it is the one that it is held at.
 fn held_hz(clock: &Clock) -> Option<u64> {
     let (current, fixed) = (clock.current_hz?, clock.fixed_hz()?);
     (current.abs_diff(fixed).float() <= fixed.float() * HELD).then_some(current)
-}
-
-/// The beginning of a file as it is now; absent when it cannot be read or is no text.
-pub(super) fn again<'a>(file: &File, buffer: &'a mut [u8]) -> Option<&'a str> {
-    let length = file.read_at(buffer, 0).ok()?;
-    std::str::from_utf8(buffer.get(..length)?).ok()
 }
 
 fn number<T: std::str::FromStr>(file: &File, buffer: &mut [u8]) -> Option<T> {
@@ -216,7 +211,7 @@ fn number<T: std::str::FromStr>(file: &File, buffer: &mut [u8]) -> Option<T> {
 }
 
 /// The times of `cpus` in `/proc/stat`: `cpu0 user nice system idle iowait irq softirq steal` in clock ticks (proc(5));
-/// absent when one of them is not there.
+/// absent if one of the CPUs is missing.
 fn cpu_times(text: &str, cpus: &[u16]) -> Option<CpuTimes> {
     let mut sum = CpuTimes::default();
     let mut found = 0;
@@ -237,9 +232,4 @@ fn cpu_times(text: &str, cpus: &[u16]) -> Option<CpuTimes> {
         found += 1;
     }
     (found > 0 && found == cpus.len()).then_some(sum)
-}
-
-/// Clock ticks of the kernel's files, ns.
-pub(super) fn ns(ticks: u64) -> u64 {
-    ticks.saturating_mul(1_000_000_000 / rustix::param::clock_ticks_per_second().max(1))
 }

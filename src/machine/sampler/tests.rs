@@ -8,7 +8,7 @@ use crate::record::ledger::{Mark, disturbances};
 const MS: u64 = 1_000_000;
 const PID: u32 = 900;
 
-/// A board, its sampler without a thread, and the model's process on the fast CPUs.
+/// A board, its sampler without a thread, and the process of the model on the fast CPUs.
 struct Machine {
     root: tempfile::TempDir,
     sampler: Sampler,
@@ -48,7 +48,7 @@ impl Machine {
     }
 }
 
-/// Clock ticks, 10 ms each, of CPU 4; CPU 5 has none, CPU 0 many that are no concern of the model's.
+/// Clock ticks, 10 ms each, of CPU 4. CPU 5 has none; the many of CPU 0 do not concern the model.
 fn stat(busy: u64, idle: u64, steal: u64) -> String {
     format!(
         "cpu  1 1 1 1 1 1 1 1 0 0\ncpu0 99999 0 0 0 0 0 0 0 0 0\ncpu4 {busy} 0 0 {idle} 0 0 0 {steal} 0 0\n\
@@ -127,7 +127,7 @@ fn a_clock_that_the_model_does_not_run_on_or_that_follows_the_load_is_no_concern
 }
 
 #[test]
-fn a_counter_of_throttling_that_rises_marks_the_inference_and_one_that_stands_does_not() {
+fn only_a_rising_counter_of_throttling_marks_the_inference() {
     let counter = "sys/devices/system/cpu/cpu4/thermal_throttle/core_throttle_count";
     let mut fake = Fake::rk3588();
     fake.put(counter, "7\n");
@@ -153,10 +153,11 @@ fn loads_of_the_npu_are_read_once_a_second_and_given_as_means() {
 }
 
 #[test]
-fn cpu_time_that_others_took_is_told_from_the_models_own() {
+fn cpu_time_of_others_is_separate_from_that_of_the_model() {
     let machine = Machine::new(&mut Fake::rk3588());
     machine.begin(0);
-    // In a second: 900 ms busy, of which 500 ms the model's; 80 ms idle; 30 ms stolen; threads waited for 300 ms and 50 ms.
+    // In a second: 900 ms busy, including 500 ms of the model; 80 ms idle; 30 ms stolen; threads waited for 300 ms and
+    // 50 ms.
     machine.put("proc/stat", &stat(90, 8, 3));
     machine.put(&format!("proc/{PID}/stat"), &process_stat(50));
     machine.put(&format!("proc/{PID}/task/{PID}/schedstat"), "5 7300000000 1\n");
@@ -187,7 +188,7 @@ fn a_short_inference_is_seen_by_the_ticks_around_it() {
     machine.tick(220);
     let seen = machine.conditions(205, 210);
     assert_eq!(seen.ticks, 2);
-    // Steps of 10 ms say nothing of 20 ms: CPU times are those of the 220 ms until then.
+    // Steps of 10 ms are too coarse for 20 ms: CPU times are those of the 220 ms until then.
     assert_eq!(seen.idle_percent, Some(50.0));
 }
 
@@ -206,7 +207,7 @@ fn a_process_that_vanishes_leaves_what_was_seen_of_it() {
     let seen = machine.conditions(10, 190);
     assert_eq!(seen.rss_bytes, Some(250 * page));
     assert_eq!((seen.waited_percent, seen.others_percent), (Some(0.0), None));
-    // Gone before the inference: of the machine there is still something to say.
+    // It was gone before the inference; the machine is still sampled.
     let after = machine.conditions(200, 300);
     assert_eq!((after.rss_bytes, after.waited_percent), (None, None));
     assert_eq!(after.hottest_c, Some(45.0));
@@ -242,7 +243,7 @@ fn garbage_in_any_file_is_absent_and_stops_nothing() {
 }
 
 #[test]
-fn what_cannot_be_opened_is_absent_and_waited_for_by_nobody() {
+fn files_that_cannot_be_opened_are_absent_and_never_block() {
     let mut fake = Fake::rk3588();
     let machine = Machine::new(&mut fake);
     let board = Board::read_below(machine.root.path());
@@ -252,7 +253,7 @@ fn what_cannot_be_opened_is_absent_and_waited_for_by_nobody() {
         match index % 3 {
             0 => fs::create_dir(&place),
             1 => std::os::unix::fs::symlink(&place, &place),
-            // A pipe that nobody writes into.
+            // A pipe without a writer.
             _ => rustix::fs::mknodat(
                 rustix::fs::CWD,
                 &place,
@@ -304,7 +305,7 @@ fn the_samplers_thread_runs_where_the_record_says() {
     };
     let status = fs::read_to_string(format!("/proc/self/task/{tid}/status")).expect("it runs");
     let own_cpus = sampler.record().own_cpus;
-    // On a machine of one CPU there is no other to keep to.
+    // A machine with one CPU has no other CPU to use.
     let expected = if own_cpus.is_empty() { allowed } else { &own_cpus };
     let line = format!(
         "Cpus_allowed_list:\t{}\n",
@@ -347,7 +348,7 @@ fn many_ticks_are_thinned_and_old_ones_forgotten() {
         let seen = state.series.conditions(&state.sources, call * MS, end * MS);
         seen.map(|seen| seen.ticks)
     };
-    // 16,384 ticks became 8,192, behind which 3,616 came.
+    // 16,384 samples became 8,192, followed by 3,616.
     assert_eq!(seen(&state, 0, 20_000), Some(8_192 + 3_616));
     state.series.forget_before(20_000 * MS);
     assert_eq!(seen(&state, 0, 20_000), Some(1_000));

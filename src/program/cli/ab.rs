@@ -10,7 +10,6 @@ use rand::rngs::SysRng;
 use crate::analysis::gate::{Aspect, Comparison, Percent, Verdict};
 use crate::base::console::{self, print, say};
 use crate::base::error::{Error, Result};
-use crate::base::exit;
 use crate::base::foreign::Shown as _;
 use crate::base::layout::folded_to;
 use crate::base::signals;
@@ -82,7 +81,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
             taken.base.len(),
             plan.folder.shown()
         ));
-        return Ok(ExitCode::from(exit::SIGNAL + signal));
+        return Ok(ExitCode::from(signals::SIGNAL + signal));
     }
     let header = header(&plan, &taken);
     let per_pair = repetitions::mean(taken.base.len(), taken.elapsed);

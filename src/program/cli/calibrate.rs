@@ -9,7 +9,6 @@ use crate::analysis::gate::{self, Overall, Percent};
 use crate::analysis::summary::Disturbance;
 use crate::base::console::{print, say, width};
 use crate::base::error::{Error, Result};
-use crate::base::exit;
 use crate::base::foreign::Shown as _;
 use crate::base::layout::folded_to;
 use crate::base::paths;
@@ -69,7 +68,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
             taken.runs.len(),
             folder.shown()
         ));
-        return Ok(ExitCode::from(exit::SIGNAL + signal));
+        return Ok(ExitCode::from(signals::SIGNAL + signal));
     }
     judge(arguments, &line, taken, &folder)
 }
@@ -111,6 +110,7 @@ fn check(runs: &[&RunRecord], without_metrics: bool, folder: &Path) -> Result<()
     let refuse = |reason: String| Error::Calibration {
         path: folder.to_owned(),
         reason,
+        command: calibration::help_command(),
     };
     if let Some(difference) = gate::differences(runs, runs, &[].into()).first() {
         return Err(refuse(format!(

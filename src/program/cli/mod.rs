@@ -82,7 +82,7 @@ pub fn cli_main() -> ExitCode {
             console::set_colour(arguments.color);
             run(arguments.command)
         }
-        Ok(Err(error)) => return console::finish(exit::of_arguments(&error)),
+        Ok(Err(error)) => return exit::finish(exit::of_arguments(&error)),
         Err(error) => Err(error),
     };
     exit::of_outcome(outcome)

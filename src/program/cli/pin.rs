@@ -86,7 +86,7 @@ fn until_unpin(root: &Path, state: StateFile, took: bool, caught: &Caught) -> Re
     if let Some(signal) = caught.take() {
         restore_state(root, state)?;
         let signal = u8::try_from(signal).unwrap_or_default();
-        return Ok(ExitCode::from(exit::SIGNAL + signal));
+        return Ok(ExitCode::from(signals::SIGNAL + signal));
     }
     let unpin = hint::tool_as_root(&["unpin"]);
     say(format_args!(
@@ -196,7 +196,7 @@ fn code(whole: bool) -> ExitCode {
 
 /// The command's own code, or 128 plus the signal as in shells. A success counts only if every clock was held.
 fn code_of(status: ExitStatus, whole: bool) -> ExitCode {
-    let of_signal = status.signal().map(|signal| i32::from(exit::SIGNAL) + signal);
+    let of_signal = status.signal().map(|signal| i32::from(signals::SIGNAL) + signal);
     match status.code().or(of_signal) {
         Some(0) => code(whole),
         Some(other) => ExitCode::from(u8::try_from(other).unwrap_or(exit::FAILED)),

@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(ids(&of_suite("quick").expect("selected")), ["a"]);
         let text = of_suite("quik").expect_err("unknown").to_string();
         assert!(
-            text.contains("did you mean quick? There are quick, table"),
+            text.contains("did you mean quick? Available: quick, table"),
             "{text}"
         );
     }

@@ -28,7 +28,7 @@ pub(super) fn judge(
     }
     match (set_up, request.cache_start.prefix()) {
         (Some(set_up), Some((prefix, _))) => {
-            if !request.input.goes_on_from(prefix) {
+            if !request.input.extends(prefix) {
                 return Err(Rejection::NoPrefix { label: label.into() });
             }
             judge_set_up(label, request, set_up)?;

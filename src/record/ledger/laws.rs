@@ -71,7 +71,7 @@ impl Ledger {
         }
         let mut marks = Vec::new();
         cache_start::judge(request, prompt_tokens, inference, &mut self.fills_at_load)?;
-        let reported = inference.told_prompt_tokens(&request.input);
+        let reported = inference.reported_prompt_tokens(&request.input);
         self.judge_count(request, prompt_tokens.or(reported), inference, &mut marks)?;
         stream::judge(
             request,
@@ -100,7 +100,7 @@ impl Ledger {
                 )?;
                 self.judge_generate_tokens(request, stats, inference, &mut marks);
             }
-            None if inference.stream.as_ref().is_some_and(Stream::is_told_cold) => {}
+            None if inference.stream.as_ref().is_some_and(Stream::reports_cold_start) => {}
             None => marks.push(Mark::NoStats),
         }
         Ok(Accepted { phases, marks })

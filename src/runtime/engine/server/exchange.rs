@@ -54,7 +54,7 @@ pub(super) fn trouble(inference: &Inference) -> Option<String> {
 
 /// Number of tokens of the prompt, if the server reports that it computed all of them.
 pub(super) fn cold_tokens(inference: &Inference, input: &Input) -> Option<u32> {
-    let prompt = inference.told_prompt_tokens(input)?;
+    let prompt = inference.reported_prompt_tokens(input)?;
     let cached = inference
         .stream
         .as_ref()?
