@@ -1,5 +1,7 @@
 //! `scripts/setup` with compilers and package managers that a test wrote.
 
+#![expect(clippy::expect_used, reason = "helpers of tests")]
+
 mod common;
 
 use std::os::unix::fs::PermissionsExt as _;

@@ -247,7 +247,7 @@ fn the_longest_call_and_the_shortest_time_are_read() {
             .stats
             .as_mut()
             .expect("statistics")
-            .generate_time_ms = -0.1
+            .generate_time_ms = -0.1;
     });
     assert!(negative.expect_err("no time").contains("generate_time_ms"));
     let clocks = |min_hz: u64| {

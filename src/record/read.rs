@@ -315,6 +315,7 @@ mod tests {
     const SAMPLE: &str = "models[0].prompts[1].samples[1]";
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table, one row a value")]
     fn a_field_that_cannot_be_is_named() {
         let model = json!(fixtures::complete("one").models[0]);
         let prompt = model["prompts"][0].clone();

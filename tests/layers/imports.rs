@@ -42,14 +42,14 @@ impl Sources {
     /// Reads the crate whose root is `lib.rs` in the folder `src`.
     pub(crate) fn read(src: &Path) -> Self {
         let mut sources = Self::default();
-        sources.read_file(src, "lib.rs".into(), vec![]);
+        sources.read_file(src, "lib.rs", vec![]);
         sources
     }
 
-    fn read_file(&mut self, src: &Path, file: String, module: Names) {
-        let text = std::fs::read_to_string(src.join(&file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+    fn read_file(&mut self, src: &Path, file: &str, module: Names) {
+        let text = std::fs::read_to_string(src.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
         let parsed = syn::parse_file(&text).unwrap_or_else(|error| panic!("{file}: {error}"));
-        self.read_items(src, &file, module, &parsed.items);
+        self.read_items(src, file, module, &parsed.items);
     }
 
     fn read_items(&mut self, src: &Path, file: &str, module: Names, items: &[Item]) {
@@ -62,7 +62,7 @@ impl Sources {
                     let path = joined(&module, &name);
                     match &inner.content {
                         Some((_, items)) => self.read_items(src, file, path, items),
-                        None => self.read_file(src, file_of(src, file, &name), path),
+                        None => self.read_file(src, &file_of(src, file, &name), path),
                     }
                 }
                 item => reader.visit_item(item),
@@ -77,7 +77,7 @@ impl Sources {
         let mut found = BTreeSet::new();
         for (module, content) in &self.modules {
             for path in &content.paths {
-                let full = self.from_root(module, path);
+                let full = self.resolved(module, path);
                 let Some((owner, item)) = full.and_then(|full| self.definition(&full)) else {
                     continue;
                 };
@@ -95,7 +95,7 @@ impl Sources {
     }
 
     /// What `path` means in `module`, from the root; absent for another crate's.
-    fn from_root(&self, module: &Names, path: &[String]) -> Option<Names> {
+    fn resolved(&self, module: &Names, path: &[String]) -> Option<Names> {
         let (first, rest) = path.split_first()?;
         let mut full = match first.as_str() {
             "crate" => vec![],
@@ -111,7 +111,7 @@ impl Sources {
                     if alias.first() == Some(first) {
                         return None;
                     }
-                    self.from_root(module, alias)?
+                    self.resolved(module, alias)?
                 }
             }
         };
@@ -139,7 +139,7 @@ impl Sources {
             if !here.reexports.contains(name) {
                 return Some((module, name.clone()));
             }
-            let mut full = self.from_root(&module, &here.aliases[name])?;
+            let mut full = self.resolved(&module, &here.aliases[name])?;
             full.extend_from_slice(&path[index + 1..]);
             return self.definition(&full);
         }

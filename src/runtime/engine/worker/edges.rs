@@ -1,5 +1,6 @@
 //! Tests with a worker that sends scripted replies, and of how a worker ends.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ fn answering(log: &str, replies: &[Reply]) -> (tempfile::TempDir, Worker) {
         let file = folder.path().join(index.to_string());
         let line = serde_json::to_string(reply).expect("JSON") + "\n";
         std::fs::write(&file, line).expect("written");
-        body += &format!("read -r request\ncat {}\n", file.display());
+        write!(body, "read -r request\ncat '{}'\n", file.to_string_lossy()).expect("text");
     }
     body += "read -r request\n";
     let path = folder.path().join("worker");
@@ -137,7 +138,7 @@ fn each_run_of_a_request_has_its_deadline() {
     let of = |depth: u32| {
         patience(&Request {
             depth,
-            deadline: Duration::from_secs(60),
+            deadline: Duration::from_mins(1),
             ..scripted::request(2)
         })
     };
