@@ -162,7 +162,12 @@ mod tests {
         std::fs::write(&from, "text").expect("written");
         rename(&from, &to).expect("renamed");
         assert!(!from.exists() && std::fs::read_to_string(&to).expect("read") == "text");
-        let is_missing = |outcome: Result<()>| matches!(outcome, Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound);
+        let is_missing = |outcome: Result<()>| {
+            let Err(Error::Io { source, .. }) = outcome else {
+                return false;
+            };
+            source.kind() == ErrorKind::NotFound
+        };
         assert!(is_missing(rename(&from, &to)));
         assert!(is_missing(sync_folder(&from)));
         assert!(is_missing(sync_files(&from, dir.path())));

@@ -275,7 +275,7 @@ fn npu_cores_are_those_of_the_runtime_else_of_the_name() {
         with(Some(3), name),
         (
             Fine,
-            "as it should be for each model; the runtime says 3, 3 asked for".into()
+            "correct for each model; the runtime says 3, 3 asked for".into()
         )
     );
     assert_eq!(with(Some(1), name).0, Suspect);
