@@ -93,7 +93,7 @@ fn a_prompt_that_the_context_is_too_small_for_is_given_up_with_the_remedy() {
     let text = text_of(&output);
     assert_eq!(output.status.code(), Some(64), "ids are counted before: {text}");
     assert!(
-        text.contains("a depth of 4096") && text.contains("raise --max-context"),
+        text.contains("a depth of 4096") && text.contains("increase --max-context"),
         "{text}"
     );
 }

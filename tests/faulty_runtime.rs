@@ -270,7 +270,7 @@ fn what_happens_in_destroy_costs_no_sample_and_is_told() {
     let rows = [
         ("destroy 1 segv", "SIGSEGV (signal 11)"),
         ("destroy 1 abort", "SIGABRT (signal 6)"),
-        ("destroy 1 exit", "exit code 7"),
+        ("destroy 1 exit", "exited with code 7"),
         ("destroy 1 throw", "C++ exception: thrown by the stub"),
         ("destroy 1 refuse", "rkllm_destroy failed"),
         ("destroy 1 hang", "was silent for 10 s and was killed"),

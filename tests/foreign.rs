@@ -396,9 +396,9 @@ fn root_takes_back_no_state_that_others_could_write() {
     };
     for (owner_of_folder, mode_of_folder, owner, mode, why) in [
         (0, 0o755, user, 0o644, Some("its owner is not root")),
-        (0, 0o755, 0, 0o666, Some("others than root can write to it")),
+        (0, 0o755, 0, 0o666, Some("users other than root can write to it")),
         (user, 0o755, 0, 0o644, Some("its owner is not root")),
-        (0, 0o777, 0, 0o644, Some("others than root can write to it")),
+        (0, 0o777, 0, 0o644, Some("users other than root can write to it")),
         (0, 0o755, 0, 0o644, None),
     ] {
         std::fs::write(&state, text.to_string()).expect("written");
