@@ -102,7 +102,7 @@ fn a_run_of_two_models_is_refused_and_its_record_is_kept() {
         (
             "removed",
             |path| std::fs::remove_file(path).expect("removed"),
-            "unknown",
+            "cannot be read now",
         ),
     ];
     for (how, change, what) in changes {

@@ -28,7 +28,7 @@ fn a_flamegraph_tells_prefill_and_decode_apart_down_to_the_kernels() {
     for frame in [
         ">prefill (",
         ">decode (",
-        "rkllm_bench::ffi::session::Session::run",
+        "rkllm_bench::runtime::ffi::session::Session::run",
         ">rkb_run (",
         ">rkllm_run (",
         "llama_context::decode",
