@@ -148,7 +148,10 @@ fn a_pin_of_an_earlier_boot_is_forgotten() {
     ends_with(&pin(root.path(), &[]), 0);
     fs::write(root.path().join(boot), "second\n").expect("written");
     let text = ends_with(&unpin(root.path()), 0);
-    assert!(text.contains("the machine was rebooted since an earlier pin"), "{text}");
+    assert!(
+        text.contains("the machine was rebooted since an earlier pin"),
+        "{text}"
+    );
     assert!(!state(root.path()).exists());
     assert_eq!(value(root.path(), &format!("{CPU}/scaling_setspeed")), "2352000");
 }
