@@ -175,16 +175,16 @@ mod tests {
         let throttled = board(|fake| fake.put("sys/class/devfreq/dmc/max_freq", "528000000"));
         let slow = board(|fake| fake.put("sys/class/devfreq/dmc/cur_freq", "1560000000"));
         let mut seen: VecDeque<Board> = [at_c(70), at_c(48), throttled, slow, at_c(47)].into();
-        let mut told = Vec::new();
+        let mut reasons = Vec::new();
         let outcome = wait(
             &start,
             &mut || seen.pop_front().expect("no further look"),
             &mut || Next::Look,
-            &mut |why| told.push(why.to_owned()),
+            &mut |why| reasons.push(why.to_owned()),
         );
         assert_eq!(outcome, Ok(None));
         assert_eq!(
-            told,
+            reasons,
             [
                 "npu-thermal at 70.0 °C, at the start 45.0 °C",
                 "npu-thermal at 48.0 °C, at the start 45.0 °C",

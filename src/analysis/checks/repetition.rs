@@ -169,15 +169,15 @@ fn without_number(line: &str) -> &str {
 mod tests {
     use super::*;
 
-    /// The loop in a text, as it is told.
-    fn told(text: &str) -> Finding {
+    /// What the check finds in a text.
+    fn found(text: &str) -> Finding {
         judge(&Answer::new(text))
     }
 
     #[track_caller]
     fn assert_loop(text: &str, reason: &str) {
         let shown: String = text.chars().take(60).collect();
-        assert_eq!(told(text), Err(reason.to_owned()), "{shown:?}");
+        assert_eq!(found(text), Err(reason.to_owned()), "{shown:?}");
     }
 
     #[test]
@@ -222,22 +222,22 @@ mod tests {
         assert_loop(&"a".repeat(1 << 20), "\"a\" follows itself 1048576 times");
         assert_loop(&"!".repeat(300), "\"!\" follows itself 300 times");
         assert_loop(&"0, ".repeat(200), "\"0,\" follows itself 200 times");
-        assert!(told(&"!".repeat(255)).is_ok());
+        assert!(found(&"!".repeat(255)).is_ok());
     }
 
     #[test]
     fn below_the_thresholds_nothing_is_a_loop() {
         assert_eq!(
-            told(&"the ".repeat(59)),
+            found(&"the ".repeat(59)),
             Ok("59 words and signs without a loop".into())
         );
         let stanza = (0..30)
             .map(|word| format!("word{word} "))
             .collect::<Vec<_>>()
             .concat();
-        assert!(told(&stanza.repeat(3)).is_ok());
-        assert!(told(&stanza.repeat(4)).is_err());
-        assert!(told("").is_ok());
+        assert!(found(&stanza.repeat(3)).is_ok());
+        assert!(found(&stanza.repeat(4)).is_err());
+        assert!(found("").is_ok());
     }
 
     #[test]
@@ -271,7 +271,7 @@ mod tests {
             zeroes,
             "=".repeat(120),
         ] {
-            assert!(told(&text).is_ok(), "{text}: {:?}", told(&text));
+            assert!(found(&text).is_ok(), "{text}: {:?}", found(&text));
         }
     }
 }

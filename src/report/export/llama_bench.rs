@@ -45,7 +45,7 @@ pub fn llama_bench_jsonl(runs: &[RunRecord], commit: Option<&str>) -> String {
     for run in runs {
         for model in &run.models {
             let head = head(run, model, commit.map_or_else(|| own_commit(run), str::to_owned));
-            for prompt in model.prompts.iter().filter(|prompt| is_told(prompt)) {
+            for prompt in model.prompts.iter().filter(|prompt| is_exported(prompt)) {
                 for test in [prefill(prompt)].into_iter().flatten().chain(decodes(prompt)) {
                     let mut row = head.clone();
                     row.extend(test.fields());
@@ -66,7 +66,7 @@ fn own_commit(run: &RunRecord) -> String {
     })
 }
 
-fn is_told(prompt: &PromptRecord) -> bool {
+fn is_exported(prompt: &PromptRecord) -> bool {
     prompt.given_up.is_none() && prompt.cache_start.is_cold()
 }
 
